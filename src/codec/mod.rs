@@ -1,0 +1,66 @@
+//! One file per codec: which bytes of a sample stay clear, and what a playlist says of the codec.
+//!
+//! A new codec is one new file and one line in the list below.
+
+pub mod subsample;
+
+pub use subsample::{Subsample, SubsampleMap};
+
+/// What is wrong with a codec configuration or a sample.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CodecError {
+    /// Bytes that break the codec's own syntax.
+    #[error("{codec}: {problem}, at byte {position} of the {what}")]
+    Malformed {
+        /// The codec's name, e.g. `H.264`.
+        codec: &'static str,
+        /// What was being read, e.g. `sample`, `avcC`.
+        what: &'static str,
+        /// Bytes from its start.
+        position: usize,
+        /// What was found and what was expected.
+        problem: String,
+    },
+    /// Valid, and not supported.
+    #[error("{codec}: {feature} is not supported yet")]
+    Unsupported {
+        /// The codec's name.
+        codec: &'static str,
+        /// Which part of it.
+        feature: String,
+    },
+}
+
+/// What a sample description says of a track.
+pub trait Codec: Send + Sync + std::fmt::Debug {
+    /// The codec's usual name, e.g. `H.264`.
+    fn name(&self) -> &'static str;
+
+    /// The RFC 6381 `codecs` string, e.g. `avc1.64001F`.
+    fn rfc6381(&self) -> String;
+
+    /// A fresh scanner for samples from a sync sample on; `None` where the whole sample is protected.
+    fn scanner(&self) -> Option<Box<dyn SampleScanner>>;
+
+    /// Channels of an audio codec's output, as the player hears them.
+    fn channels(&self) -> Option<u16> {
+        None
+    }
+
+    /// Sampling rate of an audio codec's output, in Hz.
+    fn sample_rate_hz(&self) -> Option<u32> {
+        None
+    }
+}
+
+/// Finds the bytes of consecutive samples that stay clear.
+pub trait SampleScanner: Send {
+    /// Appends the clear and protected ranges of `sample` to `map`; together they cover it exactly.
+    ///
+    /// Samples come in decode order from a sync sample on: parameter sets may arrive in band.
+    ///
+    /// # Errors
+    /// [`CodecError`] where the sample breaks the codec's syntax, or refers to what it does not carry.
+    fn scan(&mut self, sample: &[u8], map: &mut SubsampleMap) -> Result<(), CodecError>;
+}

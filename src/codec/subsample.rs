@@ -1,0 +1,72 @@
+//! Subsample maps (ISO/IEC 23001-7, 9.5): runs of clear bytes followed by protected bytes.
+
+/// One entry of a subsample map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Subsample {
+    /// `BytesOfClearData`.
+    pub clear_bytes: u16,
+    /// `BytesOfProtectedData`, behind the clear ones.
+    pub protected_bytes: u32,
+}
+
+/// The subsamples of one or more samples, appended range by range.
+///
+/// Neighbouring clear ranges merge; a clear range above 65,535 bytes is split with zero-protected entries.
+/// Reused from sample to sample: it allocates only while it grows.
+#[derive(Debug, Default)]
+pub struct SubsampleMap {
+    entries: Vec<Subsample>,
+    pending_clear_bytes: usize,
+}
+
+impl SubsampleMap {
+    /// Forgets all entries, keeping the memory.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+        self.pending_clear_bytes = 0;
+    }
+
+    /// The next `bytes` bytes stay clear.
+    pub fn push_clear(&mut self, bytes: usize) {
+        self.pending_clear_bytes += bytes;
+    }
+
+    /// The next `bytes` bytes are protected; zero is no range at all.
+    pub fn push_protected(&mut self, bytes: u32) {
+        if bytes > 0 {
+            self.flush(bytes);
+        }
+    }
+
+    /// Ends the sample: a clear tail becomes entries of its own, and a sample of no bytes one empty entry,
+    /// because an entry count of zero would mean that the whole sample is protected.
+    pub fn end_sample(&mut self, first_entry: usize) {
+        if self.pending_clear_bytes > 0 || self.entries.len() == first_entry {
+            self.flush(0);
+        }
+    }
+
+    fn flush(&mut self, protected_bytes: u32) {
+        const MAX_CLEAR: usize = u16::MAX as usize;
+        while self.pending_clear_bytes > MAX_CLEAR {
+            self.entries.push(Subsample {
+                clear_bytes: u16::MAX,
+                protected_bytes: 0,
+            });
+            self.pending_clear_bytes -= MAX_CLEAR;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "the loop above leaves at most 65,535")]
+        let clear_bytes = self.pending_clear_bytes as u16;
+        self.entries.push(Subsample {
+            clear_bytes,
+            protected_bytes,
+        });
+        self.pending_clear_bytes = 0;
+    }
+
+    /// All entries so far.
+    #[must_use]
+    pub fn entries(&self) -> &[Subsample] {
+        &self.entries
+    }
+}

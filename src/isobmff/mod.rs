@@ -1,0 +1,33 @@
+//! ISO Base Media File Format (ISO/IEC 14496-12): an ordered, lossless box tree and typed boxes.
+//!
+//! One file per typed box, named by its FourCC. [`tree`] keeps every byte of what it reads, in order,
+//! whether it knows the box or not; a typed box is read from a node of the tree and written in its place.
+
+pub mod error;
+pub mod fourcc;
+pub mod reader;
+pub mod writer;
+
+pub use error::{BoxError, BoxPath, Fault, Problem};
+pub use fourcc::FourCc;
+pub use reader::Reader;
+
+/// A box whose payload has a type of its own.
+pub trait TypedBox: Sized {
+    /// The box's type.
+    const TYPE: FourCc;
+
+    /// Reads the payload, that is everything behind the box header.
+    ///
+    /// # Errors
+    /// A [`Fault`] at the payload byte where reading stopped.
+    fn parse(payload: &mut Reader<'_>) -> Result<Self, Fault>;
+
+    /// Appends the payload, without the box header.
+    fn write_payload(&self, out: &mut Vec<u8>);
+
+    /// Appends the whole box.
+    fn write(&self, out: &mut Vec<u8>) {
+        writer::boxed(out, Self::TYPE, |out| self.write_payload(out));
+    }
+}

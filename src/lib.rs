@@ -1,0 +1,14 @@
+//! Encrypt clear MP4 offline with Common Encryption and package it as CMAF and HLS.
+//!
+//! Data moves one way, and a module uses only what stands left of it:
+//!
+//! ```text
+//! content_key ┬ isobmff -> codec -> media -> plan -> protect -> package -> verify   (media plane)
+//!             └ secret  -> keys                                                     (key plane)
+//! ```
+//!
+//! The two planes meet only in the binary's `cli`; `docs/ARCHITECTURE.md` draws the house.
+
+pub mod codec;
+pub mod content_key;
+pub mod isobmff;

@@ -1,0 +1,2 @@
+//! The command line: see `vylux-pack --help`.
+fn main() {}
