@@ -12,3 +12,4 @@
 pub mod codec;
 pub mod content_key;
 pub mod isobmff;
+pub mod media;

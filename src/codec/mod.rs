@@ -4,6 +4,10 @@
 
 pub mod subsample;
 
+use std::sync::Arc;
+
+use crate::isobmff::{BoxError, FourCc, Node};
+
 pub use subsample::{Subsample, SubsampleMap};
 
 /// What is wrong with a codec configuration or a sample.
@@ -63,4 +67,35 @@ pub trait SampleScanner: Send {
     /// # Errors
     /// [`CodecError`] where the sample breaks the codec's syntax, or refers to what it does not carry.
     fn scan(&mut self, sample: &[u8], map: &mut SubsampleMap) -> Result<(), CodecError>;
+}
+
+/// Why a sample entry opens no codec.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// No codec of the list claims its type.
+    #[error("the codec is not supported yet")]
+    Unknown,
+    /// A box in it is damaged.
+    #[error(transparent)]
+    Box(#[from] BoxError),
+    /// The codec's own configuration is damaged, or of a kind that is not supported.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+}
+
+type Open = fn(FourCc, &Node<'_>) -> Result<Arc<dyn Codec>, OpenError>;
+
+/// Sample entry types, and what opens them. A new codec is one line here and a file.
+const CODECS: &[(&[&[u8; 4]], Open)] = &[];
+
+/// Reads the codec configuration of a sample entry; `format` is its type before it was protected.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn open(format: FourCc, entry: &Node<'_>) -> Result<Arc<dyn Codec>, OpenError> {
+    let (_, open) = CODECS
+        .iter()
+        .find(|(formats, _)| formats.contains(&&format.0))
+        .ok_or(OpenError::Unknown)?;
+    open(format, entry)
 }

@@ -1,13 +1,6 @@
 //! Subsample maps (ISO/IEC 23001-7, 9.5): runs of clear bytes followed by protected bytes.
 
-/// One entry of a subsample map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Subsample {
-    /// `BytesOfClearData`.
-    pub clear_bytes: u16,
-    /// `BytesOfProtectedData`, behind the clear ones.
-    pub protected_bytes: u32,
-}
+pub use crate::isobmff::senc::Subsample;
 
 /// The subsamples of one or more samples, appended range by range.
 ///

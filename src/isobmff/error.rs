@@ -6,20 +6,20 @@ use std::fmt;
 use super::FourCc;
 
 /// Boxes nest at most this deep; real files reach about ten (`moov/trak/mdia/minf/stbl/stsd/encv/sinf/schi/tenc`).
-pub const MAX_DEPTH: usize = 16;
+pub const MAX_DEPTH: usize = 12;
 
 /// The types of a box and of the boxes around it, outermost first; copying it costs no allocation.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct BoxPath {
     types: [FourCc; MAX_DEPTH],
-    depth: usize,
+    depth: u8,
 }
 
 impl BoxPath {
     /// The path of a child box of type `child`, or `None` where the nesting would go beyond [`MAX_DEPTH`].
     #[must_use]
     pub fn child(mut self, child: FourCc) -> Option<Self> {
-        *self.types.get_mut(self.depth)? = child;
+        *self.types.get_mut(usize::from(self.depth))? = child;
         self.depth += 1;
         Some(self)
     }
@@ -27,7 +27,7 @@ impl BoxPath {
     /// The types, outermost first.
     #[must_use]
     pub fn types(&self) -> &[FourCc] {
-        self.types.get(..self.depth).unwrap_or_default()
+        self.types.get(..usize::from(self.depth)).unwrap_or_default()
     }
 }
 
@@ -80,6 +80,9 @@ pub enum Problem {
         /// The size that the header states.
         size: u64,
     },
+    /// Bytes where a box should start, of a type that is not printable.
+    #[error("found bytes that are no box (type '{0}')")]
+    NotABox(FourCc),
     /// Nesting beyond [`MAX_DEPTH`].
     #[error("boxes nest deeper than {MAX_DEPTH}")]
     TooDeep,

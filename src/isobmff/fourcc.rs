@@ -12,6 +12,14 @@ impl FourCc {
     pub const fn new(code: &[u8; 4]) -> Self {
         Self(*code)
     }
+
+    /// Whether its bytes are what registered types are made of: printable ASCII, or `QuickTime`'s `©` in front.
+    #[must_use]
+    pub fn is_plausible(self) -> bool {
+        let [first, rest @ ..] = self.0;
+        let printable = |byte: u8| (0x20..0x7f).contains(&byte);
+        (printable(first) || first == 0xa9) && rest.into_iter().all(printable)
+    }
 }
 
 impl fmt::Display for FourCc {

@@ -37,6 +37,8 @@ pub trait Put {
     fn put_u64(&mut self, value: u64);
     /// Four bytes, two's complement.
     fn put_i32(&mut self, value: i32);
+    /// Four bytes in version 0 of a box, otherwise eight.
+    fn put_u32_or_u64(&mut self, version: u8, value: u64);
 }
 
 impl Put for Vec<u8> {
@@ -54,5 +56,16 @@ impl Put for Vec<u8> {
     }
     fn put_i32(&mut self, value: i32) {
         self.extend_from_slice(&value.to_be_bytes());
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "whoever writes version 0 has read it, or knows that it fits"
+    )]
+    fn put_u32_or_u64(&mut self, version: u8, value: u64) {
+        if version == 0 {
+            self.put_u32(value as u32);
+        } else {
+            self.put_u64(value);
+        }
     }
 }

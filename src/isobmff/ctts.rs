@@ -1,0 +1,48 @@
+//! `ctts`: how far each sample's presentation lies from its decoding (ISO/IEC 14496-12, 8.6.1.3).
+
+use super::writer::{Put, full_box};
+use super::{Fault, FourCc, Reader, TypedBox};
+
+/// Composition offsets of samples, run by run; read as signed in version 0 too, because writers store negative ones there.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CompositionOffsets {
+    /// In file order.
+    pub entries: Vec<Entry>,
+}
+
+/// One entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Samples in the run.
+    pub sample_count: u32,
+    /// Composition time minus decode time, in ticks of the track's timescale.
+    pub offset_ticks: i32,
+}
+
+impl TypedBox for CompositionOffsets {
+    const TYPE: FourCc = FourCc::new(b"ctts");
+
+    fn parse(payload: &mut Reader<'_>) -> Result<Self, Fault> {
+        payload.full_box(1)?;
+        let count = payload.count(8)?;
+        let entries = (0..count)
+            .map(|_| {
+                Ok(Entry {
+                    sample_count: payload.u32()?,
+                    offset_ticks: payload.i32()?,
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { entries })
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the count was read from 32 bits")]
+    fn write_payload(&self, out: &mut Vec<u8>) {
+        full_box(out, 1, 0);
+        out.put_u32(self.entries.len() as u32);
+        for entry in &self.entries {
+            out.put_u32(entry.sample_count);
+            out.put_i32(entry.offset_ticks);
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Box headers (ISO/IEC 14496-12, 4.2.2).
+
+use super::{BoxError, BoxPath, FourCc, Problem, Reader};
+
+/// How the size of a box is stored; kept so that what is read is written again byte by byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SizeForm {
+    /// 32 bits.
+    Compact,
+    /// `size` is 1 and 64 bits follow the type.
+    Large,
+    /// `size` is 0: the box goes to the end of what holds it.
+    ToEnd,
+}
+
+impl SizeForm {
+    /// Bytes of a header of this form.
+    #[must_use]
+    pub const fn header_bytes(self) -> usize {
+        match self {
+            Self::Large => 16,
+            Self::Compact | Self::ToEnd => 8,
+        }
+    }
+}
+
+/// A box header, and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BoxHeader {
+    /// The box's type.
+    pub kind: FourCc,
+    /// Bytes from the file's start to the header.
+    pub offset: u64,
+    /// How the size is stored.
+    pub form: SizeForm,
+    /// Bytes of the whole box, header included.
+    pub size: u64,
+}
+
+impl BoxHeader {
+    /// The most bytes a header takes.
+    pub const MAX_BYTES: usize = 16;
+
+    /// Reads the header that `data` starts with, of a box at `offset` in a container that has `left` bytes left.
+    ///
+    /// # Errors
+    /// [`BoxError`] naming `parent` where the header is cut off, or states a size that can't be.
+    pub fn parse(data: &[u8], offset: u64, left: u64, parent: BoxPath) -> Result<Self, BoxError> {
+        let at = |path: BoxPath, problem| BoxError { path, offset, problem };
+        let mut reader = Reader::new(data);
+        let (size, kind) =
+            (|| Ok((reader.u32()?, reader.fourcc()?)))().map_err(|fault: super::Fault| at(parent, fault.problem))?;
+        if !kind.is_plausible() {
+            return Err(at(parent, Problem::NotABox(kind)));
+        }
+        let path = parent.child(kind).ok_or_else(|| at(parent, Problem::TooDeep))?;
+        let (form, size) = match size {
+            0 => (SizeForm::ToEnd, left),
+            1 => (SizeForm::Large, reader.u64().map_err(|fault| at(path, fault.problem))?),
+            _ => (SizeForm::Compact, u64::from(size)),
+        };
+        if size < form.header_bytes() as u64 {
+            return Err(at(path, Problem::TooSmall { size }));
+        }
+        if size > left {
+            return Err(at(path, Problem::Overrun { size, left }));
+        }
+        Ok(Self {
+            kind,
+            offset,
+            form,
+            size,
+        })
+    }
+
+    /// Bytes from the file's start to the payload.
+    #[must_use]
+    pub const fn payload_offset(&self) -> u64 {
+        self.offset + self.form.header_bytes() as u64
+    }
+
+    /// Bytes of the payload.
+    #[must_use]
+    pub const fn payload_bytes(&self) -> u64 {
+        self.size - self.form.header_bytes() as u64
+    }
+
+    /// Bytes from the file's start to the end of the box.
+    #[must_use]
+    pub const fn end(&self) -> u64 {
+        self.offset + self.size
+    }
+}

@@ -1,0 +1,52 @@
+//! `stsc`: how samples are grouped into chunks (ISO/IEC 14496-12, 8.7.4).
+
+use super::writer::{Put, full_box};
+use super::{Fault, FourCc, Reader, TypedBox};
+
+/// Samples in each chunk, run by run.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SampleToChunk {
+    /// In file order.
+    pub entries: Vec<Entry>,
+}
+
+/// One entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// The run's first chunk; the first chunk is 1.
+    pub first_chunk: u32,
+    /// Samples in each chunk of the run.
+    pub samples_per_chunk: u32,
+    /// Which sample entry describes them; the first is 1.
+    pub sample_description_index: u32,
+}
+
+impl TypedBox for SampleToChunk {
+    const TYPE: FourCc = FourCc::new(b"stsc");
+
+    fn parse(payload: &mut Reader<'_>) -> Result<Self, Fault> {
+        payload.full_box(0)?;
+        let count = payload.count(12)?;
+        let entries = (0..count)
+            .map(|_| {
+                Ok(Entry {
+                    first_chunk: payload.u32()?,
+                    samples_per_chunk: payload.u32()?,
+                    sample_description_index: payload.u32()?,
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { entries })
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the count was read from 32 bits")]
+    fn write_payload(&self, out: &mut Vec<u8>) {
+        full_box(out, 0, 0);
+        out.put_u32(self.entries.len() as u32);
+        for entry in &self.entries {
+            out.put_u32(entry.first_chunk);
+            out.put_u32(entry.samples_per_chunk);
+            out.put_u32(entry.sample_description_index);
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! `stss`: which samples are sync samples (ISO/IEC 14496-12, 8.6.2).
+
+use super::writer::{Put, full_box};
+use super::{Fault, FourCc, Reader, TypedBox};
+
+/// Sync samples; without this box all samples are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SyncSamples {
+    /// Sample numbers in rising order; the first sample is 1.
+    pub sample_numbers: Vec<u32>,
+}
+
+impl TypedBox for SyncSamples {
+    const TYPE: FourCc = FourCc::new(b"stss");
+
+    fn parse(payload: &mut Reader<'_>) -> Result<Self, Fault> {
+        payload.full_box(0)?;
+        let count = payload.count(4)?;
+        let sample_numbers = (0..count).map(|_| payload.u32()).collect::<Result<_, _>>()?;
+        Ok(Self { sample_numbers })
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the count was read from 32 bits")]
+    fn write_payload(&self, out: &mut Vec<u8>) {
+        full_box(out, 0, 0);
+        out.put_u32(self.sample_numbers.len() as u32);
+        for value in &self.sample_numbers {
+            out.put_u32(*value);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! `stsz`: how large each sample is (ISO/IEC 14496-12, 8.7.3.2).
+
+use super::writer::{Put, full_box};
+use super::{Fault, FourCc, Reader, TypedBox};
+
+/// Sample sizes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SampleSizes {
+    /// All samples have one size.
+    Constant {
+        /// Bytes of each.
+        size: u32,
+        /// How many there are.
+        count: u32,
+    },
+    /// Bytes of each sample.
+    Each(Vec<u32>),
+}
+
+impl TypedBox for SampleSizes {
+    const TYPE: FourCc = FourCc::new(b"stsz");
+
+    fn parse(payload: &mut Reader<'_>) -> Result<Self, Fault> {
+        payload.full_box(0)?;
+        match payload.u32()? {
+            0 => {
+                let count = payload.count(4)?;
+                Ok(Self::Each((0..count).map(|_| payload.u32()).collect::<Result<_, _>>()?))
+            }
+            size => Ok(Self::Constant {
+                size,
+                count: payload.u32()?,
+            }),
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the count was read from 32 bits")]
+    fn write_payload(&self, out: &mut Vec<u8>) {
+        full_box(out, 0, 0);
+        match self {
+            Self::Constant { size, count } => {
+                out.put_u32(*size);
+                out.put_u32(*count);
+            }
+            Self::Each(sizes) => {
+                out.put_u32(0);
+                out.put_u32(sizes.len() as u32);
+                for size in sizes {
+                    out.put_u32(*size);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `tenc`: how a track's samples are encrypted by default (ISO/IEC 23001-7, 8.2).
+
+use super::writer::full_box;
+use super::{Fault, FourCc, Reader, TypedBox};
+use crate::content_key::Kid;
+
+/// The track encryption box.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrackEncryption {
+    /// 1 where there is a pattern; a version 0 box on `cbcs` audio crashed Safari.
+    pub version: u8,
+    /// Encrypted blocks of 16 bytes in each run of the pattern; 0 with `skip_byte_block` 0 for no pattern.
+    pub crypt_byte_block: u8,
+    /// Clear blocks of 16 bytes behind them.
+    pub skip_byte_block: u8,
+    /// Whether samples are protected unless a sample group says otherwise.
+    pub is_protected: bool,
+    /// Bytes of the IV stored for each sample: 0, 8 or 16; 0 with a constant IV.
+    pub per_sample_iv_size: u8,
+    /// The key's ID.
+    pub kid: Kid,
+    /// 8 or 16 bytes, there exactly where samples are protected and have no IV of their own.
+    pub constant_iv: Option<Vec<u8>>,
+}
+
+impl TypedBox for TrackEncryption {
+    const TYPE: FourCc = FourCc::new(b"tenc");
+
+    fn parse(payload: &mut Reader<'_>) -> Result<Self, Fault> {
+        let (version, _) = payload.full_box(1)?;
+        payload.u8()?; // reserved
+        let pattern = payload.u8()?;
+        let (crypt_byte_block, skip_byte_block) = if version == 0 {
+            (0, 0)
+        } else {
+            (pattern >> 4, pattern & 15)
+        };
+        let is_protected = match payload.u8()? {
+            0 => false,
+            1 => true,
+            other => return Err(payload.invalid(format!("default_isProtected is {other}; 0 and 1 are known"))),
+        };
+        let per_sample_iv_size = payload.u8()?;
+        if !matches!(per_sample_iv_size, 0 | 8 | 16) {
+            return Err(payload.invalid(format!("an IV size of {per_sample_iv_size}; 0, 8 and 16 are allowed")));
+        }
+        let kid = Kid(payload.array()?);
+        let constant_iv = if is_protected && per_sample_iv_size == 0 {
+            match payload.u8()? {
+                size @ (8 | 16) => Some(payload.bytes(usize::from(size))?.to_vec()),
+                size => return Err(payload.invalid(format!("a constant IV of {size} bytes; 8 and 16 are allowed"))),
+            }
+        } else {
+            None
+        };
+        Ok(Self {
+            version,
+            crypt_byte_block,
+            skip_byte_block,
+            is_protected,
+            per_sample_iv_size,
+            kid,
+            constant_iv,
+        })
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "an IV has 8 or 16 bytes")]
+    fn write_payload(&self, out: &mut Vec<u8>) {
+        full_box(out, self.version, 0);
+        out.push(0);
+        out.push(self.crypt_byte_block << 4 | self.skip_byte_block & 15);
+        out.push(u8::from(self.is_protected));
+        out.push(self.per_sample_iv_size);
+        out.extend_from_slice(&self.kid.0);
+        if let Some(iv) = &self.constant_iv {
+            out.push(iv.len() as u8);
+            out.extend_from_slice(iv);
+        }
+    }
+}

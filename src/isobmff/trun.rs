@@ -1,0 +1,153 @@
+//! `trun`: a contiguous run of samples (ISO/IEC 14496-12, 8.8.8).
+
+use super::writer::{Put, full_box};
+use super::{Fault, FourCc, Problem, Reader, TypedBox};
+
+/// A run holds at most this many samples where its entries take no bytes; larger counts are hostile.
+pub const MAX_SAMPLES_WITHOUT_FIELDS: u32 = 1 << 20;
+
+/// The track fragment run; a field that is `None` takes the default of `tfhd` or `trex`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TrackRun {
+    /// 1 says that composition offsets are signed; they are read as signed anyway, as writers
+    /// store negative ones in version 0 too.
+    pub version: u8,
+    /// Which fields the samples have, as the flag bits of the box.
+    pub fields: Fields,
+    /// Where the run's data starts, counted from the track fragment's base; `None` continues the run before.
+    pub data_offset: Option<i32>,
+    /// Flags of the first sample, instead of the default.
+    pub first_sample_flags: Option<u32>,
+    /// In decode order.
+    pub samples: Vec<RunSample>,
+}
+
+/// One sample of a run; a field that the run does not have is zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RunSample {
+    /// In ticks of the track's timescale.
+    pub duration: u32,
+    /// In bytes.
+    pub size: u32,
+    /// See [`super::sample_flags`].
+    pub flags: u32,
+    /// Composition time minus decode time, in ticks of the track's timescale.
+    pub composition_offset: i32,
+}
+
+/// Which fields each sample of a run has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Fields(u32);
+
+const DATA_OFFSET: u32 = 0x001;
+const FIRST_SAMPLE_FLAGS: u32 = 0x004;
+
+impl Fields {
+    /// `sample-duration-present`.
+    pub const DURATION: Self = Self(0x100);
+    /// `sample-size-present`.
+    pub const SIZE: Self = Self(0x200);
+    /// `sample-flags-present`.
+    pub const FLAGS: Self = Self(0x400);
+    /// `sample-composition-time-offsets-present`.
+    pub const COMPOSITION_OFFSET: Self = Self(0x800);
+
+    /// Whether all of `fields` are there.
+    #[must_use]
+    pub const fn has(self, fields: Self) -> bool {
+        self.0 & fields.0 == fields.0
+    }
+
+    /// These fields and `fields`, where `condition` holds.
+    #[must_use]
+    pub const fn with(self, fields: Self, condition: bool) -> Self {
+        if condition { Self(self.0 | fields.0) } else { self }
+    }
+
+    /// Bytes that a sample takes.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        self.0.count_ones() as usize * 4
+    }
+}
+
+impl TypedBox for TrackRun {
+    const TYPE: FourCc = FourCc::new(b"trun");
+
+    fn parse(payload: &mut Reader<'_>) -> Result<Self, Fault> {
+        let (version, flags) = payload.full_box(1)?;
+        let fields = Fields(flags & 0xf00);
+        let mut count_reader = payload.clone();
+        let count = payload.u32()?;
+        let data_offset = (flags & DATA_OFFSET != 0).then(|| payload.i32()).transpose()?;
+        let first_sample_flags = (flags & FIRST_SAMPLE_FLAGS != 0).then(|| payload.u32()).transpose()?;
+        if fields.bytes() == 0 && count > MAX_SAMPLES_WITHOUT_FIELDS {
+            let limit = u64::from(MAX_SAMPLES_WITHOUT_FIELDS);
+            return Err(payload.fault(Problem::TooMany {
+                what: "samples in a run that stores nothing of them",
+                limit,
+            }));
+        }
+        count_reader.count(fields.bytes())?;
+        let samples = (0..count)
+            .map(|_| {
+                Ok(RunSample {
+                    duration: if fields.has(Fields::DURATION) {
+                        payload.u32()?
+                    } else {
+                        0
+                    },
+                    size: if fields.has(Fields::SIZE) { payload.u32()? } else { 0 },
+                    flags: if fields.has(Fields::FLAGS) { payload.u32()? } else { 0 },
+                    composition_offset: if fields.has(Fields::COMPOSITION_OFFSET) {
+                        payload.i32()?
+                    } else {
+                        0
+                    },
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            version,
+            fields,
+            data_offset,
+            first_sample_flags,
+            samples,
+        })
+    }
+
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a fragment's samples are counted in 32 bits"
+    )]
+    fn write_payload(&self, out: &mut Vec<u8>) {
+        let data_offset_flag = if self.data_offset.is_some() { DATA_OFFSET } else { 0 };
+        let first_flags_flag = if self.first_sample_flags.is_some() {
+            FIRST_SAMPLE_FLAGS
+        } else {
+            0
+        };
+        full_box(out, self.version, self.fields.0 | data_offset_flag | first_flags_flag);
+        out.put_u32(self.samples.len() as u32);
+        if let Some(offset) = self.data_offset {
+            out.put_i32(offset);
+        }
+        if let Some(flags) = self.first_sample_flags {
+            out.put_u32(flags);
+        }
+        for sample in &self.samples {
+            if self.fields.has(Fields::DURATION) {
+                out.put_u32(sample.duration);
+            }
+            if self.fields.has(Fields::SIZE) {
+                out.put_u32(sample.size);
+            }
+            if self.fields.has(Fields::FLAGS) {
+                out.put_u32(sample.flags);
+            }
+            if self.fields.has(Fields::COMPOSITION_OFFSET) {
+                out.put_i32(sample.composition_offset);
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Times as exact fractions of a second.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::num::NonZeroU32;
+use std::ops::{Add, Sub};
+
+/// Ticks a second.
+pub type Timescale = NonZeroU32;
+
+/// A point in time, or a length of it: `ticks / timescale` seconds.
+///
+/// Times of different timescales compare exactly.
+#[derive(Debug, Clone, Copy)]
+pub struct Time {
+    /// Ticks of `timescale`.
+    pub ticks: i64,
+    /// Ticks a second.
+    pub timescale: Timescale,
+}
+
+impl Time {
+    /// `ticks / timescale` seconds.
+    #[must_use]
+    pub const fn new(ticks: i64, timescale: Timescale) -> Self {
+        Self { ticks, timescale }
+    }
+
+    /// The same time in another timescale, rounded to its nearest tick.
+    #[must_use]
+    pub fn rescale(self, timescale: Timescale) -> Self {
+        let (from, to) = (i128::from(self.timescale.get()), i128::from(timescale.get()));
+        let scaled = (i128::from(self.ticks) * to * 2 + from).div_euclid(from * 2);
+        Self {
+            ticks: i64::try_from(scaled).unwrap_or(if scaled < 0 { i64::MIN } else { i64::MAX }),
+            timescale,
+        }
+    }
+
+    /// In seconds, for a person or a bit rate.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "53 bits hold a century in microseconds")]
+    pub fn seconds(self) -> f64 {
+        self.ticks as f64 / f64::from(self.timescale.get())
+    }
+
+    /// In nanoseconds, rounded.
+    #[must_use]
+    pub fn nanoseconds(self) -> i64 {
+        const NANOSECONDS: Timescale = Timescale::new(1_000_000_000).unwrap();
+        self.rescale(NANOSECONDS).ticks
+    }
+
+    /// The distance to another time, in seconds.
+    #[must_use]
+    pub fn distance(self, other: Self) -> f64 {
+        (self.seconds() - other.seconds()).abs()
+    }
+}
+
+impl PartialEq for Time {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Time {}
+
+impl PartialOrd for Time {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Time {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let left = i128::from(self.ticks) * i128::from(other.timescale.get());
+        let right = i128::from(other.ticks) * i128::from(self.timescale.get());
+        left.cmp(&right)
+    }
+}
+
+/// In the timescale of the left side; exact where both sides share one.
+impl Add for Time {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self::new(
+            self.ticks.saturating_add(other.rescale(self.timescale).ticks),
+            self.timescale,
+        )
+    }
+}
+
+/// In the timescale of the left side; exact where both sides share one.
+impl Sub for Time {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self::new(
+            self.ticks.saturating_sub(other.rescale(self.timescale).ticks),
+            self.timescale,
+        )
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} s", self.seconds())
+    }
+}

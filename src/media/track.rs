@@ -1,0 +1,257 @@
+//! A track: what its boxes say of it, and its samples.
+
+use std::sync::Arc;
+
+use super::edits::EditShift;
+use super::time::Timescale;
+use super::{Cause, Protection, Sample, SampleTable, Source, Time};
+use crate::codec::{self, Codec};
+use crate::isobmff::elng::ExtendedLanguage;
+use crate::isobmff::hdlr::Handler;
+use crate::isobmff::mdhd::MediaHeader;
+use crate::isobmff::scan::{ScanError, read_at};
+use crate::isobmff::schm::SchemeType;
+use crate::isobmff::stsc::SampleToChunk;
+use crate::isobmff::tenc::TrackEncryption;
+use crate::isobmff::tkhd::TrackHeader;
+use crate::isobmff::{Fault, FourCc, Node, Reader};
+
+/// Boxes of `stbl` that speak of single samples; a fragmented file says the same in its fragments.
+const SAMPLE_TABLES: &[&[u8; 4]] = &[
+    b"stts", b"ctts", b"cslg", b"stsc", b"stsz", b"stz2", b"stco", b"co64", b"stss", b"stsh", b"sdtp", b"stdp",
+    b"padb", b"sbgp", b"subs", b"saiz", b"saio",
+];
+
+/// What a track's media is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MediaKind {
+    /// Handler `vide`.
+    Video,
+    /// Handler `soun`.
+    Audio,
+}
+
+/// A video or audio track of an input.
+#[derive(Debug)]
+pub struct Track {
+    /// The file or files that hold the samples.
+    pub source: Arc<Source>,
+    /// The track's ID in its file.
+    pub id: u32,
+    /// What its media is.
+    pub kind: MediaKind,
+    /// Ticks a second of all its times.
+    pub timescale: Timescale,
+    /// A BCP 47 tag, from `elng` or else `mdhd`; `None` where it is undetermined.
+    pub language: Option<String>,
+    /// What the sample entry says.
+    pub codec: Arc<dyn Codec>,
+    /// Width and height of the coded picture in pixels; zero for audio.
+    pub dimensions: (u16, u16),
+    /// Where its media lies in the presentation's time.
+    pub shift: EditShift,
+    /// The `trak` box with its sample entry, and without edits and sample tables.
+    pub description: Node<'static>,
+    /// How it is encrypted, where it is.
+    pub encryption: Option<Encryption>,
+    /// Its samples in decode order.
+    pub samples: SampleTable,
+}
+
+/// How a track of an encrypted file is encrypted.
+#[derive(Debug, Clone)]
+pub struct Encryption {
+    /// `cbcs`, ...
+    pub scheme: FourCc,
+    /// The defaults of its samples.
+    pub tenc: TrackEncryption,
+}
+
+/// Why a track is no [`Track`].
+pub(super) enum Skipped {
+    /// It holds no video or audio.
+    Ignored {
+        track_id: u32,
+        what: String,
+    },
+    Failed(Cause),
+}
+
+impl<E: Into<Cause>> From<E> for Skipped {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl Track {
+    /// Reads what `trak` says, all but its samples.
+    pub(super) fn open(
+        source: &Arc<Source>,
+        trak: &Node<'_>,
+        movie: Timescale,
+        protection: Protection,
+    ) -> Result<Self, Skipped> {
+        let header: TrackHeader = trak.require(&[b"tkhd"])?.parse()?;
+        let handler: Handler = trak.require(&[b"mdia", b"hdlr"])?.parse()?;
+        let stsd = trak.require(&[b"mdia", b"minf", b"stbl", b"stsd"])?;
+        let kind = match &handler.handler_type.0 {
+            b"vide" => MediaKind::Video,
+            b"soun" => MediaKind::Audio,
+            other => {
+                let format = stsd
+                    .children()
+                    .first()
+                    .map_or_else(|| "empty".to_owned(), |entry| entry.kind.to_string());
+                return Err(Skipped::Ignored {
+                    track_id: header.track_id,
+                    what: format!("{}, {format}", FourCc(*other)),
+                });
+            }
+        };
+        let mdia = trak.require(&[b"mdia"])?;
+        let media: MediaHeader = mdia.require(&[b"mdhd"])?.parse()?;
+        let timescale =
+            Timescale::new(media.timescale).ok_or_else(|| mdia.invalid("a timescale of 0 is not allowed"))?;
+        let language = match mdia.find::<ExtendedLanguage>()? {
+            Some(language) => Some(language.tag),
+            None => media.language_code().filter(|code| code != "und"),
+        };
+
+        let entry = used_sample_entry(trak, stsd)?;
+        let encryption = read_encryption(entry)?;
+        let codec_error = |cause| Cause::Codec {
+            track_id: header.track_id,
+            cause,
+        };
+        let (format, codec) = match &encryption {
+            Some(encryption) if protection == Protection::Refuse => {
+                return Err(Cause::Unsupported(format!(
+                    "track {} is already encrypted ('{}', key ID {}); give the clear file",
+                    header.track_id, encryption.scheme, encryption.tenc.kid
+                ))
+                .into());
+            }
+            Some(_) => {
+                let original = entry.require(&[b"sinf", b"frma"])?;
+                let format = original.parse::<crate::isobmff::frma::OriginalFormat>()?.data_format;
+                (format, codec::open(format, entry))
+            }
+            None => (entry.kind, codec::open(entry.kind, entry)),
+        };
+        let codec = codec.map_err(|error| match error {
+            codec::OpenError::Box(error) => Cause::from(error),
+            codec::OpenError::Codec(cause) => codec_error(cause),
+            codec::OpenError::Unknown => Cause::Unsupported(format!(
+                "track {}: codec '{format}' is not supported yet",
+                header.track_id
+            )),
+        })?;
+        let dimensions = match kind {
+            MediaKind::Video => entry.read(visual_entry_dimensions)?,
+            MediaKind::Audio => (0, 0),
+        };
+        Ok(Self {
+            source: Arc::clone(source),
+            id: header.track_id,
+            kind,
+            timescale,
+            language,
+            codec,
+            dimensions,
+            shift: EditShift::read(trak, movie, timescale)?,
+            description: describe(trak, entry),
+            encryption,
+            samples: SampleTable::default(),
+        })
+    }
+
+    /// When a sample is shown.
+    #[must_use]
+    pub fn presentation_time(&self, sample: &Sample) -> Time {
+        Time::new(
+            sample.composition_ticks().saturating_add(self.shift.ticks),
+            self.timescale,
+        )
+    }
+
+    /// When a sample ends being shown.
+    #[must_use]
+    pub fn presentation_end(&self, sample: &Sample) -> Time {
+        let start = self.presentation_time(sample);
+        Time::new(
+            start.ticks.saturating_add(i64::from(sample.duration_ticks)),
+            self.timescale,
+        )
+    }
+
+    /// Fills `data` with the samples' bytes, one behind the other, reading what lies together at once.
+    ///
+    /// # Errors
+    /// [`ScanError::Io`].
+    ///
+    /// # Panics
+    /// Where `data` is not exactly as long as the samples together.
+    pub fn read_samples(&self, samples: &[Sample], data: &mut [u8]) -> Result<(), ScanError> {
+        let mut rest = data;
+        for group in samples.chunk_by(|a, b| a.end() == b.offset) {
+            let Some(first) = group.first() else { continue };
+            let bytes = group.iter().map(|sample| sample.size as usize).sum();
+            let (now, later) = rest.split_at_mut(bytes);
+            read_at(&*self.source, now, first.offset)?;
+            rest = later;
+        }
+        assert!(rest.is_empty(), "data is longer than its samples");
+        Ok(())
+    }
+}
+
+/// Width and height of a `VisualSampleEntry` (ISO/IEC 14496-12, 12.1.3.2).
+fn visual_entry_dimensions(fields: &mut Reader<'_>) -> Result<(u16, u16), Fault> {
+    const BEFORE_WIDTH: usize = 24;
+    fields.bytes(BEFORE_WIDTH)?;
+    Ok((fields.u16()?, fields.u16()?))
+}
+
+/// The one sample entry that the track's samples use.
+fn used_sample_entry<'n, 'a>(trak: &Node<'_>, stsd: &'n Node<'a>) -> Result<&'n Node<'a>, Cause> {
+    let entries = stsd.children();
+    let mut index = 1;
+    if entries.len() > 1 {
+        let stsc: Option<SampleToChunk> = trak.require(&[b"mdia", b"minf", b"stbl"])?.find()?;
+        let runs = stsc.unwrap_or_default().entries;
+        index = runs.first().map_or(1, |run| run.sample_description_index);
+        if runs.iter().any(|run| run.sample_description_index != index) {
+            return Err(Cause::Unsupported(format!(
+                "{}: a track that switches between {} sample descriptions is not supported yet",
+                stsd.path,
+                entries.len()
+            )));
+        }
+    }
+    (index as usize)
+        .checked_sub(1)
+        .and_then(|index| entries.get(index))
+        .ok_or_else(|| stsd.invalid(format!("has no sample entry {index}")).into())
+}
+
+fn read_encryption(entry: &Node<'_>) -> Result<Option<Encryption>, Cause> {
+    let Some(sinf) = entry.child(b"sinf") else {
+        return if matches!(&entry.kind.0, b"encv" | b"enca" | b"resv") {
+            Err(entry.invalid("a protected sample entry without 'sinf'").into())
+        } else {
+            Ok(None)
+        };
+    };
+    let scheme = sinf.require(&[b"schm"])?.parse::<SchemeType>()?.scheme_type;
+    let tenc = sinf.require(&[b"schi", b"tenc"])?.parse()?;
+    Ok(Some(Encryption { scheme, tenc }))
+}
+
+/// The `trak` without edits and sample tables, with `entry` as its one sample entry.
+fn describe(trak: &Node<'_>, entry: &Node<'_>) -> Node<'static> {
+    trak.copy_where(&|node| match node.path.types() {
+        [.., stsd, _] if stsd.0 == *b"stsd" => node.offset == entry.offset,
+        _ => node.kind.0 != *b"edts" && !SAMPLE_TABLES.contains(&&node.kind.0),
+    })
+}
