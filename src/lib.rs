@@ -13,3 +13,6 @@ pub mod codec;
 pub mod content_key;
 pub mod isobmff;
 pub mod media;
+pub mod package;
+pub mod plan;
+pub mod protect;

@@ -1,0 +1,30 @@
+//! HLS playlists (RFC 8216bis, and Apple's authoring specification).
+
+pub mod bandwidth;
+pub mod media_playlist;
+pub mod multivariant;
+
+use super::Protection;
+use crate::media::Time;
+
+/// The longest segment rounded to the nearest integer of seconds (RFC 8216bis, 4.4.3.1), at least 1.
+///
+/// One value serves all playlists of a presentation: audio and video share a target (Apple, 8.2).
+#[must_use]
+pub fn target_duration_s(durations: impl Iterator<Item = Time>) -> u64 {
+    const SECONDS: crate::media::Timescale = crate::media::Timescale::MIN;
+    durations
+        .max()
+        .map_or(1, |longest| u64::try_from(longest.rescale(SECONDS).ticks).unwrap_or(0))
+        .max(1)
+}
+
+/// The attributes of `EXT-X-KEY` and `EXT-X-SESSION-KEY` (RFC 8216bis, 4.4.4.4).
+///
+/// The IV is always there: without it the media sequence number would be the IV.
+fn key_attributes(protection: Protection<'_>) -> String {
+    format!(
+        "METHOD=SAMPLE-AES,URI=\"{}\",IV=0x{},KEYFORMAT=\"identity\",KEYFORMATVERSIONS=\"1\"",
+        protection.key_uri, protection.track.iv
+    )
+}

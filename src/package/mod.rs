@@ -1,0 +1,268 @@
+//! Writes segments and playlists, and publishes them in one step.
+
+pub mod hls;
+pub mod init_segment;
+pub mod media_segment;
+pub mod publish;
+pub mod rendition;
+
+use std::fs::File;
+use std::io::{self, IoSlice, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::media::{Time, Track};
+use crate::plan::{PlannedSegment, TrackPlan};
+use crate::protect::{FragmentWorker, ProtectError, TrackProtection};
+
+pub use publish::Staging;
+pub use rendition::Name;
+
+/// What is to be written of one track.
+pub struct Rendition<'a> {
+    /// Its place in the output.
+    pub name: Name,
+    /// The track.
+    pub track: &'a Track,
+    /// How it is cut.
+    pub plan: &'a TrackPlan,
+    /// How it is protected, if it is.
+    pub protection: Option<Protection<'a>>,
+}
+
+/// How a rendition is protected, and where players get its key.
+#[derive(Clone, Copy)]
+pub struct Protection<'a> {
+    /// Cipher, key ID and IV.
+    pub track: &'a TrackProtection,
+    /// Where the key is to be had.
+    pub key_uri: &'a str,
+}
+
+/// What was written of one track.
+#[derive(Debug, Clone)]
+pub struct WrittenRendition {
+    /// Bytes of its init segment.
+    pub init_bytes: u64,
+    /// Its segments, in order.
+    pub segments: Vec<WrittenSegment>,
+}
+
+/// What was written of one segment.
+#[derive(Debug, Clone, Copy)]
+pub struct WrittenSegment {
+    /// How long it is shown.
+    pub duration: Time,
+    /// Bytes of its file.
+    pub bytes: u64,
+}
+
+/// Work that failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackageError {
+    /// A sample of an input can't be read or protected.
+    #[error("{}: {cause}", path.display())]
+    Sample {
+        /// The input.
+        path: PathBuf,
+        /// What is wrong.
+        cause: ProtectError,
+    },
+    /// The output can't be written.
+    #[error("writing {} failed: {cause}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// Somebody asked to stop.
+    #[error("interrupted; the output is as it was before")]
+    Cancelled,
+}
+
+impl PackageError {
+    pub(crate) fn write(path: &Path, cause: io::Error) -> Self {
+        Self::Write {
+            path: path.to_owned(),
+            cause,
+        }
+    }
+}
+
+/// Who looks on, and may stop the work.
+pub struct Control<'a> {
+    /// Worker threads; at least one is used.
+    pub jobs: usize,
+    /// Set to stop: the work ends with [`PackageError::Cancelled`].
+    pub cancelled: &'a AtomicBool,
+    /// Told of every fragment that was written, in bytes of its samples.
+    pub progress: &'a (dyn Fn(u64) + Sync),
+}
+
+/// Writes init and media segments of all renditions below `folder`, `jobs` segments at once.
+///
+/// # Errors
+/// The first [`PackageError`] of any worker.
+pub fn write_segments(
+    renditions: &[Rendition<'_>],
+    folder: &Path,
+    control: &Control<'_>,
+) -> Result<Vec<WrittenRendition>, PackageError> {
+    let mut written = Vec::with_capacity(renditions.len());
+    for rendition in renditions {
+        let path = folder.join(rendition.name.folder());
+        std::fs::create_dir_all(&path).map_err(|cause| PackageError::write(&path, cause))?;
+        let init = init_segment::build(rendition.track, rendition.protection.map(|protection| protection.track));
+        let path = path.join(rendition::INIT_SEGMENT);
+        std::fs::write(&path, &init).map_err(|cause| PackageError::write(&path, cause))?;
+        let segments = rendition.plan.segments.iter().map(|segment| WrittenSegment {
+            duration: segment.duration,
+            bytes: 0,
+        });
+        written.push(WrittenRendition {
+            init_bytes: init.len() as u64,
+            segments: segments.collect(),
+        });
+    }
+
+    let tasks = tasks_by_time(renditions);
+    let next = AtomicUsize::new(0);
+    let results = Mutex::new((&mut written, None));
+    let work = || {
+        let mut worker = SegmentWorker::default();
+        while !control.cancelled.load(Ordering::Relaxed) {
+            let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                break;
+            };
+            let outcome = worker.write(task, folder, control);
+            let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            match outcome {
+                Ok(bytes) => {
+                    let rendition = results.0.get_mut(task.rendition_index);
+                    if let Some(segment) =
+                        rendition.and_then(|rendition| rendition.segments.get_mut(task.segment_index))
+                    {
+                        segment.bytes = bytes;
+                    }
+                }
+                Err(error) => {
+                    next.store(tasks.len(), Ordering::Relaxed);
+                    results.1.get_or_insert(error);
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let helpers = control.jobs.clamp(1, tasks.len().max(1)) - 1;
+        for _ in 0..helpers {
+            scope.spawn(work);
+        }
+        work();
+    });
+    let failure = results
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .1;
+    match failure {
+        Some(error) => Err(error),
+        None if control.cancelled.load(Ordering::Relaxed) => Err(PackageError::Cancelled),
+        None => Ok(written),
+    }
+}
+
+/// One segment to write.
+struct Task<'a> {
+    rendition: &'a Rendition<'a>,
+    rendition_index: usize,
+    segment: &'a PlannedSegment,
+    segment_index: usize,
+}
+
+/// All segments in the order of their start, which is about the order of the input's bytes.
+fn tasks_by_time<'a>(renditions: &'a [Rendition<'a>]) -> Vec<Task<'a>> {
+    let mut tasks: Vec<Task<'a>> = renditions
+        .iter()
+        .enumerate()
+        .flat_map(|(rendition_index, rendition)| {
+            rendition
+                .plan
+                .segments
+                .iter()
+                .enumerate()
+                .map(move |(segment_index, segment)| Task {
+                    rendition,
+                    rendition_index,
+                    segment,
+                    segment_index,
+                })
+        })
+        .collect();
+    tasks.sort_by_key(|task| task.segment.start);
+    tasks
+}
+
+/// Writes segment after segment, reusing its memory.
+#[derive(Default)]
+struct SegmentWorker {
+    fragments: FragmentWorker,
+    head: Vec<u8>,
+}
+
+impl SegmentWorker {
+    /// Writes a segment's file and returns its bytes.
+    fn write(&mut self, task: &Task<'_>, folder: &Path, control: &Control<'_>) -> Result<u64, PackageError> {
+        let Rendition {
+            name,
+            track,
+            protection,
+            ..
+        } = task.rendition;
+        let path = folder
+            .join(name.folder())
+            .join(rendition::segment_file(task.segment_index));
+        let failed = |cause| PackageError::write(&path, cause);
+        let mut file = File::create_new(&path).map_err(failed)?;
+        let mut scanner = protection.and_then(|_| track.codec.scanner());
+        let mut bytes = 0;
+        self.head.clear();
+        media_segment::write_type(&mut self.head);
+        for (sequence_number, samples) in (task.segment.sequence_number..).zip(&task.segment.fragments) {
+            if control.cancelled.load(Ordering::Relaxed) {
+                return Err(PackageError::Cancelled);
+            }
+            let fragment = self
+                .fragments
+                .protect(
+                    track,
+                    samples.clone(),
+                    protection.map(|protection| protection.track),
+                    scanner.as_deref_mut(),
+                )
+                .map_err(|cause| PackageError::Sample {
+                    path: track.source.path().to_owned(),
+                    cause,
+                })?;
+            media_segment::write_fragment_head(&mut self.head, track, sequence_number, &fragment);
+            write_all(&mut file, &self.head, fragment.data).map_err(failed)?;
+            bytes += (self.head.len() + fragment.data.len()) as u64;
+            (control.progress)(fragment.data.len() as u64);
+            self.head.clear();
+        }
+        Ok(bytes)
+    }
+}
+
+/// Writes two slices, with one call to the system where it takes them whole.
+fn write_all(file: &mut File, head: &[u8], data: &[u8]) -> io::Result<()> {
+    let written = file.write_vectored(&[IoSlice::new(head), IoSlice::new(data)])?;
+    match written.checked_sub(head.len()) {
+        Some(of_data) => file.write_all(data.get(of_data..).unwrap_or_default()),
+        None => {
+            file.write_all(head.get(written..).unwrap_or_default())?;
+            file.write_all(data)
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Publication in one step: nobody ever sees half an output.
+//!
+//! Everything is written to a folder beside the output. Publishing exchanges the two in one step of the file
+//! system; a crash before leaves the output as it was, and a folder that the next run finds and removes. A
+//! folder belongs to a living run as long as its lock is held, which the system lets go when a process ends,
+//! however it ends.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+
+use super::PackageError;
+
+/// What stands at the top of an output; anything else in a folder means that it is somebody else's.
+pub const OUTPUT_ENTRIES: &[&str] = &["master.m3u8", "keys.json", "video", "audio", "text"];
+
+const STAGING_SUFFIX: &str = ".vylux-pack-tmp";
+
+/// A folder beside the output, removed again unless it is published.
+#[derive(Debug)]
+pub struct Staging {
+    folder: PathBuf,
+    output: PathBuf,
+    /// Held while the folder is in use.
+    lock: File,
+}
+
+impl Staging {
+    /// Makes the folder for `output`, and removes those that killed runs left for the same output.
+    ///
+    /// # Errors
+    /// [`PackageError::Write`] where the folder can't be made, or `output` is something else than an output.
+    pub fn create(output: &Path) -> Result<Self, PackageError> {
+        let failed = |path: &Path, cause| PackageError::write(path, cause);
+        check_replaceable(output).map_err(|cause| failed(output, cause))?;
+        let name = output.file_name().ok_or_else(|| {
+            failed(
+                output,
+                io::Error::new(io::ErrorKind::InvalidInput, "the output needs a folder name of its own"),
+            )
+        })?;
+        let parent = match output.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+            _ => PathBuf::from("."),
+        };
+        fs::create_dir_all(&parent).map_err(|cause| failed(&parent, cause))?;
+        let prefix = format!(".{}.", name.to_string_lossy());
+        remove_leftovers(&parent, &prefix);
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|error| failed(&parent, io::Error::other(error)))?;
+        let folder = parent.join(format!("{prefix}{}{STAGING_SUFFIX}", hex::encode(random)));
+        fs::create_dir(&folder).map_err(|cause| failed(&folder, cause))?;
+        let lock = File::open(&folder).map_err(|cause| failed(&folder, cause))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|cause| failed(&folder, cause.into()))?;
+        Ok(Self {
+            folder,
+            output: output.to_owned(),
+            lock,
+        })
+    }
+
+    /// Where to write.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Flushes all files and folders to disk.
+    ///
+    /// # Errors
+    /// [`PackageError::Write`].
+    pub fn sync(&self) -> Result<(), PackageError> {
+        sync_tree(&self.folder)
+    }
+
+    /// Puts the folder in the output's place, in one step.
+    ///
+    /// # Errors
+    /// [`PackageError::Write`]; the output is as it was then.
+    pub fn publish(self, sync: bool) -> Result<(), PackageError> {
+        let failed = |cause| PackageError::write(&self.output, cause);
+        if fs::symlink_metadata(&self.output).is_ok() {
+            exchange(&self.folder, &self.output).map_err(failed)?;
+            // What was the output is now in the staging folder, which drop() removes.
+        } else {
+            fs::rename(&self.folder, &self.output).map_err(failed)?;
+        }
+        if sync {
+            let parent = self
+                .output
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .unwrap_or(Path::new("."));
+            File::open(parent)
+                .and_then(|folder| folder.sync_all())
+                .map_err(failed)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // Nothing is lost where this fails: the next run tries again.
+        let _ = fs::remove_dir_all(&self.folder);
+        let _ = flock(&self.lock, FlockOperation::Unlock);
+    }
+}
+
+/// Exchanges two folders; where the file system can't do it in one step, in two.
+fn exchange(new: &Path, old: &Path) -> io::Result<()> {
+    match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
+            let aside = new.with_extension("old");
+            fs::rename(old, &aside)?;
+            if let Err(error) = fs::rename(new, old) {
+                fs::rename(&aside, old)?;
+                return Err(error);
+            }
+            fs::rename(&aside, new)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Refuses a place that holds something else than an output of this program.
+fn check_replaceable(output: &Path) -> io::Result<()> {
+    let entries = match fs::read_dir(output) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let name = entry?.file_name();
+        if !OUTPUT_ENTRIES.iter().any(|known| name == *known) {
+            let what = format!(
+                "it holds '{}', which is no part of an output; name another folder",
+                name.to_string_lossy()
+            );
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, what));
+        }
+    }
+    Ok(())
+}
+
+/// Removes folders that killed runs left: those whose lock nobody holds.
+fn remove_leftovers(parent: &Path, prefix: &str) {
+    let Ok(entries) = fs::read_dir(parent) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(prefix)) else {
+            continue;
+        };
+        let random = rest.strip_suffix(STAGING_SUFFIX).unwrap_or_default();
+        if random.len() != 16 || !random.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            continue;
+        }
+        let Ok(folder) = File::open(entry.path()) else { continue };
+        if flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            // What can't be removed now is tried again by the next run.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+fn sync_tree(folder: &Path) -> Result<(), PackageError> {
+    let failed = |cause| PackageError::write(folder, cause);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        if path.is_dir() {
+            sync_tree(&path)?;
+        } else {
+            File::open(&path)
+                .and_then(|file| file.sync_all())
+                .map_err(|cause| PackageError::write(&path, cause))?;
+        }
+    }
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+}

@@ -1,0 +1,90 @@
+//! Where a rendition's files are in the output.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use crate::media::{MediaKind, Track};
+
+/// The init segment of a rendition.
+pub const INIT_SEGMENT: &str = "init.mp4";
+
+/// The media playlist of a rendition.
+pub const MEDIA_PLAYLIST: &str = "playlist.m3u8";
+
+/// The file of segment `index`; the first is 0.
+#[must_use]
+pub fn segment_file(index: usize) -> String {
+    format!("seg_{:05}.m4s", index + 1)
+}
+
+/// A rendition's name, `[a-z0-9_-]{1,64}`, unique in its presentation; and its kind, which is the folder above.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Name {
+    kind: MediaKind,
+    name: String,
+}
+
+impl Name {
+    /// Names all tracks: video by its height (`720p`), audio by its language (`en`), with a number where that
+    /// is taken.
+    #[must_use]
+    pub fn all(tracks: &[Track]) -> Vec<Self> {
+        let mut taken = HashSet::new();
+        tracks
+            .iter()
+            .map(|track| {
+                let wish = match track.kind {
+                    MediaKind::Video => format!("{}p", track.dimensions.1),
+                    MediaKind::Audio => track.language.as_deref().map_or_else(|| "audio".to_owned(), clean),
+                };
+                let name = (1..)
+                    .map(|number| {
+                        if number == 1 {
+                            wish.clone()
+                        } else {
+                            format!("{wish}-{number}")
+                        }
+                    })
+                    .find(|name| taken.insert(name.clone()))
+                    .unwrap_or(wish);
+                Self { kind: track.kind, name }
+            })
+            .collect()
+    }
+
+    /// The bare name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.name
+    }
+
+    /// The folder, relative to the output.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        PathBuf::from(kind_folder(self.kind)).join(&self.name)
+    }
+
+    /// The media playlist's URI, relative to the multivariant playlist.
+    #[must_use]
+    pub fn playlist_uri(&self) -> String {
+        format!("{}/{}/{MEDIA_PLAYLIST}", kind_folder(self.kind), self.name)
+    }
+}
+
+const fn kind_folder(kind: MediaKind) -> &'static str {
+    match kind {
+        MediaKind::Video => "video",
+        MediaKind::Audio => "audio",
+    }
+}
+
+/// The characters of a language tag that a name may have, at most 48 of them.
+fn clean(tag: &str) -> String {
+    let name: String = tag
+        .chars()
+        .map(|c| c.to_ascii_lowercase())
+        .filter(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
+        .take(48)
+        .collect();
+    if name.is_empty() { "audio".to_owned() } else { name }
+}

@@ -1,0 +1,286 @@
+//! Where tracks are cut: from their samples alone, without reading or writing anything.
+//!
+//! The first video track decides: segments start at its sync samples, each as near to the target duration
+//! as sync samples allow. Other video tracks must have sync samples at the same times; audio is cut at the
+//! first sample that starts at or after them. Without video, the first audio track decides.
+
+use std::ops::Range;
+use std::str::FromStr;
+
+use crate::media::{MediaKind, Time, Timescale, Track};
+
+/// A fragment holds at most this many bytes of samples, unless one sample alone is larger: it bounds the
+/// memory of a worker, whatever the bit rate. Segments above it are made of several fragments.
+pub const MAX_FRAGMENT_BYTES: u64 = 8 << 20;
+
+/// Sync samples of aligned tracks may lie this far apart, in seconds: timescales round differently.
+const ALIGNMENT_TOLERANCE_S: f64 = 0.002;
+
+/// How long segments should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SegmentDuration(Time);
+
+/// A duration that segments can't have.
+#[derive(Debug, thiserror::Error)]
+#[error("expected seconds between 0.1 and 3600, such as 6 or 2.002")]
+pub struct NotASegmentDuration;
+
+impl FromStr for SegmentDuration {
+    type Err = NotASegmentDuration;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const MICROSECONDS: Timescale = Timescale::new(1_000_000).unwrap();
+        let seconds: f64 = text.parse().map_err(|_| NotASegmentDuration)?;
+        if !(0.1..=3600.0).contains(&seconds) {
+            return Err(NotASegmentDuration);
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "at most 3.6e9")]
+        Ok(Self(Time::new((seconds * 1e6).round() as i64, MICROSECONDS)))
+    }
+}
+
+/// How all tracks are cut; as many tracks as the presentation has, in its order.
+#[derive(Debug)]
+pub struct SegmentPlan {
+    /// One plan a track.
+    pub tracks: Vec<TrackPlan>,
+}
+
+/// How a track is cut.
+#[derive(Debug, PartialEq, Eq)]
+pub struct TrackPlan {
+    /// In order; together they hold every sample once.
+    pub segments: Vec<PlannedSegment>,
+}
+
+/// One segment.
+#[derive(Debug, PartialEq, Eq)]
+pub struct PlannedSegment {
+    /// When it starts being shown.
+    pub start: Time,
+    /// How long it is shown, to the start of the next one or the end of the track.
+    pub duration: Time,
+    /// `mfhd` sequence number of its first fragment.
+    pub sequence_number: u32,
+    /// Samples of each of its fragments, in decode order.
+    pub fragments: Vec<Range<u32>>,
+}
+
+/// Tracks that can't be cut together.
+#[derive(Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// A rendition has no sync sample where the first one is cut.
+    #[error(
+        "the video renditions are not aligned: track {track_id} of {path} has no keyframe at {at}, where segment \
+         {segment} starts (its nearest one is {off_by_s:.3} s away); encode all renditions with the same keyframe positions"
+    )]
+    Misaligned {
+        /// The input that differs.
+        path: String,
+        /// Its track.
+        track_id: u32,
+        /// Where the first video track is cut.
+        at: Time,
+        /// Which segment should start there; the first is 1.
+        segment: usize,
+        /// Distance to the nearest sync sample, in seconds.
+        off_by_s: f64,
+    },
+}
+
+impl SegmentPlan {
+    /// Cuts `tracks` into segments of about `target`.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn new(tracks: &[Track], target: SegmentDuration) -> Result<Self, PlanError> {
+        let reference = tracks
+            .iter()
+            .position(|track| track.kind == MediaKind::Video)
+            .unwrap_or(0);
+        let Some(reference_track) = tracks.get(reference) else {
+            return Ok(Self { tracks: Vec::new() });
+        };
+        let reference_cuts = nearest_cuts(reference_track, target.0);
+        let boundaries: Vec<Time> = reference_cuts.iter().map(|cut| cut.time).collect();
+        let end = extent(reference_track).1;
+
+        let mut reference_cuts = Some(reference_cuts);
+        let plans = tracks.iter().enumerate().map(|(index, track)| {
+            let cuts = match track.kind {
+                _ if index == reference => reference_cuts.take().unwrap_or_default(),
+                MediaKind::Video => aligned_cuts(track, &boundaries)?,
+                MediaKind::Audio => following_cuts(track, &boundaries, end, target.0),
+            };
+            Ok(TrackPlan::new(track, cuts))
+        });
+        Ok(Self {
+            tracks: plans.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// A place where a segment starts.
+#[derive(Debug, Clone, Copy)]
+struct Cut {
+    sample: u32,
+    time: Time,
+}
+
+/// All sync samples, and the first sample whatever it is.
+fn sync_samples(track: &Track) -> impl Iterator<Item = Cut> {
+    (0_u32..)
+        .zip(track.samples.all())
+        .filter(|(index, sample)| *index == 0 || sample.is_sync())
+        .map(|(index, sample)| Cut {
+            sample: index,
+            time: track.presentation_time(&sample),
+        })
+}
+
+/// Cuts at the sync samples that make each segment as long as `target`, or as near to it as can be.
+fn nearest_cuts(track: &Track, target: Time) -> Vec<Cut> {
+    let mut cuts: Vec<Cut> = Vec::new();
+    let mut candidate: Option<Cut> = None;
+    for sync in sync_samples(track) {
+        loop {
+            let Some(last) = cuts.last() else {
+                cuts.push(sync);
+                break;
+            };
+            let ideal = last.time + target;
+            if sync.time < ideal {
+                candidate = Some(sync);
+                break;
+            }
+            match candidate.take() {
+                // The sync sample before the ideal place is nearer: cut there, and look at this one again.
+                Some(before) if ideal - before.time <= sync.time - ideal => cuts.push(before),
+                _ => {
+                    cuts.push(sync);
+                    break;
+                }
+            }
+        }
+    }
+    let end = extent(track).1;
+    if let (Some(before), Some(last)) = (candidate, cuts.last()) {
+        let ideal = last.time + target;
+        // What is left behind the last cut may still be too long for one segment.
+        if end > ideal && ideal - before.time < end - ideal {
+            cuts.push(before);
+        }
+    }
+    cuts
+}
+
+/// Cuts at the sync samples that lie at `boundaries`.
+fn aligned_cuts(track: &Track, boundaries: &[Time]) -> Result<Vec<Cut>, PlanError> {
+    let mut syncs = sync_samples(track).peekable();
+    let mut cuts: Vec<Cut> = syncs.next().into_iter().collect();
+    let mut before = cuts.last().copied();
+    for (segment, boundary) in boundaries.iter().enumerate().skip(1) {
+        while let Some(sync) = syncs.next_if(|sync| sync.time <= *boundary) {
+            before = Some(sync);
+        }
+        let nearest = before.into_iter().chain(syncs.peek().copied());
+        let nearest = nearest.min_by(|a, b| a.time.distance(*boundary).total_cmp(&b.time.distance(*boundary)));
+        match nearest {
+            Some(cut) if cut.time.distance(*boundary) <= ALIGNMENT_TOLERANCE_S => cuts.push(cut),
+            // A track that ends before this boundary has nothing to cut there.
+            _ if extent(track).1 <= *boundary => break,
+            nearest => {
+                return Err(PlanError::Misaligned {
+                    path: track.source.path().display().to_string(),
+                    track_id: track.id,
+                    at: *boundary,
+                    segment: segment + 1,
+                    off_by_s: nearest.map_or(f64::INFINITY, |cut| cut.time.distance(*boundary)),
+                });
+            }
+        }
+    }
+    Ok(cuts)
+}
+
+/// Cuts at the first samples that start at or after `boundaries`, and behind `end` every `target`.
+fn following_cuts(track: &Track, boundaries: &[Time], end: Time, target: Time) -> Vec<Cut> {
+    let half_target = Time::new(target.ticks / 2, target.timescale);
+    let track_end = extent(track).1;
+    let tail = std::iter::successors(Some(end), |boundary| Some(*boundary + target))
+        .take_while(|boundary| track_end - *boundary > half_target);
+    let mut boundaries = boundaries.iter().skip(1).copied().chain(tail).peekable();
+    let mut cuts: Vec<Cut> = Vec::new();
+    for cut in sync_samples(track) {
+        let mut passed = false;
+        while boundaries.next_if(|boundary| *boundary <= cut.time).is_some() {
+            passed = true;
+        }
+        if passed || cuts.is_empty() {
+            cuts.push(cut);
+        }
+    }
+    cuts
+}
+
+/// When a track starts and ends being shown.
+fn extent(track: &Track) -> (Time, Time) {
+    let zero = Time::new(0, track.timescale);
+    let samples = track.samples.all();
+    let start = samples.clone().map(|sample| track.presentation_time(&sample)).min();
+    let end = samples.map(|sample| track.presentation_end(&sample)).max();
+    (start.unwrap_or(zero), end.unwrap_or(zero))
+}
+
+impl TrackPlan {
+    fn new(track: &Track, mut cuts: Vec<Cut>) -> Self {
+        let (start, end) = extent(track);
+        if let Some(first) = cuts.first_mut() {
+            first.time = start;
+        }
+        // A last segment of no length can't be: its samples belong to the one before.
+        while cuts.len() > 1 && cuts.last().is_some_and(|cut| cut.time >= end) {
+            cuts.pop();
+        }
+        let ends = cuts
+            .iter()
+            .skip(1)
+            .map(|cut| (cut.sample, cut.time))
+            .chain([(track.samples.len(), end)]);
+        let mut sequence_number = 1;
+        let segments = cuts
+            .iter()
+            .zip(ends)
+            .map(|(cut, (next_sample, next_time))| {
+                let fragments = fragments(track, cut.sample..next_sample);
+                let segment = PlannedSegment {
+                    start: cut.time,
+                    duration: next_time - cut.time,
+                    sequence_number,
+                    fragments,
+                };
+                sequence_number += u32::try_from(segment.fragments.len()).unwrap_or(u32::MAX);
+                segment
+            })
+            .collect();
+        Self { segments }
+    }
+}
+
+/// Splits a segment's samples into fragments of at most [`MAX_FRAGMENT_BYTES`].
+fn fragments(track: &Track, samples: Range<u32>) -> Vec<Range<u32>> {
+    let mut fragments = Vec::new();
+    let mut start = samples.start;
+    let mut bytes = 0;
+    for (index, sample) in (samples.start..).zip(track.samples.range(samples.clone())) {
+        bytes += u64::from(sample.size);
+        if bytes > MAX_FRAGMENT_BYTES && index > start {
+            fragments.push(start..index);
+            start = index;
+            bytes = u64::from(sample.size);
+        }
+    }
+    fragments.push(start..samples.end);
+    fragments
+}
