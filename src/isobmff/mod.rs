@@ -3,7 +3,9 @@
 //! One file per typed box, named by its FourCC. [`tree`] keeps every byte of what it reads, in order,
 //! whether it knows the box or not; a typed box is read from a node of the tree and written in its place.
 
+pub mod avcc;
 pub mod error;
+pub mod esds;
 pub mod fourcc;
 pub mod reader;
 pub mod writer;
