@@ -2,6 +2,8 @@
 //!
 //! A new codec is one new file and one line in the list below.
 
+pub mod bit_reader;
+pub mod nal_units;
 pub mod subsample;
 
 pub use subsample::{Subsample, SubsampleMap};
