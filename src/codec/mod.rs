@@ -2,7 +2,10 @@
 //!
 //! A new codec is one new file and one line in the list below.
 
+pub mod aac;
 pub mod bit_reader;
+#[cfg(test)]
+mod bit_writer;
 pub mod nal_units;
 pub mod subsample;
 
