@@ -3,6 +3,7 @@
 //! A new codec is one new file and one line in the list below.
 
 pub mod aac;
+pub mod avc;
 pub mod bit_reader;
 #[cfg(test)]
 mod bit_writer;
