@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(bits.u(0), Ok(0));
         assert_eq!(bits.taken_bytes(), 0);
         assert_eq!(bits.u(3), Ok(0b101));
-        assert_eq!(bits.u(32), Ok(0b00101_1111_1111_0000_0000_1000_0000_000));
+        assert_eq!(bits.u(32), Ok(0x2ff8_0400));
         assert_eq!(bits.left_bits(), 5);
         assert_eq!(bits.u(5), Ok(1));
         assert_eq!(bits.u(1).map_err(|fault| fault.position), Err(5));

@@ -325,7 +325,7 @@ mod rules {
             "H.264: forbidden_zero_bit is set: the NAL unit is damaged, or not H.264, at byte 4 of the sample"
         );
         assert_eq!(
-            error(&sample(&[&[0x65, 0b1_0001_011]])),
+            error(&sample(&[&[0x65, 0b1000_1011]])),
             "H.264: slice_type is 10, expected at most 9, at byte 5 of the sample"
         );
     }
@@ -615,23 +615,12 @@ mod generated_streams {
         if idr {
             bits.ue(choices.up_to(65535));
         }
-        let both_fields = pps.bottom_field_pic_order_in_frame_present_flag && !field;
-        match sps.pic_order_cnt_type {
-            0 => {
-                let max = (1 << sps.log2_max_pic_order_cnt_lsb) - 1;
-                bits.u(sps.log2_max_pic_order_cnt_lsb, choices.up_to(max));
-                if both_fields {
-                    bits.se(choices.signed(i32::MAX as u32));
-                }
-            }
-            1 if !sps.delta_pic_order_always_zero_flag => {
-                bits.se(choices.signed(i32::MAX as u32));
-                if both_fields {
-                    bits.se(choices.signed(i32::MAX as u32));
-                }
-            }
-            _ => {}
-        }
+        pic_order_cnt(
+            choices,
+            bits,
+            sps,
+            pps.bottom_field_pic_order_in_frame_present_flag && !field,
+        );
         if pps.redundant_pic_cnt_present_flag {
             bits.ue(choices.up_to(127));
         }
@@ -698,11 +687,30 @@ mod generated_streams {
         if let Some(rate) = pps.slice_group_change_rate {
             // 7-36, literally; picture sizes are small enough for it.
             let max = f64::from(sps.pic_size_in_map_units) / f64::from(rate);
-            let slice_group_change_cycle_bits = (0..).find(|&n| f64::from(1 << n) >= max + 1.0).expect("one is");
+            let slice_group_change_cycle_bits = (0..32).find(|&n| f64::from(1 << n) >= max + 1.0).expect("one is");
             bits.u(
                 slice_group_change_cycle_bits,
                 choices.up_to(sps.pic_size_in_map_units.div_ceil(rate)),
             );
+        }
+    }
+
+    fn pic_order_cnt(choices: &mut Choices, bits: &mut BitWriter, sps: &SpsChoice, both_fields: bool) {
+        match sps.pic_order_cnt_type {
+            0 => {
+                let max = (1 << sps.log2_max_pic_order_cnt_lsb) - 1;
+                bits.u(sps.log2_max_pic_order_cnt_lsb, choices.up_to(max));
+                if both_fields {
+                    bits.se(choices.signed(i32::MAX as u32));
+                }
+            }
+            1 if !sps.delta_pic_order_always_zero_flag => {
+                bits.se(choices.signed(i32::MAX as u32));
+                if both_fields {
+                    bits.se(choices.signed(i32::MAX as u32));
+                }
+            }
+            _ => {}
         }
     }
 
