@@ -2,6 +2,12 @@
 //!
 //! A new codec is one new file and one line in the list below.
 
+pub mod aac;
+pub mod avc;
+pub mod bit_reader;
+#[cfg(test)]
+mod bit_writer;
+pub mod nal_units;
 pub mod subsample;
 
 use std::sync::Arc;
@@ -86,7 +92,7 @@ pub enum OpenError {
 type Open = fn(FourCc, &Node<'_>) -> Result<Arc<dyn Codec>, OpenError>;
 
 /// Sample entry types, and what opens them. A new codec is one line here and a file.
-const CODECS: &[(&[&[u8; 4]], Open)] = &[];
+const CODECS: &[(&[&[u8; 4]], Open)] = &[(&[b"avc1", b"avc3"], avc::open), (&[b"mp4a"], aac::open)];
 
 /// Reads the codec configuration of a sample entry; `format` is its type before it was protected.
 ///

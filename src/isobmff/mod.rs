@@ -3,11 +3,13 @@
 //! One file per typed box, named by its four-character code. [`tree`] keeps every byte of what it reads, in order,
 //! whether it knows the box or not; a typed box is read from a node of the tree and written in its place.
 
+pub mod avcc;
 pub mod co64;
 pub mod ctts;
 pub mod elng;
 pub mod elst;
 pub mod error;
+pub mod esds;
 pub mod fourcc;
 pub mod frma;
 pub mod ftyp;

@@ -98,7 +98,7 @@ pub fn describe(track: &Track, id: u32, protection: Option<&TrackProtection>) ->
         header.flags |= ENABLED_IN_MOVIE;
     });
     update(&mut trak, &[b"mdia", b"mdhd"], |header: &mut MediaHeader| {
-        header.duration_ticks = 0
+        header.duration_ticks = 0;
     });
     if let Some(children) = trak
         .descend_mut(&[b"mdia", b"minf", b"stbl"])

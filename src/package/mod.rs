@@ -258,11 +258,9 @@ impl SegmentWorker {
 /// Writes two slices, with one call to the system where it takes them whole.
 fn write_all(file: &mut File, head: &[u8], data: &[u8]) -> io::Result<()> {
     let written = file.write_vectored(&[IoSlice::new(head), IoSlice::new(data)])?;
-    match written.checked_sub(head.len()) {
-        Some(of_data) => file.write_all(data.get(of_data..).unwrap_or_default()),
-        None => {
-            file.write_all(head.get(written..).unwrap_or_default())?;
-            file.write_all(data)
-        }
-    }
+    let Some(of_data) = written.checked_sub(head.len()) else {
+        file.write_all(head.get(written..).unwrap_or_default())?;
+        return file.write_all(data);
+    };
+    file.write_all(data.get(of_data..).unwrap_or_default())
 }

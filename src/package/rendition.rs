@@ -37,16 +37,12 @@ impl Name {
                     MediaKind::Video => format!("{}p", track.dimensions.1),
                     MediaKind::Audio => track.language.as_deref().map_or_else(|| "audio".to_owned(), clean),
                 };
-                let name = (1..)
-                    .map(|number| {
-                        if number == 1 {
-                            wish.clone()
-                        } else {
-                            format!("{wish}-{number}")
-                        }
-                    })
-                    .find(|name| taken.insert(name.clone()))
-                    .unwrap_or(wish);
+                let mut name = wish.clone();
+                let mut number = 1_u32;
+                while !taken.insert(name.clone()) {
+                    number += 1;
+                    name = format!("{wish}-{number}");
+                }
                 Self { kind: track.kind, name }
             })
             .collect()

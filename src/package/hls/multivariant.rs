@@ -54,7 +54,7 @@ pub fn render(renditions: &[Rendition<'_>], written: &[WrittenRendition], target
     }
     if videos.is_empty() {
         for audio in audios {
-            let codecs = [audio.rendition.track.codec.rfc6381()].into();
+            let codecs = [audio.rendition.track.codec.rfc6381()];
             write_variant(&mut out, audio, audio.bandwidth, &codecs, None);
         }
         return out;
@@ -102,7 +102,7 @@ fn write_audio(out: &mut String, audio: &Entry<'_>, is_default: bool) {
 }
 
 /// `EXT-X-STREAM-INF` of a variant.
-fn write_variant(out: &mut String, entry: &Entry<'_>, bandwidth: Bandwidth, codecs: &Vec<String>, audio: Option<&str>) {
+fn write_variant(out: &mut String, entry: &Entry<'_>, bandwidth: Bandwidth, codecs: &[String], audio: Option<&str>) {
     let Rendition { name, track, .. } = entry.rendition;
     let Bandwidth { peak_bps, average_bps } = bandwidth;
     let codecs = codecs.join(",");
