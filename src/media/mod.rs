@@ -100,7 +100,7 @@ impl Presentation {
                 cause,
             };
             let source = Arc::new(Source::open(path).map_err(|error| failed(error.into()))?);
-            presentation.add(&source, Protection::Refuse).map_err(failed)?;
+            presentation.add(&source, EncryptedInput::Refuse).map_err(failed)?;
         }
         Ok(presentation)
     }
@@ -109,8 +109,8 @@ impl Presentation {
     ///
     /// # Errors
     /// A [`Cause`]; nothing was added then.
-    pub fn add(&mut self, source: &Arc<Source>, protection: Protection) -> Result<(), Cause> {
-        let mut movie = Movie::read(source, protection)?;
+    pub fn add(&mut self, source: &Arc<Source>, encrypted: EncryptedInput) -> Result<(), Cause> {
+        let mut movie = Movie::read(source, encrypted)?;
         let prefix = source.path().display().to_string();
         self.warnings
             .extend(movie.warnings.drain(..).map(|warning| format!("{prefix}: {warning}")));
@@ -122,11 +122,11 @@ impl Presentation {
 
 /// What to do with tracks that are encrypted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protection {
+pub enum EncryptedInput {
     /// Refuse the input: encrypting twice plays nowhere.
     Refuse,
     /// Read them: [`Track::encryption`] says how they are encrypted.
-    Keep,
+    Accept,
 }
 
 /// One file while it is read.
@@ -136,7 +136,7 @@ struct Movie {
 }
 
 impl Movie {
-    fn read(source: &Arc<Source>, protection: Protection) -> Result<Self, Cause> {
+    fn read(source: &Arc<Source>, encrypted: EncryptedInput) -> Result<Self, Cause> {
         let mut warnings = Vec::new();
         let layout = Layout::scan(source, &mut warnings)?;
         let moov_bytes = read_box(&**source, &layout.moov, MAX_MOOV_BYTES)?;
@@ -147,7 +147,7 @@ impl Movie {
             Timescale::new(header.timescale).ok_or_else(|| moov.invalid("a timescale of 0 is not allowed"))?;
         let mut tracks: Vec<Track> = Vec::new();
         for trak in moov.children_of(b"trak") {
-            match Track::open(source, trak, movie_timescale, protection) {
+            match Track::open(source, trak, movie_timescale, encrypted) {
                 Ok(track) if tracks.iter().any(|other| other.id == track.id) => {
                     return Err(trak.invalid(format!("a second track with ID {}", track.id)).into());
                 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::edits::EditShift;
 use super::time::Timescale;
-use super::{Cause, Protection, Sample, SampleTable, Source, Time};
+use super::{Cause, EncryptedInput, Sample, SampleTable, Source, Time};
 use crate::codec::{self, Codec};
 use crate::isobmff::elng::ExtendedLanguage;
 use crate::isobmff::hdlr::Handler;
@@ -90,7 +90,7 @@ impl Track {
         source: &Arc<Source>,
         trak: &Node<'_>,
         movie: Timescale,
-        protection: Protection,
+        encrypted: EncryptedInput,
     ) -> Result<Self, Skipped> {
         let header: TrackHeader = trak.require(&[b"tkhd"])?.parse()?;
         let handler: Handler = trak.require(&[b"mdia", b"hdlr"])?.parse()?;
@@ -125,7 +125,7 @@ impl Track {
             cause,
         };
         let (format, codec) = match &encryption {
-            Some(encryption) if protection == Protection::Refuse => {
+            Some(encryption) if encrypted == EncryptedInput::Refuse => {
                 return Err(Cause::Unsupported(format!(
                     "track {} is already encrypted ('{}', key ID {}); give the clear file",
                     header.track_id, encryption.scheme, encryption.tenc.kid
