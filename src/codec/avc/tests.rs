@@ -577,6 +577,9 @@ mod generated_streams {
         bits.u(1, 0).u(2, nal_ref_idc).u(5, if idr { 5 } else { 1 });
         slice_header(choices, &mut bits, sps, pps, idr, nal_ref_idc);
         let header_bytes = bits.len().div_ceil(8);
+        while pps.entropy_coding_mode_flag && !bits.len().is_multiple_of(8) {
+            bits.flag(true); // cabac_alignment_one_bit
+        }
         for _ in 0..choices.up_to(40) {
             // Slice data with many zeros, some of them right behind the header.
             bits.u(8, choices.up_to(255));
@@ -754,7 +757,7 @@ mod generated_streams {
             };
             bits.ue(memory_management_control_operation);
             for _ in 0..operands {
-                bits.ue(choices.up_to(i32::MAX as u32));
+                bits.ue(choices.up_to(15));
             }
         }
         bits.ue(0);
@@ -770,9 +773,9 @@ mod generated_streams {
         let mut clear = bytes.len();
         for _ in 0..=choices.up_to(5) {
             if choices.flag() {
-                let sei = sample(&[&[0x06, 5, 1, 0, 0x80]]);
-                bytes.extend(&sei);
-                clear += sei.len();
+                let filler_data = sample(&[&[0x0c, 0xff, 0x80]]);
+                bytes.extend(&filler_data);
+                clear += filler_data.len();
             }
             let (slice, header_bytes) = slice(choices, &sps, &pps);
             bytes.extend(sample(&[&slice]));
