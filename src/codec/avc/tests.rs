@@ -84,7 +84,7 @@ mod real_streams {
         format: (1, 8, false),
         slices: &["652888082c0b7791f12000", "4129aeab6f4b6b6b6b6b6b6b64a08a1d0b7a2890ff08"],
     };
-    /// High 4:2:2 Intra Profile's superset with 10 bits, interlaced.
+    /// High 4:2:2 with 10 bits, interlaced.
     const HIGH_422: Stream = Stream {
         avcc: "017a0015ffe1001a677a0015b6cd942cafc4e022000003000200000300643e28532c01000668fba3cb22c0fefafa00",
         format: (2, 10, false),
@@ -688,7 +688,7 @@ mod generated_streams {
             }
         }
         if let Some(rate) = pps.slice_group_change_rate {
-            // 7-36, literally; picture sizes are small enough for it.
+            // 7.4.3, literally; picture sizes are small enough for it.
             let max = f64::from(sps.pic_size_in_map_units) / f64::from(rate);
             let slice_group_change_cycle_bits = (0..32).find(|&n| f64::from(1 << n) >= max + 1.0).expect("one is");
             bits.u(
