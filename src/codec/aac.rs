@@ -145,7 +145,7 @@ impl AudioSpecificConfig {
         let mut bits = BitReader::plain(info);
         let malformed = |fault: BitFault| fault.malformed(NAME, "AudioSpecificConfig", 0);
 
-        // 1.6.5.2: SBR and PS are signalled explicitly, by an object type before the core's...
+        // 1.6.5, 1.6.6: SBR and PS are signalled explicitly, by an object type before the core's...
         let first_object_type = read_audio_object_type(&mut bits).map_err(malformed)?;
         refuse_others(first_object_type)?;
         let sampling_frequency_hz = read_sampling_frequency(&mut bits).map_err(malformed)?;
@@ -386,6 +386,19 @@ mod tests {
 
     #[test]
     fn channels_come_from_a_program_config_element() {
+        // As ffmpeg writes 2.1 and 6.1.
+        assert_is(
+            "118004c4010020000d4c61766335392e33372e31303056e500",
+            "mp4a.40.2",
+            3,
+            48_000,
+        );
+        assert_is(
+            "118004c848002000c4400d4c61766335392e33372e31303056e500",
+            "mp4a.40.2",
+            7,
+            48_000,
+        );
         // Front SCE and CPE, side CPE, back SCE and one LFE, with mixdowns and a comment.
         let pce = {
             let mut bits = crate::codec::bit_writer::BitWriter::default();

@@ -1,4 +1,4 @@
-//! NAL units of a sample, each behind a length field (ISO/IEC 14496-15, 4.3.3 and 5.3.4.2).
+//! NAL units of a sample, each behind a length field (ISO/IEC 14496-15, 5.3.3.1, `lengthSizeMinusOne`).
 
 use super::CodecError;
 

@@ -1,8 +1,8 @@
 //! H.264 (ISO/IEC 14496-10; in MP4: ISO/IEC 14496-15, 5).
 //!
 //! Of each slice, the length field, the NAL unit header and the slice header stay clear, and everything behind
-//! is protected; all other NAL units stay clear (ISO/IEC 23001-7, 10.4, and ISO/IEC 23000-19, 8.2.2.3.4: the
-//! protected bytes begin at the first byte behind the slice header, and their number is not rounded).
+//! is protected; all other NAL units stay clear (ISO/IEC 23001-7, 9.5 and 10.4). For `cbcs`, CMAF has the protected
+//! bytes begin at the very first byte behind the slice header, and their number is not rounded (ISO/IEC 23000-19).
 
 pub mod pps;
 pub mod slice_header;

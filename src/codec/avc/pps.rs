@@ -16,7 +16,7 @@ pub struct Pps {
     pub entropy_coding_mode_flag: bool,
     /// `bottom_field_pic_order_in_frame_present_flag`: frames code the picture order of both their fields.
     pub bottom_field_pic_order_in_frame_present_flag: bool,
-    /// `SliceGroupChangeRate` (7-24), in map units, of slice group map types 3 to 5.
+    /// `SliceGroupChangeRate` (7.4.2.2), in map units, of slice group map types 3 to 5.
     pub slice_group_change_rate: Option<NonZeroU32>,
     /// `num_ref_idx_l0_default_active_minus1`.
     pub num_ref_idx_l0_default_active_minus1: u8,

@@ -108,7 +108,7 @@ pub fn slice_header_size_bytes(nal: &[u8], parameter_sets: &ParameterSets) -> Re
         }
     }
     if let Some(slice_group_change_rate) = pps.slice_group_change_rate {
-        // Ceil(Log2(PicSizeInMapUnits ÷ SliceGroupChangeRate + 1)) bits, where ÷ is exact (7-36).
+        // Ceil(Log2(PicSizeInMapUnits ÷ SliceGroupChangeRate + 1)) bits, where ÷ is exact (7.4.3).
         let max_slice_group_change_cycle = sps.pic_size_in_map_units.div_ceil(slice_group_change_rate.get());
         let _slice_group_change_cycle = bits.u(u32::BITS - max_slice_group_change_cycle.leading_zeros())?;
     }

@@ -22,7 +22,7 @@ pub struct Sps {
     pub log2_max_frame_num: u8,
     /// What slice headers say of the picture order count.
     pub pic_order_cnt: PicOrderCnt,
-    /// `PicSizeInMapUnits` (7-17).
+    /// `PicSizeInMapUnits` (7.4.2.1.1).
     pub pic_size_in_map_units: u32,
     /// `frame_mbs_only_flag`: neither field pictures nor field macroblocks occur.
     pub frame_mbs_only_flag: bool,

@@ -84,7 +84,7 @@ mod real_streams {
         format: (1, 8, false),
         slices: &["652888082c0b7791f12000", "4129aeab6f4b6b6b6b6b6b6b64a08a1d0b7a2890ff08"],
     };
-    /// High 4:2:2 Intra Profile's superset with 10 bits, interlaced.
+    /// High 4:2:2 with 10 bits, interlaced.
     const HIGH_422: Stream = Stream {
         avcc: "017a0015ffe1001a677a0015b6cd942cafc4e022000003000200000300643e28532c01000668fba3cb22c0fefafa00",
         format: (2, 10, false),
@@ -577,6 +577,9 @@ mod generated_streams {
         bits.u(1, 0).u(2, nal_ref_idc).u(5, if idr { 5 } else { 1 });
         slice_header(choices, &mut bits, sps, pps, idr, nal_ref_idc);
         let header_bytes = bits.len().div_ceil(8);
+        while pps.entropy_coding_mode_flag && !bits.len().is_multiple_of(8) {
+            bits.flag(true); // cabac_alignment_one_bit
+        }
         for _ in 0..choices.up_to(40) {
             // Slice data with many zeros, some of them right behind the header.
             bits.u(8, choices.up_to(255));
@@ -685,7 +688,7 @@ mod generated_streams {
             }
         }
         if let Some(rate) = pps.slice_group_change_rate {
-            // 7-36, literally; picture sizes are small enough for it.
+            // 7.4.3, literally; picture sizes are small enough for it.
             let max = f64::from(sps.pic_size_in_map_units) / f64::from(rate);
             let slice_group_change_cycle_bits = (0..32).find(|&n| f64::from(1 << n) >= max + 1.0).expect("one is");
             bits.u(
@@ -754,7 +757,7 @@ mod generated_streams {
             };
             bits.ue(memory_management_control_operation);
             for _ in 0..operands {
-                bits.ue(choices.up_to(i32::MAX as u32));
+                bits.ue(choices.up_to(15));
             }
         }
         bits.ue(0);
@@ -770,9 +773,9 @@ mod generated_streams {
         let mut clear = bytes.len();
         for _ in 0..=choices.up_to(5) {
             if choices.flag() {
-                let sei = sample(&[&[0x06, 5, 1, 0, 0x80]]);
-                bytes.extend(&sei);
-                clear += sei.len();
+                let filler_data = sample(&[&[0x0c, 0xff, 0x80]]);
+                bytes.extend(&filler_data);
+                clear += filler_data.len();
             }
             let (slice, header_bytes) = slice(choices, &sps, &pps);
             bytes.extend(sample(&[&slice]));
