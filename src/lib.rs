@@ -16,3 +16,4 @@ pub mod media;
 pub mod package;
 pub mod plan;
 pub mod protect;
+pub mod secret;
