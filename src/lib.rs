@@ -12,6 +12,7 @@
 pub mod codec;
 pub mod content_key;
 pub mod isobmff;
+pub mod keys;
 pub mod media;
 pub mod package;
 pub mod plan;
