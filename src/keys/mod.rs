@@ -16,6 +16,8 @@ mod keyring;
 pub mod keys_file;
 mod name;
 mod record;
+#[cfg(feature = "store")]
+pub mod store;
 mod wrap;
 
 pub use base_url::{BaseUrl, BaseUrlError};
