@@ -12,7 +12,9 @@
 pub mod codec;
 pub mod content_key;
 pub mod isobmff;
+pub mod keys;
 pub mod media;
 pub mod package;
 pub mod plan;
 pub mod protect;
+pub mod secret;

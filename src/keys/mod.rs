@@ -1,0 +1,49 @@
+//! Content keys by their names: deriving, wrapping, and the records that say what was made of them.
+//!
+//! ```text
+//! Settings -> KeyRing ─┬─ Master: content ID -> content key, key ID, IVs   (the same for ever)
+//!                      └─ Kek: content key <-> KeyRecord                   (keys.json, the record store)
+//! ```
+//!
+//! A plaintext content key is never written anywhere: a record holds it wrapped.
+
+mod base_url;
+mod content_id;
+mod derive;
+mod hex_bytes;
+mod kek;
+mod keyring;
+pub mod keys_file;
+mod name;
+mod record;
+#[cfg(feature = "store")]
+pub mod store;
+mod wrap;
+
+pub use base_url::{BaseUrl, BaseUrlError};
+pub use content_id::{ContentId, ContentIdError};
+pub use derive::Master;
+pub use hex_bytes::{HexBytes, NotHex};
+pub use kek::Kek;
+pub use keyring::{KeyRing, KeyRingError};
+pub use name::{KeyName, NameError, TrackName};
+pub use record::{Difference, KeyRecord, RecordDraft};
+pub use wrap::WrapError;
+
+/// Text types go through `Display` and `FromStr` in JSON too, so that none comes into being unchecked.
+macro_rules! serde_as_text {
+    ($($name:ident)*) => {$(
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+serde_as_text!(ContentId KeyName TrackName BaseUrl);

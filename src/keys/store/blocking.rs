@@ -1,0 +1,67 @@
+//! A record store for code that isn't async.
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::{Imported, RecordStore, StoreError};
+use crate::content_key::Kid;
+use crate::keys::{ContentId, KeyRecord};
+
+/// A [`RecordStore`] whose calls wait; each method is the trait's of the same name. It closes the store when dropped.
+///
+/// It must not be used inside an async runtime.
+pub struct Blocking {
+    runtime: Runtime,
+    store: Box<dyn RecordStore>,
+}
+
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "every method's errors are those of the trait's"
+)]
+impl Blocking {
+    /// Opens a store, as [`super::open`] does.
+    pub fn open(url: &str) -> Result<Self, StoreError> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(StoreError::Runtime)?;
+        let store = runtime.block_on(super::open(url))?;
+        Ok(Self { runtime, store })
+    }
+
+    /// See [`RecordStore::get`].
+    pub fn get(&self, content_id: &ContentId, kid: &Kid) -> Result<Option<KeyRecord>, StoreError> {
+        self.runtime.block_on(self.store.get(content_id, kid))
+    }
+
+    /// See [`RecordStore::list`].
+    pub fn list(&self, content_id: Option<&ContentId>) -> Result<Vec<KeyRecord>, StoreError> {
+        self.runtime.block_on(self.store.list(content_id))
+    }
+
+    /// See [`RecordStore::insert_or_get`].
+    pub fn insert_or_get(&self, record: &KeyRecord) -> Result<KeyRecord, StoreError> {
+        self.runtime.block_on(self.store.insert_or_get(record))
+    }
+
+    /// See [`RecordStore::replace`].
+    pub fn replace(&self, record: &KeyRecord) -> Result<(), StoreError> {
+        self.runtime.block_on(self.store.replace(record))
+    }
+
+    /// See [`RecordStore::update_wrap`].
+    pub fn update_wrap(&self, old: &KeyRecord, new: &KeyRecord) -> Result<bool, StoreError> {
+        self.runtime.block_on(self.store.update_wrap(old, new))
+    }
+
+    /// See [`RecordStore::import`].
+    pub fn import(&self, records: &[KeyRecord]) -> Result<Imported, StoreError> {
+        self.runtime.block_on(self.store.import(records))
+    }
+}
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        self.runtime.block_on(self.store.close());
+    }
+}

@@ -1,0 +1,156 @@
+//! Key records in a database.
+//!
+//! A database is one file here, which implements [`RecordStore`], and one line in [`open`].
+
+mod blocking;
+mod sqlite;
+#[cfg(test)]
+mod suite;
+
+use std::io;
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+
+pub use self::blocking::Blocking;
+use super::{ContentId, Difference, KeyRecord};
+use crate::content_key::Kid;
+
+/// Key records, one for every content ID and key ID.
+///
+/// Many processes may use one store at once; each call takes effect as a whole or not at all.
+#[async_trait]
+pub trait RecordStore: Send + Sync {
+    /// The record of a key.
+    async fn get(&self, content_id: &ContentId, kid: &Kid) -> Result<Option<KeyRecord>, StoreError>;
+
+    /// The records of a content, or all, ordered by content, time of creation and key ID.
+    async fn list(&self, content_id: Option<&ContentId>) -> Result<Vec<KeyRecord>, StoreError>;
+
+    /// Puts a record in, unless its key has one. Returns the one that is in the store now: the first wrap wins.
+    async fn insert_or_get(&self, record: &KeyRecord) -> Result<KeyRecord, StoreError>;
+
+    /// Puts a record in, in place of the one that its key may have.
+    async fn replace(&self, record: &KeyRecord) -> Result<(), StoreError>;
+
+    /// Gives the record of `old` the wrap of `new`, and says whether it did:
+    /// it doesn't if the record no longer has the wrap of `old`, or is gone.
+    async fn update_wrap(&self, old: &KeyRecord, new: &KeyRecord) -> Result<bool, StoreError>;
+
+    /// Puts in the records that aren't there, all of them or, if one [conflicts](KeyRecord::conflict_with), none.
+    async fn import(&self, records: &[KeyRecord]) -> Result<Imported, StoreError>;
+
+    /// Waits for what is under way and closes the store.
+    async fn close(&self);
+}
+
+/// What an import did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Imported {
+    /// Records that are new.
+    pub added: usize,
+    /// Records that were there, which stay as they were.
+    pub known: usize,
+}
+
+/// A store can't be opened, or can't do what it was asked. A URL is never shown, as it may hold a password.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The URL is of no database that we know.
+    #[error("the record store's URL isn't of a form we know; expected sqlite://PATH, such as sqlite://vylux-pack.db")]
+    UnknownUrl,
+    /// The URL is of PostgreSQL.
+    #[error("PostgreSQL is not supported yet as a record store; use sqlite://PATH, such as sqlite://vylux-pack.db")]
+    PostgresNotYet,
+    /// The database's file can't be made.
+    #[error("the record store {path} can't be created")]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The async runtime can't start.
+    #[error("the record store's runtime can't start")]
+    Runtime(#[source] io::Error),
+    /// A later vylux-pack made the database.
+    #[error(
+        "the record store {store} has schema version {found}, and this vylux-pack knows up to {known}; use a newer one"
+    )]
+    Newer {
+        /// The database, without secrets.
+        store: String,
+        /// Its version.
+        found: i64,
+        /// The latest version that we know.
+        known: usize,
+    },
+    /// A row holds what can't be a record.
+    #[error("the record store {store} holds a damaged record; restore it from keys.json or a backup")]
+    Damaged {
+        /// The database, without secrets.
+        store: String,
+        /// What was expected.
+        source: serde_json::Error,
+    },
+    /// A record to import contradicts one that is there.
+    #[error(
+        "record {kid} of content {content_id} can't be imported, as {difference}; nothing was imported. If the new one is right, re-package the content with --replace"
+    )]
+    Conflict {
+        /// The record's content.
+        content_id: ContentId,
+        /// The record's key.
+        kid: Kid,
+        /// The field that differs.
+        difference: Difference,
+    },
+    /// The database failed.
+    #[error("the record store {store} failed")]
+    Database {
+        /// The database, without secrets.
+        store: String,
+        /// Why.
+        source: sqlx::Error,
+    },
+}
+
+/// Opens the store at a URL: `sqlite://PATH`, or `sqlite:PATH`. It is created, and its schema brought up to date, as needed.
+///
+/// # Errors
+/// [`StoreError`] if the URL is of no known database, or the database can't be opened.
+pub async fn open(url: &str) -> Result<Box<dyn RecordStore>, StoreError> {
+    let (scheme, rest) = url.split_once(':').ok_or(StoreError::UnknownUrl)?;
+    match scheme {
+        "sqlite" => Ok(Box::new(sqlite::Sqlite::open(rest).await?)),
+        "postgres" | "postgresql" => Err(StoreError::PostgresNotYet),
+        _ => Err(StoreError::UnknownUrl),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_urls_are_refused_and_not_shown() {
+        for (url, expected) in [
+            ("", "expected sqlite://PATH"),
+            ("hunter2.db", "expected sqlite://PATH"),
+            ("mysql://root:hunter2@host/db", "expected sqlite://PATH"),
+            ("postgres://root:hunter2@host/db", "PostgreSQL is not supported yet"),
+            ("postgresql://root:hunter2@host/db", "PostgreSQL is not supported yet"),
+            ("sqlite:", "expected sqlite://PATH"),
+            ("sqlite://", "expected sqlite://PATH"),
+            ("sqlite::memory:", "expected sqlite://PATH"),
+            ("sqlite://hunter2.db?mode=ro", "expected sqlite://PATH"),
+        ] {
+            let error = Blocking::open(url).err().unwrap();
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains(expected), "{url}: {shown}");
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,461 @@
+//! Key records in a SQLite file, for one machine.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteRow,
+};
+use sqlx::{Column as _, ConnectOptions as _, Row as _, Transaction};
+
+use super::{Imported, RecordStore, StoreError};
+use crate::content_key::Kid;
+use crate::keys::{ContentId, KeyName, KeyRecord};
+
+/// How long a call waits for another process that writes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// In WAL mode readers wait for nobody; writers wait for each other, whatever the number of connections.
+const MAX_CONNECTIONS: u32 = 4;
+
+/// The schema, one step a version. A step that was released never changes; another one follows it.
+///
+/// Every column is text that a person can read; the record's types check it on its way in and out.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE key_records (
+        content_id TEXT NOT NULL,
+        kid TEXT NOT NULL,
+        key_name TEXT,
+        scheme TEXT NOT NULL,
+        key_uri TEXT NOT NULL,
+        wrapped_key TEXT NOT NULL,
+        wrap_nonce TEXT NOT NULL,
+        kek_version TEXT NOT NULL,
+        master_key_id TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        tool_version TEXT NOT NULL,
+        media_fingerprint TEXT NOT NULL,
+        PRIMARY KEY (content_id, kid)
+    ) STRICT, WITHOUT ROWID;
+    PRAGMA user_version = 1;
+"];
+
+/// A statement that puts in a record, whose fields [`bind`] binds.
+macro_rules! insert {
+    ($verb:literal, $on_conflict:literal) => {
+        concat!(
+            $verb,
+            " INTO key_records (content_id, kid, key_name, scheme, key_uri, wrapped_key, wrap_nonce, kek_version,
+                                master_key_id, created_at, tool_version, media_fingerprint)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ",
+            $on_conflict
+        )
+    };
+}
+
+/// A SQLite file with key records.
+pub(super) struct Sqlite {
+    path: PathBuf,
+    pool: SqlitePool,
+}
+
+impl Sqlite {
+    /// Opens the file of a URL, given without its `sqlite:`, and creates it if it isn't there.
+    pub(super) async fn open(url_rest: &str) -> Result<Self, StoreError> {
+        let path = url_rest.strip_prefix("//").unwrap_or(url_rest);
+        // No parameters, and no database in memory, which would forget the keys.
+        if path.is_empty() || path.starts_with(':') || path.contains('?') {
+            return Err(StoreError::UnknownUrl);
+        }
+        let path = PathBuf::from(path);
+        if let Err(source) = create_if_missing(&path) {
+            return Err(StoreError::Create { path, source });
+        }
+        let pool = connect(&path).await.map_err(|error| failed(&path, error))?;
+        let store = Self { path, pool };
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    async fn migrate(&self) -> Result<(), StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(|error| self.failed(error))?;
+        if self.pending_migrations(&mut connection).await?.is_empty() {
+            return Ok(());
+        }
+        drop(connection);
+        // Of the processes that find the schema behind, one migrates; the others wait here, then find it done.
+        let mut transaction = self.begin_write().await?;
+        for step in self.pending_migrations(&mut transaction).await? {
+            sqlx::raw_sql(*step)
+                .execute(&mut *transaction)
+                .await
+                .map_err(|error| self.failed(error))?;
+        }
+        transaction.commit().await.map_err(|error| self.failed(error))
+    }
+
+    async fn pending_migrations(
+        &self,
+        connection: &mut SqliteConnection,
+    ) -> Result<&'static [&'static str], StoreError> {
+        let version: i64 = sqlx::query_scalar("PRAGMA user_version")
+            .fetch_one(connection)
+            .await
+            .map_err(|error| self.failed(error))?;
+        usize::try_from(version)
+            .ok()
+            .and_then(|done| MIGRATIONS.get(done..))
+            .ok_or_else(|| StoreError::Newer {
+                store: self.name(),
+                found: version,
+                known: MIGRATIONS.len(),
+            })
+    }
+
+    /// Begins a transaction with the lock to write: one that first reads could be refused it later.
+    async fn begin_write(&self) -> Result<Transaction<'static, sqlx::Sqlite>, StoreError> {
+        let begun = self.pool.begin_with("BEGIN IMMEDIATE").await;
+        begun.map_err(|error| self.failed(error))
+    }
+
+    /// Puts a record in, unless its key has one, which is returned.
+    async fn insert_or_find(
+        &self,
+        connection: &mut SqliteConnection,
+        record: &KeyRecord,
+    ) -> Result<Option<KeyRecord>, StoreError> {
+        let inserted = bind(insert!("INSERT", "ON CONFLICT (content_id, kid) DO NOTHING"), record)
+            .execute(&mut *connection)
+            .await
+            .map_err(|error| self.failed(error))?;
+        if inserted.rows_affected() > 0 {
+            return Ok(None);
+        }
+        self.find(connection, &record.content_id, &record.kid).await
+    }
+
+    async fn find(
+        &self,
+        connection: &mut SqliteConnection,
+        content_id: &ContentId,
+        kid: &Kid,
+    ) -> Result<Option<KeyRecord>, StoreError> {
+        let row = sqlx::query("SELECT * FROM key_records WHERE content_id = ? AND kid = ?")
+            .bind(content_id.as_str())
+            .bind(kid.to_string())
+            .fetch_optional(connection)
+            .await
+            .map_err(|error| self.failed(error))?;
+        row.map(|row| self.record(&row)).transpose()
+    }
+
+    /// A row is a record's JSON: each column is the field of its name, as text.
+    fn record(&self, row: &SqliteRow) -> Result<KeyRecord, StoreError> {
+        let mut fields = serde_json::Map::new();
+        for column in row.columns() {
+            let text: Option<String> = row.try_get(column.ordinal()).map_err(|error| self.failed(error))?;
+            fields.insert(column.name().to_owned(), text.into());
+        }
+        serde_json::from_value(fields.into()).map_err(|source| StoreError::Damaged {
+            store: self.name(),
+            source,
+        })
+    }
+
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    fn failed(&self, source: sqlx::Error) -> StoreError {
+        failed(&self.path, source)
+    }
+}
+
+#[async_trait]
+impl RecordStore for Sqlite {
+    async fn get(&self, content_id: &ContentId, kid: &Kid) -> Result<Option<KeyRecord>, StoreError> {
+        let mut connection = self.pool.acquire().await.map_err(|error| self.failed(error))?;
+        self.find(&mut connection, content_id, kid).await
+    }
+
+    async fn list(&self, content_id: Option<&ContentId>) -> Result<Vec<KeyRecord>, StoreError> {
+        let query = match content_id {
+            Some(id) => {
+                sqlx::query("SELECT * FROM key_records WHERE content_id = ? ORDER BY created_at, kid").bind(id.as_str())
+            }
+            None => sqlx::query("SELECT * FROM key_records ORDER BY content_id, created_at, kid"),
+        };
+        let rows = query.fetch_all(&self.pool).await.map_err(|error| self.failed(error))?;
+        rows.iter().map(|row| self.record(row)).collect()
+    }
+
+    async fn insert_or_get(&self, record: &KeyRecord) -> Result<KeyRecord, StoreError> {
+        let mut transaction = self.begin_write().await?;
+        let found = self.insert_or_find(&mut transaction, record).await?;
+        transaction.commit().await.map_err(|error| self.failed(error))?;
+        Ok(found.unwrap_or_else(|| record.clone()))
+    }
+
+    async fn replace(&self, record: &KeyRecord) -> Result<(), StoreError> {
+        let replaced = bind(insert!("INSERT OR REPLACE", ""), record).execute(&self.pool).await;
+        replaced.map(|_| ()).map_err(|error| self.failed(error))
+    }
+
+    async fn update_wrap(&self, old: &KeyRecord, new: &KeyRecord) -> Result<bool, StoreError> {
+        let sql = "UPDATE key_records SET wrapped_key = ?, wrap_nonce = ?, kek_version = ?
+                   WHERE content_id = ? AND kid = ? AND wrapped_key = ? AND wrap_nonce = ? AND kek_version = ?";
+        let updated = sqlx::query(sql)
+            .bind(new.wrapped_key.to_string())
+            .bind(new.wrap_nonce.to_string())
+            .bind(&new.kek_version)
+            .bind(old.content_id.as_str())
+            .bind(old.kid.to_string())
+            .bind(old.wrapped_key.to_string())
+            .bind(old.wrap_nonce.to_string())
+            .bind(&old.kek_version)
+            .execute(&self.pool)
+            .await
+            .map_err(|error| self.failed(error))?;
+        Ok(updated.rows_affected() > 0)
+    }
+
+    async fn import(&self, records: &[KeyRecord]) -> Result<Imported, StoreError> {
+        let mut imported = Imported::default();
+        // Dropped without a commit, it takes everything back.
+        let mut transaction = self.begin_write().await?;
+        for record in records {
+            let Some(found) = self.insert_or_find(&mut transaction, record).await? else {
+                imported.added += 1;
+                continue;
+            };
+            if let Some(difference) = found.conflict_with(record) {
+                return Err(StoreError::Conflict {
+                    content_id: record.content_id.clone(),
+                    kid: record.kid,
+                    difference,
+                });
+            }
+            imported.known += 1;
+        }
+        transaction.commit().await.map_err(|error| self.failed(error))?;
+        Ok(imported)
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Creates an empty file, which SQLite takes for an empty database, that only its owner may use.
+///
+/// It is made aside and renamed into place, since nobody may open and close a database's file but SQLite:
+/// closing it would drop the POSIX locks that this process holds on it (<https://sqlite.org/howtocorrupt.html>, 2.2).
+fn create_if_missing(path: &Path) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let empty = tempfile::NamedTempFile::new_in(folder)?.into_temp_path();
+    match empty.persist_noclobber(path) {
+        Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
+        _ => Ok(()),
+    }
+}
+
+async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
+    let connection = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY_TIMEOUT)
+        .journal_mode(SqliteJournalMode::Wal)
+        .disable_statement_logging();
+    let pool = SqlitePoolOptions::new().max_connections(MAX_CONNECTIONS);
+    let begun = Instant::now();
+    loop {
+        match pool.clone().connect_with(connection.clone()).await {
+            // A new file's switch to WAL mode is refused at once, without the busy timeout, while others do the same.
+            Err(error) if is_busy(&error) && begun.elapsed() < BUSY_TIMEOUT => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    const SQLITE_BUSY: i32 = 5;
+    let code = error.as_database_error().and_then(|error| error.code()?.parse().ok());
+    // The lowest byte is the error, and the ones above say more about it.
+    code.is_some_and(|code: i32| code & 0xff == SQLITE_BUSY)
+}
+
+type Query<'a> = sqlx::query::Query<'a, sqlx::Sqlite, SqliteArguments>;
+
+/// Binds a record's fields to a statement that [`insert!`] makes.
+fn bind<'a>(sql: &'static str, record: &'a KeyRecord) -> Query<'a> {
+    sqlx::query(sql)
+        .bind(record.content_id.as_str())
+        .bind(record.kid.to_string())
+        .bind(record.key_name.as_ref().map(KeyName::as_str))
+        .bind(&record.scheme)
+        .bind(&record.key_uri)
+        .bind(record.wrapped_key.to_string())
+        .bind(record.wrap_nonce.to_string())
+        .bind(&record.kek_version)
+        .bind(&record.master_key_id)
+        .bind(record.created_at.to_string())
+        .bind(&record.tool_version)
+        .bind(&record.media_fingerprint)
+}
+
+fn failed(path: &Path, source: sqlx::Error) -> StoreError {
+    StoreError::Database {
+        store: path.display().to_string(),
+        source,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::process::Command;
+
+    use super::*;
+    use crate::keys::record::tests::record;
+    use crate::keys::store::{Blocking, suite};
+
+    fn url(folder: &tempfile::TempDir) -> String {
+        format!("sqlite://{}", folder.path().join("store.db").display())
+    }
+
+    #[test]
+    fn it_is_a_record_store() {
+        let folder = tempfile::tempdir().unwrap();
+        suite::run(&url(&folder));
+    }
+
+    #[test]
+    fn only_its_owner_may_use_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Blocking::open(&url(&folder)).unwrap();
+        store.replace(&record("a", 1)).unwrap();
+        let mut files = 0;
+        for file in std::fs::read_dir(folder.path()).unwrap() {
+            let mode = file.unwrap().metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o7777, 0o600);
+            files += 1;
+        }
+        assert_eq!(files, 3, "the database, its WAL and the WAL's index");
+        drop(store);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn both_forms_of_the_url_name_one_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Blocking::open(&url(&folder)).unwrap();
+        store.replace(&record("a", 1)).unwrap();
+        let short = Blocking::open(&url(&folder).replace("//", "")).unwrap();
+        assert_eq!(short.list(None).unwrap().len(), 1);
+    }
+
+    /// Name of the variable that tells this test, run again as another process, which store to open.
+    const STORE_OF_CHILD: &str = "VYLUX_PACK_TEST_STORE";
+
+    #[test]
+    fn many_processes_create_one_store() {
+        if let Ok(url) = std::env::var(STORE_OF_CHILD) {
+            let store = Blocking::open(&url).unwrap();
+            store.insert_or_get(&record("a", 1)).unwrap();
+            return;
+        }
+        let this_test = std::thread::current().name().unwrap().to_owned();
+        for _ in 0..5 {
+            let folder = tempfile::tempdir().unwrap();
+            let child = || {
+                let mut command = Command::new(std::env::current_exe().unwrap());
+                command.args(["--exact", &this_test]).env(STORE_OF_CHILD, url(&folder));
+                command.output().unwrap()
+            };
+            std::thread::scope(|scope| {
+                let children: Vec<_> = (0..8).map(|_| scope.spawn(child)).collect();
+                for child in children {
+                    let output = child.join().unwrap();
+                    let said = String::from_utf8_lossy(&output.stdout);
+                    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+                }
+            });
+            assert_eq!(Blocking::open(&url(&folder)).unwrap().list(None).unwrap().len(), 1);
+        }
+    }
+
+    #[test]
+    fn what_is_no_store_is_an_error_with_its_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Blocking::open(&format!("sqlite://{}/none/a.db", folder.path().display()))
+            .err()
+            .unwrap();
+        assert!(matches!(error, StoreError::Create { .. }), "{error:?}");
+
+        let text = folder.path().join("text");
+        std::fs::write(&text, "no database ".repeat(100)).unwrap();
+        let error = Blocking::open(&format!("sqlite:{}", text.display())).err().unwrap();
+        assert!(error.to_string().contains("text failed"), "{error:?}");
+    }
+
+    fn execute(url: &str, sql: &'static str) {
+        let path = url.strip_prefix("sqlite://").unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let pool = connect(Path::new(path)).await.unwrap();
+            sqlx::raw_sql(sql).execute(&pool).await.unwrap();
+            pool.close().await;
+        });
+    }
+
+    #[test]
+    fn a_later_schema_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Blocking::open(&url(&folder)).unwrap());
+        execute(&url(&folder), "PRAGMA user_version = 7");
+        let error = Blocking::open(&url(&folder)).err().unwrap();
+        assert!(
+            matches!(error, StoreError::Newer { found: 7, known: 1, .. }),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn a_damaged_row_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Blocking::open(&url(&folder)).unwrap();
+        store.replace(&record("a", 1)).unwrap();
+        execute(&url(&folder), "UPDATE key_records SET wrap_nonce = 'zz'");
+        let error = store.list(None).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
+    }
+
+    #[test]
+    fn opening_is_quick() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Instant::now();
+        drop(Blocking::open(&url(&folder)).unwrap());
+        let first = first.elapsed();
+        let again = Instant::now();
+        let store = Blocking::open(&url(&folder)).unwrap();
+        let again = again.elapsed();
+        drop(store);
+        println!("created in {first:?}, opened in {again:?}");
+        // Some 3 ms and 1 ms on a quiet machine; the limit leaves room for a busy one.
+        assert!(again < Duration::from_millis(100), "{again:?}");
+    }
+}
