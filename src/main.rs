@@ -1,2 +1,7 @@
 //! The command line: see `vylux-pack --help`.
-fn main() {}
+
+mod cli;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

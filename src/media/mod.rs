@@ -1,6 +1,7 @@
 //! Opens inputs and presents them as one [`Presentation`]: tracks with samples in decode order.
 
 pub mod edits;
+pub mod fingerprint;
 pub mod fragmented;
 pub mod progressive;
 pub mod sample_table;
@@ -16,6 +17,7 @@ use crate::isobmff::mvhd::MovieHeader;
 use crate::isobmff::scan::{ScanError, TopLevel, read_box};
 use crate::isobmff::{BoxError, BoxHeader, BoxPath, FourCc, Node, Problem};
 
+pub use fingerprint::fingerprint;
 pub use sample_table::{Sample, SampleTable};
 pub use source::Source;
 pub use time::{Time, Timescale};

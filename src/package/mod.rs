@@ -49,6 +49,14 @@ pub struct WrittenRendition {
     pub segments: Vec<WrittenSegment>,
 }
 
+impl WrittenRendition {
+    /// Bytes of its init and media segments.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.init_bytes + self.segments.iter().map(|segment| segment.bytes).sum::<u64>()
+    }
+}
+
 /// What was written of one segment.
 #[derive(Debug, Clone, Copy)]
 pub struct WrittenSegment {

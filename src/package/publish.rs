@@ -13,8 +13,11 @@ use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 
 use super::PackageError;
 
+/// The key records, beside the multivariant playlist.
+pub const KEYS_FILE: &str = "keys.json";
+
 /// What stands at the top of an output; anything else in a folder means that it is somebody else's.
-pub const OUTPUT_ENTRIES: &[&str] = &["master.m3u8", "keys.json", "video", "audio", "text"];
+pub const OUTPUT_ENTRIES: &[&str] = &[super::hls::MULTIVARIANT_PLAYLIST, KEYS_FILE, "video", "audio", "text"];
 
 const STAGING_SUFFIX: &str = ".vylux-pack-tmp";
 

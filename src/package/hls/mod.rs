@@ -4,8 +4,39 @@ pub mod bandwidth;
 pub mod media_playlist;
 pub mod multivariant;
 
-use super::Protection;
+use std::path::Path;
+
+use super::rendition::MEDIA_PLAYLIST;
+use super::{PackageError, Protection, Rendition, WrittenRendition};
 use crate::media::Time;
+
+pub use bandwidth::Bandwidth;
+
+/// The multivariant playlist, at the top of an output.
+pub const MULTIVARIANT_PLAYLIST: &str = "master.m3u8";
+
+/// Writes the media playlists of all renditions and the multivariant playlist below `folder`.
+///
+/// # Errors
+/// [`PackageError::Write`].
+pub fn write_playlists(
+    renditions: &[Rendition<'_>],
+    written: &[WrittenRendition],
+    folder: &Path,
+) -> Result<(), PackageError> {
+    let segments = written.iter().flat_map(|written| &written.segments);
+    let target_duration_s = target_duration_s(segments.map(|segment| segment.duration));
+    let write =
+        |path: &Path, text: String| std::fs::write(path, text).map_err(|cause| PackageError::write(path, cause));
+    for (rendition, written) in renditions.iter().zip(written) {
+        let text = media_playlist::render(&written.segments, target_duration_s, rendition.protection);
+        write(&folder.join(rendition.name.folder()).join(MEDIA_PLAYLIST), text)?;
+    }
+    write(
+        &folder.join(MULTIVARIANT_PLAYLIST),
+        multivariant::render(renditions, written, target_duration_s),
+    )
+}
 
 /// The longest segment rounded to the nearest integer of seconds (RFC 8216bis, 4.4.3.1), at least 1.
 ///

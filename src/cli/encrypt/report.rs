@@ -1,0 +1,164 @@
+//! What was written, for a person or as JSON. No part of it is secret.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use vylux_pack::content_key::Kid;
+use vylux_pack::media::MediaKind;
+use vylux_pack::package::hls::Bandwidth;
+use vylux_pack::package::{Rendition, WrittenRendition, hls};
+use vylux_pack::protect::Scheme;
+
+use super::Args;
+use super::print;
+use crate::cli::{decimal, output};
+
+/// The report; its JSON is a promise to scripts.
+#[derive(Serialize)]
+pub struct Report {
+    content_id: String,
+    scheme: Scheme,
+    output: PathBuf,
+    /// Whether nothing was written.
+    dry_run: bool,
+    inputs: Vec<PathBuf>,
+    /// Where players get the key.
+    key_uri: Option<String>,
+    kid: Option<Kid>,
+    target_duration_s: u64,
+    tracks: Vec<TrackReport>,
+    /// Bytes of all init and media segments; `None` in a dry run.
+    bytes: Option<u64>,
+}
+
+/// One rendition.
+#[derive(Serialize)]
+struct TrackReport {
+    playlist: String,
+    input: PathBuf,
+    track_id: u32,
+    kind: MediaKind,
+    codec: String,
+    language: Option<String>,
+    resolution: Option<(u16, u16)>,
+    channels: Option<u16>,
+    sample_rate_hz: Option<u32>,
+    samples: u32,
+    sample_bytes: u64,
+    duration_s: f64,
+    segments: usize,
+    bytes: Option<u64>,
+    bandwidth: Option<Bandwidth>,
+    kid: Option<Kid>,
+    iv: Option<String>,
+}
+
+impl Report {
+    pub fn new(args: &Args, output: &Path, renditions: &[Rendition<'_>], written: Option<&[WrittenRendition]>) -> Self {
+        let durations = renditions.iter().flat_map(|rendition| &rendition.plan.segments);
+        let target_duration_s = hls::target_duration_s(durations.map(|segment| segment.duration));
+        let protection = renditions.iter().find_map(|rendition| rendition.protection);
+        let tracks: Vec<TrackReport> = renditions
+            .iter()
+            .enumerate()
+            .map(|(index, rendition)| {
+                let written = written.and_then(|written| written.get(index));
+                TrackReport::new(rendition, written, target_duration_s)
+            })
+            .collect();
+        Self {
+            content_id: args.content_id.to_string(),
+            scheme: args.scheme,
+            output: output.to_owned(),
+            dry_run: args.dry_run,
+            inputs: args.inputs.clone(),
+            key_uri: protection.map(|protection| protection.key_uri.to_owned()),
+            kid: protection.map(|protection| protection.track.kid),
+            target_duration_s,
+            bytes: tracks.iter().map(|track| track.bytes).sum(),
+            tracks,
+        }
+    }
+
+    /// For a person: what is where, and what to do with it.
+    pub fn print(&self, elapsed: Duration) -> io::Result<()> {
+        let verb = match (self.dry_run, self.scheme) {
+            (true, _) => "Would write",
+            (false, Scheme::None) => "Packaged",
+            (false, Scheme::Cbcs) => "Encrypted",
+        };
+        print!("{verb} {} ({})", self.output.display(), self.scheme.name())?;
+        for track in &self.tracks {
+            print!("  {track}")?;
+        }
+        if let (Some(key_uri), Some(kid)) = (&self.key_uri, &self.kid) {
+            print!("  key {kid} at {key_uri}")?;
+        }
+        let Some(bytes) = self.bytes else { return Ok(()) };
+        print!("  {} in {:.2} s", decimal::bytes(bytes), elapsed.as_secs_f64())?;
+        let inputs: Vec<String> = self.inputs.iter().map(|input| output::shell_word(input)).collect();
+        print!(
+            "\nPlay it:   {} on any web server or CDN",
+            self.output.join(hls::MULTIVARIANT_PLAYLIST).display()
+        )?;
+        print!(
+            "Check it:  vylux-pack verify {} --source {}",
+            output::shell_word(&self.output),
+            inputs.join(" ")
+        )
+    }
+}
+
+impl TrackReport {
+    fn new(rendition: &Rendition<'_>, written: Option<&WrittenRendition>, target_duration_s: u64) -> Self {
+        let Rendition {
+            name,
+            track,
+            plan,
+            protection,
+        } = rendition;
+        let is_video = track.kind == MediaKind::Video;
+        Self {
+            playlist: name.playlist_uri(),
+            input: track.source.path().to_owned(),
+            track_id: track.id,
+            kind: track.kind,
+            codec: track.codec.rfc6381(),
+            language: track.language.clone(),
+            resolution: is_video.then_some(track.dimensions),
+            channels: track.codec.channels(),
+            sample_rate_hz: track.codec.sample_rate_hz(),
+            samples: track.samples.len(),
+            sample_bytes: track.samples.bytes(),
+            duration_s: plan.segments.iter().map(|segment| segment.duration.seconds()).sum(),
+            segments: plan.segments.len(),
+            bytes: written.map(WrittenRendition::bytes),
+            bandwidth: written.map(|written| Bandwidth::measure(&written.segments, target_duration_s)),
+            kid: protection.map(|protection| protection.track.kid),
+            iv: protection.map(|protection| protection.track.iv.to_string()),
+        }
+    }
+}
+
+impl std::fmt::Display for TrackReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:<28} {:<12}", self.playlist, self.codec)?;
+        if let Some((width, height)) = self.resolution {
+            write!(f, " {width}x{height}")?;
+        }
+        if let (Some(channels), Some(rate)) = (self.channels, self.sample_rate_hz) {
+            write!(f, " {channels} ch, {rate} Hz")?;
+        }
+        if let Some(language) = &self.language {
+            write!(f, ", {language}")?;
+        }
+        let plural = if self.segments == 1 { "" } else { "s" };
+        write!(f, ", {} segment{plural}, {:.3} s", self.segments, self.duration_s)?;
+        if let Some(bytes) = self.bytes {
+            write!(f, ", {}", decimal::bytes(bytes))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! One file per subcommand: arguments, then a validated job, a call of the library, a report.
+
+mod completions;
+mod decimal;
+mod encrypt;
+mod failure;
+mod init;
+mod man;
+mod output;
+mod progress;
+mod records;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::Failure;
+
+/// Encrypt MP4 offline into cbcs CMAF and HLS, with keys that a key server derives again.
+///
+/// Exit codes: 0 done; 1 the work failed; 2 wrong usage or settings; 3 an input is damaged or not supported;
+/// 4 verification found a difference; 130 interrupted.
+#[derive(Parser)]
+#[command(name = "vylux-pack", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// A new subcommand is a file beside this one, and a line here and in [`dispatch`].
+#[derive(Subcommand)]
+enum Command {
+    Init(init::Args),
+    Encrypt(encrypt::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Init(args) => init::run(&args),
+        Command::Encrypt(args) => encrypt::run(args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+    }
+}
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    match dispatch(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

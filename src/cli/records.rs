@@ -1,0 +1,204 @@
+//! The key record of what is encrypted: the one that is there, or a new one.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use vylux_pack::keys::{BaseUrl, ContentId, KeyRecord, KeyRing, RecordDraft, keys_file};
+use vylux_pack::package::publish::KEYS_FILE;
+use vylux_pack::secret::Settings;
+
+use super::failure::Failure;
+
+/// Where records are kept when nothing else is said.
+pub const DEFAULT_STORE: &str = "sqlite://vylux-pack.db";
+
+/// The records of a content ID, from the store and from the output that is there.
+pub struct Records {
+    #[cfg(feature = "store")]
+    store: Option<vylux_pack::keys::store::Blocking>,
+    known: Vec<KeyRecord>,
+}
+
+/// What the new output's record is to be.
+pub struct Settled {
+    /// The record: the one that is there, or a new one.
+    pub record: KeyRecord,
+    /// Whether it takes the place of one that differs.
+    replaces: bool,
+}
+
+/// What is encrypted, and how.
+pub struct Content<'a> {
+    pub id: &'a ContentId,
+    pub scheme: &'a str,
+    pub media_fingerprint: &'a str,
+    pub base_url: &'a BaseUrl,
+}
+
+impl Records {
+    /// Opens the store at `url`, and reads what is known of `content_id`.
+    ///
+    /// A dry run makes no new store.
+    pub fn open(url: Option<&str>, content_id: &ContentId, output: &Path, dry_run: bool) -> Result<Self, Failure> {
+        let mut known = Vec::new();
+        #[cfg(feature = "store")]
+        let store = match url.filter(|url| !dry_run || !is_missing_file(url)) {
+            None => None,
+            Some(url) => {
+                let store = vylux_pack::keys::store::Blocking::open(url).map_err(Failure::work)?;
+                known.extend(store.list(Some(content_id)).map_err(Failure::work)?);
+                Some(store)
+            }
+        };
+        #[cfg(not(feature = "store"))]
+        let (_, _) = (url, dry_run);
+        let path = output.join(KEYS_FILE);
+        if path.exists() {
+            let beside = keys_file::read(&path).map_err(Failure::work)?;
+            for record in beside {
+                let is_new = known
+                    .iter()
+                    .all(|other| (&other.content_id, other.kid) != (&record.content_id, record.kid));
+                if is_new {
+                    known.push(record);
+                }
+            }
+        }
+        Ok(Self {
+            #[cfg(feature = "store")]
+            store,
+            known,
+        })
+    }
+
+    /// The record of `content`: the one that is there if it says the same, else a new one, if `replace` allows it.
+    pub fn settle(&self, keys: &KeyRing, content: &Content<'_>, replace: bool) -> Result<Settled, Failure> {
+        let Content {
+            id,
+            scheme,
+            media_fingerprint,
+            base_url,
+        } = content;
+        if let Some(other) = self.known.iter().find(|record| record.content_id != **id)
+            && !replace
+        {
+            let what = "the output holds another content";
+            return Err(refuse(anyhow!(
+                "{what}, '{}'; name another --out, or replace it with --replace",
+                other.content_id
+            )));
+        }
+        let master = keys.primary();
+        let kid = master.kid(id, None);
+        let primary_records = || {
+            self.known
+                .iter()
+                .filter(|record| record.content_id == **id && record.key_name.is_none())
+        };
+        let there = primary_records().find(|record| record.kid == kid);
+        let other_master = primary_records().find(|record| record.kid != kid);
+
+        let (plain_uri, kid_uri) = (base_url.key_uri(id, None), base_url.key_uri(id, Some(&kid)));
+        let key_uri = match (there, other_master) {
+            (Some(there), _) if there.key_uri == kid_uri => kid_uri,
+            (None, Some(_)) => kid_uri,
+            _ => plain_uri,
+        };
+        let draft = RecordDraft {
+            content_id: (*id).clone(),
+            key_name: None,
+            kid,
+            scheme: (*scheme).to_owned(),
+            key_uri,
+            master_key_id: master.id().to_owned(),
+            media_fingerprint: (*media_fingerprint).to_owned(),
+        };
+        let record = keys.wrap(&master.content_key(id, None), draft).map_err(Failure::work)?;
+        let Some(there) = there else {
+            return match other_master {
+                Some(other) if !replace => Err(refuse(anyhow!(
+                    "content '{id}' was encrypted under another master key (its ID is {}); encrypt it again under this \
+                     one with --replace, and the playlists that are out there go on working",
+                    other.master_key_id
+                ))),
+                _ => Ok(Settled {
+                    record,
+                    replaces: false,
+                }),
+            };
+        };
+        match there.conflict_with(&record) {
+            None => {
+                // A record that can't be opened is found now, not by the first player.
+                keys.unwrap(there).map_err(Failure::work)?;
+                Ok(Settled {
+                    record: there.clone(),
+                    replaces: false,
+                })
+            }
+            Some(_) if replace => Ok(Settled { record, replaces: true }),
+            Some(difference) => Err(refuse(anyhow!(
+                "content '{id}' was encrypted before and is not the same now: {difference}; use another --content-id, or \
+                 replace it with --replace"
+            ))),
+        }
+    }
+
+    /// Puts the record into the store, before anything is published, and returns the one that stands there.
+    pub fn store(&self, settled: Settled) -> Result<KeyRecord, Failure> {
+        let Settled { record, replaces } = settled;
+        #[cfg(feature = "store")]
+        if let Some(store) = &self.store {
+            if replaces {
+                store.replace(&record).map_err(Failure::work)?;
+                return Ok(record);
+            }
+            let stored = store.insert_or_get(&record).map_err(Failure::work)?;
+            if let Some(difference) = stored.conflict_with(&record) {
+                let what = "somebody else encrypted this content at the same time";
+                return Err(refuse(anyhow!("{what}: {difference}; replace it with --replace")));
+            }
+            return Ok(stored);
+        }
+        #[cfg(not(feature = "store"))]
+        let _ = replaces;
+        Ok(record)
+    }
+}
+
+fn refuse(error: anyhow::Error) -> Failure {
+    Failure::work(error)
+}
+
+/// Whether a store URL names a file that is not there.
+#[cfg(feature = "store")]
+fn is_missing_file(url: &str) -> bool {
+    let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
+    path.is_some_and(|path| !Path::new(path).exists())
+}
+
+/// The store's URL: what the command line says, else the settings, else [`DEFAULT_STORE`]; `None` for no store.
+pub fn store_url(store: Option<String>, no_store: bool, settings: &Settings) -> Option<String> {
+    if no_store || cfg!(not(feature = "store")) {
+        return None;
+    }
+    Some(
+        store
+            .or_else(|| settings.get("DATABASE_URL"))
+            .unwrap_or_else(|| DEFAULT_STORE.to_owned()),
+    )
+}
+
+/// The base URL: what the command line says, else `BASE_URL`.
+pub fn base_url(given: Option<BaseUrl>, settings: &Settings) -> Result<BaseUrl, Failure> {
+    match given {
+        Some(base_url) => Ok(base_url),
+        None => settings
+            .get("BASE_URL")
+            .ok_or_else(|| {
+                anyhow!("BASE_URL is not set: give --base-url, or set it to where the key server will answer")
+            })
+            .and_then(|text| text.parse().context("BASE_URL"))
+            .map_err(Failure::usage),
+    }
+}
