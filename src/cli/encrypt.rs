@@ -86,7 +86,7 @@ struct Encryption {
     settled: Settled,
 }
 
-pub fn run(args: Args) -> Result<(), Failure> {
+pub fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
     let env = Path::new(".env");
     if args.init && !args.dry_run && !env.exists() && std::env::var_os("MASTER_KEY_HEX").is_none() {
@@ -110,7 +110,7 @@ pub fn run(args: Args) -> Result<(), Failure> {
     let names = Name::all(&presentation.tracks);
     let encryption = match args.scheme {
         Scheme::None => None,
-        Scheme::Cbcs => Some(prepare_keys(&args, &settings, &presentation, &names, &output)?),
+        Scheme::Cbcs => Some(prepare_keys(args, &settings, &presentation, &names, &output)?),
     };
 
     let renditions: Vec<Rendition<'_>> = presentation

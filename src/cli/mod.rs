@@ -36,18 +36,18 @@ enum Command {
     Man(man::Args),
 }
 
-fn dispatch(command: Command) -> Result<(), Failure> {
+fn dispatch(command: &Command) -> Result<(), Failure> {
     match command {
-        Command::Init(args) => init::run(&args),
+        Command::Init(args) => init::run(args),
         Command::Encrypt(args) => encrypt::run(args),
-        Command::Completions(args) => completions::run(&args),
-        Command::Man(args) => man::run(&args),
+        Command::Completions(args) => completions::run(args),
+        Command::Man(args) => man::run(args),
     }
 }
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
-    match dispatch(Cli::parse().command) {
+    match dispatch(&Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }
