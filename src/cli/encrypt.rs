@@ -27,6 +27,7 @@ use super::records::{Content, Records, Settled, base_url, store_url};
 /// Each track of each input becomes a rendition: give several files for several qualities or languages.
 /// The output appears in one step when all of it is there, and the same command gives the same bytes again.
 #[derive(clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[command(
     after_help = "Secrets come from the environment or .env: MASTER_KEY_HEX and SALT_HEX, each also as NAME_FILE \
                         or NAME_COMMAND; `vylux-pack init` makes fresh ones. BASE_URL and DATABASE_URL are read there too."

@@ -1,5 +1,10 @@
 //! One file per subcommand: arguments, then a validated job, a call of the library, a report.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "doc comments of arguments are shown as help, which is plain text"
+)]
+
 mod completions;
 mod decimal;
 mod encrypt;
