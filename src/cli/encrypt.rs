@@ -159,7 +159,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Some((staging, written))
     };
     let report = report::Report::new(
-        &args,
+        args,
         &output,
         &renditions,
         written.as_ref().map(|(_, written)| &**written),

@@ -115,7 +115,7 @@ impl Track {
             Timescale::new(media.timescale).ok_or_else(|| mdia.invalid("a timescale of 0 is not allowed"))?;
         let language = match mdia.find::<ExtendedLanguage>()? {
             Some(language) => Some(language.tag),
-            None => media.language_code().filter(|code| code != "und"),
+            None => media.language_code().and_then(|code| bcp47(&code)),
         };
 
         let entry = used_sample_entry(trak, stsd)?;
@@ -203,6 +203,20 @@ impl Track {
         }
         assert!(rest.is_empty(), "data is longer than its samples");
         Ok(())
+    }
+}
+
+/// The BCP 47 tag of an ISO 639-2 code: the two-letter code where there is one (RFC 5646, 2.2.1), nothing where
+/// the language is undetermined.
+fn bcp47(code: &str) -> Option<String> {
+    match code {
+        "und" => None,
+        _ => Some(
+            isolang::Language::from_639_3(code)
+                .and_then(|language| language.to_639_1())
+                .unwrap_or(code)
+                .to_owned(),
+        ),
     }
 }
 
