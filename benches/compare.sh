@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Wall time, CPU time and peak memory of vylux-pack beside cp, Shaka Packager and ffmpeg's HLS copy,
+# over the same files in one run. Prints a Markdown table of medians for docs/benchmarks.md.
+#
+#   benches/compare.sh [--rounds N] [--large] [--dir DIR]
+#
+# --large adds a file of 10 GB, for memory; DIR (default: target/bench) takes 5 GB, with --large 25 GB.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+rounds=5 large=no dir=target/bench
+while (($#)); do
+  case $1 in
+    --rounds) rounds=$2; shift 2 ;;
+    --large) large=yes; shift ;;
+    --dir) dir=$2; shift 2 ;;
+    *) echo "usage: $0 [--rounds N] [--large] [--dir DIR]" >&2; exit 2 ;;
+  esac
+done
+
+fixtures/oracles.sh >&2
+cargo build --release --quiet
+mkdir -p "$dir"
+ours=$PWD/target/release/vylux-pack
+shaka=$PWD/target/oracles/bin/packager
+key=00112233445566778899aabbccddeeff
+
+# --- media: one minute of H.264 and AAC at 8 Mbit/s, repeated -------------------------------------------------
+minute=$dir/minute.mp4
+if [[ ! -f $minute ]]; then
+  ffmpeg -v error -f lavfi -i testsrc2=s=1280x720:r=30 -f lavfi -i sine=r=48000 -t 60 -c:v libx264 -preset ultrafast \
+    -b:v 8M -g 60 -bf 2 -c:a aac -b:a 128k -f mp4 -y "$minute.part"
+  mv "$minute.part" "$minute"
+fi
+repeat() { # OUTPUT TIMES FLAGS
+  [[ -f $1 ]] && return
+  ffmpeg -v error -stream_loop $(($2 - 1)) -i "$minute" -c copy -movflags "$3" -f mp4 -y "$1.part"
+  mv "$1.part" "$1"
+}
+fragmented=frag_keyframe+empty_moov+default_base_moof
+repeat "$dir/fragmented.mp4" 17 $fragmented
+repeat "$dir/progressive.mp4" 17 faststart
+[[ $large == yes ]] && repeat "$dir/large.mp4" 166 $fragmented
+
+# --- one measured run each ------------------------------------------------------------------------------------
+out=$dir/out
+results=$dir/results
+: >"$results"
+export MASTER_KEY_HEX=$key$key SALT_HEX=${key}0123456789abcdef0123456789abcdef BASE_URL=http://localhost:4100
+measure() { # NAME FILE COMMAND...
+  local name=$1 file=$2
+  shift 2
+  rm -rf "$out"
+  mkdir "$out"
+  sync
+  # seconds of wall time, user and system time; kilobytes at the peak
+  command time -f "$name $(basename "$file") %e %U %S %M" -a -o "$results" "$@" >/dev/null 2>"$dir/log" ||
+    { cat "$dir/log" >&2; exit 1; }
+}
+with_cp() { measure cp "$1" cp "$1" "$out/copy.mp4"; }
+with_ours() {
+  measure vylux-pack "$1" "$ours" encrypt "$1" --content-id bench --no-store --out "$out/asset" --quiet
+}
+with_shaka() {
+  measure shaka-packager "$1" "$shaka" --quiet \
+    "in=$1,stream=video,init_segment=$out/v/init.mp4,segment_template=$out/v/\$Number\$.m4s,playlist_name=v.m3u8" \
+    "in=$1,stream=audio,init_segment=$out/a/init.mp4,segment_template=$out/a/\$Number\$.m4s,playlist_name=a.m3u8" \
+    --enable_raw_key_encryption --keys "label=:key_id=$key:key=$key:iv=$key" --protection_scheme cbcs --clear_lead 0 \
+    --hls_master_playlist_output "$out/master.m3u8"
+}
+with_ffmpeg() { # packages without encryption: it has no cbcs for fMP4
+  measure ffmpeg-hls-copy "$1" ffmpeg -v error -i "$1" -c copy -f hls -hls_segment_type fmp4 -hls_time 6 \
+    -hls_list_size 0 -hls_segment_filename "$out/%d.m4s" "$out/index.m3u8"
+}
+
+for file in "$dir/fragmented.mp4" "$dir/progressive.mp4"; do
+  cat "$file" >/dev/null # warm cache
+  for ((round = 0; round < rounds; round++)); do
+    with_cp "$file"
+    with_ours "$file"
+  done
+  for ((round = 0; round < 3; round++)); do with_shaka "$file"; done
+  with_ffmpeg "$file"
+done
+if [[ $large == yes ]]; then
+  with_cp "$dir/large.mp4"
+  with_ours "$dir/large.mp4"
+fi
+rm -rf "$out"
+
+# --- the table ------------------------------------------------------------------------------------------------
+echo "$(nproc) cores, $(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -1), $("$ours" --version), $(date -u +%F)"
+echo
+echo '| file | program | wall s (median) | of cp | CPU s | peak MB | runs |'
+echo '|---|---|---|---|---|---|---|'
+sort -k2,2 -k1,1 -k3,3n "$results" | awk '
+  { key = $2 " | " $1; n[key]++; wall[key, n[key]] = $3; cpu[key, n[key]] = $4 + $5; if ($6 > rss[key]) rss[key] = $6
+    if (!(key in seen)) { seen[key] = 1; order[++keys] = key } }
+  function median(values, key, count) { return (values[key, int((count + 1) / 2)] + values[key, int(count / 2) + 1]) / 2 }
+  END { for (i = 1; i <= keys; i++) { key = order[i]; split(key, part, " [|] ")
+      base = median(wall, part[1] " | cp", n[part[1] " | cp"])
+      printf "| %s | %.2f | %.2f | %.2f | %.0f | %d |\n", key, median(wall, key, n[key]), median(wall, key, n[key]) / base,
+        median(cpu, key, n[key]), rss[key] / 1024, n[key] } }'
+echo
+echo "Start-up:"
+hyperfine -N --warmup 5 --export-json "$dir/startup.json" "$ours --version" >/dev/null 2>&1 &&
+  python3 -c "import json,sys; r=json.load(open(sys.argv[1]))['results'][0]; print(f\"vylux-pack --version: {r['mean']*1e3:.2f} ms\")" "$dir/startup.json" ||
+  echo "hyperfine is not installed: start-up not measured"
