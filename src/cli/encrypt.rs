@@ -15,7 +15,7 @@ use vylux_pack::package::publish::{KEYS_FILE, Staging};
 use vylux_pack::package::{Control, Name, Protection, Rendition, hls, write_segments};
 use vylux_pack::plan::{SegmentDuration, SegmentPlan};
 use vylux_pack::protect::{Scheme, TrackProtection};
-use vylux_pack::secret::Settings;
+use vylux_pack::secret::{MASTER_KEY_HEX, Settings};
 
 use super::failure::Failure;
 use super::output::{self, report as print};
@@ -89,11 +89,11 @@ struct Encryption {
 
 pub fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
-    let env = Path::new(".env");
-    if args.init && !args.dry_run && !env.exists() && std::env::var_os("MASTER_KEY_HEX").is_none() {
+    let mut settings = Settings::load().map_err(Failure::usage)?;
+    if args.init && !args.dry_run && !settings.has_secret(MASTER_KEY_HEX) && !Path::new(".env").exists() {
         super::init::write_env(args.quiet || args.json)?;
+        settings = Settings::load().map_err(Failure::usage)?;
     }
-    let settings = Settings::load().map_err(Failure::usage)?;
     let cancelled = Arc::new(AtomicBool::new(false));
     stop_on_signals(&cancelled)
         .context("signal handlers can't be installed")
@@ -110,6 +110,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let plan = SegmentPlan::new(&presentation.tracks, args.segment_duration).map_err(Failure::input)?;
     let names = Name::all(&presentation.tracks);
     let encryption = match args.scheme {
+        Scheme::None if !args.replace && output.join(KEYS_FILE).exists() => {
+            let what =
+                "is an encrypted output; package it in the clear over that with --replace, or name another --out";
+            return Err(Failure::work(anyhow::anyhow!("{} {what}", output.display())));
+        }
         Scheme::None => None,
         Scheme::Cbcs => Some(prepare_keys(args, &settings, &presentation, &names, &output)?),
     };

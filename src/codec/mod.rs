@@ -66,7 +66,8 @@ pub trait Codec: Send + Sync + std::fmt::Debug {
 
 /// Finds the bytes of consecutive samples that stay clear.
 pub trait SampleScanner: Send {
-    /// Appends the clear and protected ranges of `sample` to `map`; together they cover it exactly.
+    /// Appends the clear and protected ranges of `sample` to `map`; together they cover it exactly. The caller ends
+    /// the sample there.
     ///
     /// Samples come in decode order from a sync sample on: parameter sets may arrive in band.
     ///

@@ -9,6 +9,7 @@ pub use crate::isobmff::senc::Subsample;
 #[derive(Debug, Default)]
 pub struct SubsampleMap {
     entries: Vec<Subsample>,
+    sample_start: usize,
     pending_clear_bytes: usize,
 }
 
@@ -16,6 +17,7 @@ impl SubsampleMap {
     /// Forgets all entries, keeping the memory.
     pub fn clear(&mut self) {
         self.entries.clear();
+        self.sample_start = 0;
         self.pending_clear_bytes = 0;
     }
 
@@ -31,12 +33,15 @@ impl SubsampleMap {
         }
     }
 
-    /// Ends the sample: a clear tail becomes entries of its own, and a sample of no bytes one empty entry,
-    /// because an entry count of zero would mean that the whole sample is protected.
-    pub fn end_sample(&mut self, first_entry: usize) {
-        if self.pending_clear_bytes > 0 || self.entries.len() == first_entry {
+    /// Ends the sample and returns its entries: a clear tail becomes entries of its own, and a sample of no bytes
+    /// one empty entry, because an entry count of zero would mean that the whole sample is protected.
+    pub fn end_sample(&mut self) -> &[Subsample] {
+        let start = self.sample_start;
+        if self.pending_clear_bytes > 0 || self.entries.len() == start {
             self.flush(0);
         }
+        self.sample_start = self.entries.len();
+        self.entries.get(start..).unwrap_or_default()
     }
 
     fn flush(&mut self, protected_bytes: u32) {

@@ -16,6 +16,10 @@ use crate::isobmff::tenc::TrackEncryption;
 use crate::isobmff::tkhd::TrackHeader;
 use crate::isobmff::{Fault, FourCc, Node, Reader};
 
+/// Boxes of `trak` that don't hold for a track of fragments on its own: edits are written anew, and the tracks
+/// that others refer to are elsewhere.
+const OF_THE_OLD_FILE: &[&[u8; 4]] = &[b"edts", b"tref"];
+
 /// Boxes of `stbl` that speak of single samples; a fragmented file says the same in its fragments.
 const SAMPLE_TABLES: &[&[u8; 4]] = &[
     b"stts", b"ctts", b"cslg", b"stsc", b"stsz", b"stz2", b"stco", b"co64", b"stss", b"stsh", b"sdtp", b"stdp",
@@ -51,7 +55,7 @@ pub struct Track {
     pub dimensions: (u16, u16),
     /// Where its media lies in the presentation's time.
     pub shift: EditShift,
-    /// The `trak` box with its sample entry, and without edits and sample tables.
+    /// The `trak` box with its sample entry, and without edits, references and sample tables.
     pub description: Node<'static>,
     /// How it is encrypted, where it is.
     pub encryption: Option<Encryption>,
@@ -262,10 +266,10 @@ fn read_encryption(entry: &Node<'_>) -> Result<Option<Encryption>, Cause> {
     Ok(Some(Encryption { scheme, tenc }))
 }
 
-/// The `trak` without edits and sample tables, with `entry` as its one sample entry.
+/// The `trak` without edits, references and sample tables, with `entry` as its one sample entry.
 fn describe(trak: &Node<'_>, entry: &Node<'_>) -> Node<'static> {
     trak.copy_where(&|node| match node.path.types() {
         [.., stsd, _] if stsd.0 == *b"stsd" => node.offset == entry.offset,
-        _ => node.kind.0 != *b"edts" && !SAMPLE_TABLES.contains(&&node.kind.0),
+        _ => !OF_THE_OLD_FILE.contains(&&node.kind.0) && !SAMPLE_TABLES.contains(&&node.kind.0),
     })
 }

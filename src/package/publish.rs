@@ -19,6 +19,9 @@ pub const KEYS_FILE: &str = "keys.json";
 /// What stands at the top of an output; anything else in a folder means that it is somebody else's.
 pub const OUTPUT_ENTRIES: &[&str] = &[super::hls::MULTIVARIANT_PLAYLIST, KEYS_FILE, "video", "audio", "text"];
 
+/// How often a run tries to make its folder before another one removes it.
+const ATTEMPTS: usize = 8;
+
 const STAGING_SUFFIX: &str = ".vylux-pack-tmp";
 
 /// A folder beside the output, removed again unless it is published.
@@ -26,8 +29,8 @@ const STAGING_SUFFIX: &str = ".vylux-pack-tmp";
 pub struct Staging {
     folder: PathBuf,
     output: PathBuf,
-    /// Held while the folder is in use.
-    lock: File,
+    /// Held while the folder is in use; the system lets it go with the process.
+    _lock: File,
 }
 
 impl Staging {
@@ -51,17 +54,25 @@ impl Staging {
         fs::create_dir_all(&parent).map_err(|cause| failed(&parent, cause))?;
         let prefix = format!(".{}.", name.to_string_lossy());
         remove_leftovers(&parent, &prefix);
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|error| failed(&parent, io::Error::other(error)))?;
-        let folder = parent.join(format!("{prefix}{}{STAGING_SUFFIX}", hex::encode(random)));
-        fs::create_dir(&folder).map_err(|cause| failed(&folder, cause))?;
-        let lock = File::open(&folder).map_err(|cause| failed(&folder, cause))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|cause| failed(&folder, cause.into()))?;
-        Ok(Self {
-            folder,
-            output: output.to_owned(),
-            lock,
-        })
+        for _ in 0..ATTEMPTS {
+            let mut random = [0; 8];
+            getrandom::fill(&mut random).map_err(|error| failed(&parent, io::Error::other(error)))?;
+            let folder = parent.join(format!("{prefix}{}{STAGING_SUFFIX}", hex::encode(random)));
+            fs::create_dir(&folder).map_err(|cause| failed(&folder, cause))?;
+            // Until the lock is held, another run may take the folder for a leftover and remove it.
+            if let Ok(lock) = File::open(&folder)
+                && flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok()
+                && folder.is_dir()
+            {
+                return Ok(Self {
+                    folder,
+                    output: output.to_owned(),
+                    _lock: lock,
+                });
+            }
+        }
+        let what = format!("no folder beside it could be locked in {ATTEMPTS} attempts");
+        Err(failed(output, io::Error::other(what)))
     }
 
     /// Where to write.
@@ -108,7 +119,6 @@ impl Drop for Staging {
     fn drop(&mut self) {
         // Nothing is lost where this fails: the next run tries again.
         let _ = fs::remove_dir_all(&self.folder);
-        let _ = flock(&self.lock, FlockOperation::Unlock);
     }
 }
 

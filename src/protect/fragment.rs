@@ -125,12 +125,10 @@ impl FragmentWorker {
                     protection.cipher.encrypt(bytes);
                     continue;
                 };
-                let first_entry = self.map.entries().len();
                 scanner
                     .scan(bytes, &mut self.map)
                     .map_err(|error| failed(index, sample, error.into()))?;
-                self.map.end_sample(first_entry);
-                let entries = self.map.entries().get(first_entry..).unwrap_or_default();
+                let entries = self.map.end_sample();
                 match u16::try_from(entries.len()) {
                     Ok(count) if entries.len() <= MAX_SUBSAMPLES => self.entry_counts.push(count),
                     _ => return Err(failed(index, sample, ProtectCause::TooManySubsamples(entries.len()))),

@@ -119,6 +119,14 @@ impl Settings {
         }
     }
 
+    /// Whether any form of a secret is set, readable or not.
+    #[must_use]
+    pub fn has_secret(&self, name: &str) -> bool {
+        FORMS
+            .iter()
+            .any(|(suffix, _)| self.raw(&format!("{name}{suffix}")).is_some())
+    }
+
     /// The text of a secret, and the variable that it came from.
     fn find(&self, name: &str) -> Result<Option<(String, Zeroizing<String>)>, SecretError> {
         let mut set = FORMS.into_iter().filter_map(|(suffix, read)| {

@@ -209,7 +209,6 @@ struct AvcScanner {
 
 impl SampleScanner for AvcScanner {
     fn scan(&mut self, sample: &[u8], map: &mut SubsampleMap) -> Result<(), CodecError> {
-        let first_entry = map.entries().len();
         for nal in NalUnits::new(NAME, sample, self.nal_length_size) {
             let nal = nal?;
             let clear_bytes = self.clear_bytes(nal.bytes, nal.position)?;
@@ -218,7 +217,6 @@ impl SampleScanner for AvcScanner {
             map.push_clear(self.nal_length_size + clear_bytes);
             map.push_protected(protected_bytes);
         }
-        map.end_sample(first_entry);
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ fn scan(scanner: &mut dyn SampleScanner, sample: &[u8]) -> Result<Vec<(u16, u32)
     let mut map = SubsampleMap::default();
     scanner.scan(sample, &mut map)?;
     let pair = |entry: &Subsample| (entry.clear_bytes, entry.protected_bytes);
-    Ok(map.entries().iter().map(pair).collect())
+    Ok(map.end_sample().iter().map(pair).collect())
 }
 
 /// Whether `map` covers exactly `bytes` bytes.
@@ -246,6 +246,7 @@ mod rules {
             scanner
                 .scan(&sample(&[&IDR, &[0x06]]), &mut map)
                 .expect("a valid sample");
+            assert_eq!(map.end_sample().len(), 2);
         }
         assert_eq!(map.entries().len(), 4);
     }

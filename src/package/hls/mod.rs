@@ -55,7 +55,7 @@ pub fn target_duration_s(durations: impl Iterator<Item = Time>) -> u64 {
 /// The IV is always there: without it the media sequence number would be the IV.
 fn key_attributes(protection: Protection<'_>) -> String {
     format!(
-        "METHOD=SAMPLE-AES,URI=\"{}\",IV=0x{},KEYFORMAT=\"identity\",KEYFORMATVERSIONS=\"1\"",
+        "METHOD=SAMPLE-AES,URI=\"{}\",IV=0x{},KEYFORMAT=\"identity\"",
         protection.key_uri, protection.track.iv
     )
 }

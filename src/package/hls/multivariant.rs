@@ -15,9 +15,10 @@ struct Entry<'a> {
     bandwidth: Bandwidth,
 }
 
-/// Nothing in it needs more than version 1; attributes of `EXT-X-SESSION-KEY` need what `EXT-X-KEY` needs, 5
-/// (RFC 8216bis, 8). Version 6 is what the media playlists need, and players are spared a surprise.
-const VERSION: u32 = super::media_playlist::VERSION;
+/// `KEYFORMAT` and `SAMPLE-AES` need version 5; nothing else in it needs more than 1 (RFC 8216bis, 8).
+const fn version(has_keys: bool) -> u32 {
+    if has_keys { 5 } else { 1 }
+}
 
 const AUDIO_GROUP: &str = "audio";
 
@@ -43,12 +44,13 @@ pub fn render(renditions: &[Rendition<'_>], written: &[WrittenRendition], target
     let videos: Vec<_> = of_kind(MediaKind::Video).collect();
     let audios: Vec<_> = of_kind(MediaKind::Audio).collect();
 
-    let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-INDEPENDENT-SEGMENTS\n");
     let keys: BTreeSet<String> = entries
         .iter()
         .filter_map(|entry| entry.rendition.protection)
         .map(key_attributes)
         .collect();
+    let version = version(!keys.is_empty());
+    let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-INDEPENDENT-SEGMENTS\n");
     for key in keys {
         let _ = writeln!(out, "#EXT-X-SESSION-KEY:{key}");
     }
