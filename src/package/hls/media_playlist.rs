@@ -18,8 +18,14 @@ pub fn render(segments: &[WrittenSegment], target_duration_s: u64, protection: O
          #EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"{INIT_SEGMENT}\"\n"
     );
     if let Some(protection) = protection {
-        // Behind the map: a key in front of it would say that the init segment is encrypted.
-        let _ = writeln!(out, "#EXT-X-KEY:{}", key_attributes(protection));
+        // Behind the map: a key in front of it would say that the init segment is encrypted. The IV is always
+        // there: without it the media sequence number would be the IV.
+        let _ = writeln!(
+            out,
+            "#EXT-X-KEY:{},IV=0x{}",
+            key_attributes(protection.key_uri),
+            protection.track.iv
+        );
     }
     for (segment, (index, duration)) in segments.iter().zip(exact_durations(segments).enumerate()) {
         let _ = writeln!(out, "#EXTINF:{duration},\n{}", segment_file(index));

@@ -50,12 +50,7 @@ pub fn target_duration_s(durations: impl Iterator<Item = Time>) -> u64 {
         .max(1)
 }
 
-/// The attributes of `EXT-X-KEY` and `EXT-X-SESSION-KEY` (RFC 8216bis, 4.4.4.4).
-///
-/// The IV is always there: without it the media sequence number would be the IV.
-fn key_attributes(protection: Protection<'_>) -> String {
-    format!(
-        "METHOD=SAMPLE-AES,URI=\"{}\",IV=0x{},KEYFORMAT=\"identity\"",
-        protection.key_uri, protection.track.iv
-    )
+/// The attributes that `EXT-X-KEY` and `EXT-X-SESSION-KEY` share (RFC 8216bis, 4.4.4.4 and 4.4.6.5).
+fn key_attributes(key_uri: &str) -> String {
+    format!("METHOD=SAMPLE-AES,URI=\"{key_uri}\",KEYFORMAT=\"identity\"")
 }

@@ -44,10 +44,10 @@ pub fn render(renditions: &[Rendition<'_>], written: &[WrittenRendition], target
     let videos: Vec<_> = of_kind(MediaKind::Video).collect();
     let audios: Vec<_> = of_kind(MediaKind::Audio).collect();
 
-    let keys: BTreeSet<String> = entries
-        .iter()
-        .filter_map(|entry| entry.rendition.protection)
-        .map(key_attributes)
+    // One a key, and no IV: renditions of one key have IVs of their own, in their media playlists.
+    let protections = entries.iter().filter_map(|entry| entry.rendition.protection);
+    let keys: BTreeSet<String> = protections
+        .map(|protection| key_attributes(protection.key_uri))
         .collect();
     let version = version(!keys.is_empty());
     let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-INDEPENDENT-SEGMENTS\n");
