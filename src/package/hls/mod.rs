@@ -7,7 +7,7 @@ pub mod multivariant;
 use std::path::Path;
 
 use super::rendition::MEDIA_PLAYLIST;
-use super::{PackageError, Protection, Rendition, WrittenRendition};
+use super::{PackageError, Rendition, WrittenRendition};
 use crate::media::Time;
 
 pub use bandwidth::Bandwidth;
