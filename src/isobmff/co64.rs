@@ -1,6 +1,6 @@
 //! `co64`: where chunks are, in files over 4 GB (ISO/IEC 14496-12, 8.7.5).
 
-use super::writer::{Put, full_box};
+use super::writer::{Put, full_box, table};
 use super::{Fault, FourCc, Reader, TypedBox};
 
 /// Chunk offsets of 64 bits.
@@ -15,17 +15,12 @@ impl TypedBox for LargeChunkOffsets {
 
     fn parse(payload: &mut Reader<'_>) -> Result<Self, Fault> {
         payload.full_box(0)?;
-        let count = payload.count(8)?;
-        let offsets = (0..count).map(|_| payload.u64()).collect::<Result<_, _>>()?;
+        let offsets = payload.table(8, Reader::u64)?;
         Ok(Self { offsets })
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the count was read from 32 bits")]
     fn write_payload(&self, out: &mut Vec<u8>) {
         full_box(out, 0, 0);
-        out.put_u32(self.offsets.len() as u32);
-        for value in &self.offsets {
-            out.put_u64(*value);
-        }
+        table(out, &self.offsets, |out, value| out.put_u64(*value));
     }
 }

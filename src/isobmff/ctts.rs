@@ -1,11 +1,13 @@
 //! `ctts`: how far each sample's presentation lies from its decoding (ISO/IEC 14496-12, 8.6.1.3).
 
-use super::writer::{Put, full_box};
+use super::writer::{Put, full_box, table};
 use super::{Fault, FourCc, Reader, TypedBox};
 
 /// Composition offsets of samples, run by run; read as signed in version 0 too, because writers store negative ones there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CompositionOffsets {
+    /// 1 says that offsets are signed.
+    pub version: u8,
     /// In file order.
     pub entries: Vec<Entry>,
 }
@@ -23,26 +25,21 @@ impl TypedBox for CompositionOffsets {
     const TYPE: FourCc = FourCc::new(b"ctts");
 
     fn parse(payload: &mut Reader<'_>) -> Result<Self, Fault> {
-        payload.full_box(1)?;
-        let count = payload.count(8)?;
-        let entries = (0..count)
-            .map(|_| {
-                Ok(Entry {
-                    sample_count: payload.u32()?,
-                    offset_ticks: payload.i32()?,
-                })
+        let (version, _) = payload.full_box(1)?;
+        let entries = payload.table(8, |payload| {
+            Ok(Entry {
+                sample_count: payload.u32()?,
+                offset_ticks: payload.i32()?,
             })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { entries })
+        })?;
+        Ok(Self { version, entries })
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the count was read from 32 bits")]
     fn write_payload(&self, out: &mut Vec<u8>) {
-        full_box(out, 1, 0);
-        out.put_u32(self.entries.len() as u32);
-        for entry in &self.entries {
+        full_box(out, self.version, 0);
+        table(out, &self.entries, |out, entry| {
             out.put_u32(entry.sample_count);
             out.put_i32(entry.offset_ticks);
-        }
+        });
     }
 }

@@ -1,6 +1,6 @@
 //! `elst`: how a track's media is laid onto the presentation's time (ISO/IEC 14496-12, 8.6.6).
 
-use super::writer::{Put, full_box};
+use super::writer::{Put, full_box, table};
 use super::{Fault, FourCc, Reader, TypedBox};
 
 /// The edit list.
@@ -33,35 +33,27 @@ impl TypedBox for EditList {
 
     fn parse(payload: &mut Reader<'_>) -> Result<Self, Fault> {
         let (version, _) = payload.full_box(1)?;
-        let count = payload.count(if version == 0 { 12 } else { 20 })?;
-        let edits = (0..count)
-            .map(|_| {
-                Ok(Edit {
-                    duration_ticks: payload.u32_or_u64(version)?,
-                    media_time_ticks: if version == 0 {
-                        i64::from(payload.i32()?)
-                    } else {
-                        payload.i64()?
-                    },
-                    rate: payload.u32()?,
-                })
+        let edits = payload.table(if version == 0 { 12 } else { 20 }, |payload| {
+            Ok(Edit {
+                duration_ticks: payload.u32_or_u64(version)?,
+                media_time_ticks: if version == 0 {
+                    i64::from(payload.i32()?)
+                } else {
+                    payload.i64()?
+                },
+                rate: payload.u32()?,
             })
-            .collect::<Result<_, _>>()?;
+        })?;
         Ok(Self { version, edits })
     }
 
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "two's complement, and counts that were read"
-    )]
+    #[expect(clippy::cast_sign_loss, reason = "two's complement")]
     fn write_payload(&self, out: &mut Vec<u8>) {
         full_box(out, self.version, 0);
-        out.put_u32(self.edits.len() as u32);
-        for edit in &self.edits {
+        table(out, &self.edits, |out, edit| {
             out.put_u32_or_u64(self.version, edit.duration_ticks);
             out.put_u32_or_u64(self.version, edit.media_time_ticks as u64);
             out.put_u32(edit.rate);
-        }
+        });
     }
 }

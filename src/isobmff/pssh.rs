@@ -1,6 +1,6 @@
 //! `pssh`: what a key system needs to ask for keys (ISO/IEC 23001-7, 8.1).
 
-use super::writer::{Put, full_box};
+use super::writer::{Put, full_box, table};
 use super::{Fault, FourCc, Reader, TypedBox};
 use crate::content_key::Kid;
 
@@ -29,12 +29,7 @@ impl TypedBox for ProtectionSystemHeader {
         let kids = if version == 0 {
             None
         } else {
-            let count = payload.count(16)?;
-            Some(
-                (0..count)
-                    .map(|_| Ok(Kid(payload.array()?)))
-                    .collect::<Result<_, _>>()?,
-            )
+            Some(payload.table(16, |payload| payload.array().map(Kid))?)
         };
         let size = payload.count(1)?;
         Ok(Self {
@@ -44,15 +39,12 @@ impl TypedBox for ProtectionSystemHeader {
         })
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "both counts are stored in 32 bits")]
+    #[expect(clippy::cast_possible_truncation, reason = "the size is stored in 32 bits")]
     fn write_payload(&self, out: &mut Vec<u8>) {
         full_box(out, u8::from(self.kids.is_some()), 0);
         out.extend_from_slice(&self.system_id);
         if let Some(kids) = &self.kids {
-            out.put_u32(kids.len() as u32);
-            for kid in kids {
-                out.extend_from_slice(&kid.0);
-            }
+            table(out, kids, |out, kid| out.extend_from_slice(&kid.0));
         }
         out.put_u32(self.data.len() as u32);
         out.extend_from_slice(&self.data);

@@ -156,6 +156,18 @@ impl<'a> Reader<'a> {
         Ok((version, flags))
     }
 
+    /// A table as most boxes have them: an entry count, and as many entries of `entry_bytes` each, read by `entry`.
+    ///
+    /// # Errors
+    /// [`Problem::Truncated`] where they don't fit, or what `entry` says.
+    pub fn table<T>(
+        &mut self,
+        entry_bytes: usize,
+        entry: impl Fn(&mut Self) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
+        (0..self.count(entry_bytes)?).map(|_| entry(self)).collect()
+    }
+
     /// An entry count, checked against the bytes that are left, so that a hostile count can't ask for memory
     /// that the input does not back.
     ///

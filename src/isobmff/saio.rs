@@ -1,6 +1,6 @@
 //! `saio`: where samples' auxiliary information is (ISO/IEC 14496-12, 8.7.9).
 
-use super::writer::{Put, full_box};
+use super::writer::{Put, full_box, table};
 use super::{Fault, FourCc, Reader, TypedBox};
 
 /// Sample auxiliary information offsets.
@@ -24,10 +24,7 @@ impl TypedBox for AuxiliaryOffsets {
         } else {
             None
         };
-        let count = payload.count(if version == 0 { 4 } else { 8 })?;
-        let offsets = (0..count)
-            .map(|_| payload.u32_or_u64(version))
-            .collect::<Result<_, _>>()?;
+        let offsets = payload.table(if version == 0 { 4 } else { 8 }, |payload| payload.u32_or_u64(version))?;
         Ok(Self {
             version,
             aux_info,
@@ -35,16 +32,14 @@ impl TypedBox for AuxiliaryOffsets {
         })
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the count was read from 32 bits")]
     fn write_payload(&self, out: &mut Vec<u8>) {
         full_box(out, self.version, u32::from(self.aux_info.is_some()));
         if let Some((kind, parameter)) = self.aux_info {
             out.extend_from_slice(&kind.0);
             out.put_u32(parameter);
         }
-        out.put_u32(self.offsets.len() as u32);
-        for offset in &self.offsets {
+        table(out, &self.offsets, |out, offset| {
             out.put_u32_or_u64(self.version, *offset);
-        }
+        });
     }
 }

@@ -1,6 +1,6 @@
 //! `stsc`: how samples are grouped into chunks (ISO/IEC 14496-12, 8.7.4).
 
-use super::writer::{Put, full_box};
+use super::writer::{Put, full_box, table};
 use super::{Fault, FourCc, Reader, TypedBox};
 
 /// Samples in each chunk, run by run.
@@ -26,27 +26,22 @@ impl TypedBox for SampleToChunk {
 
     fn parse(payload: &mut Reader<'_>) -> Result<Self, Fault> {
         payload.full_box(0)?;
-        let count = payload.count(12)?;
-        let entries = (0..count)
-            .map(|_| {
-                Ok(Entry {
-                    first_chunk: payload.u32()?,
-                    samples_per_chunk: payload.u32()?,
-                    sample_description_index: payload.u32()?,
-                })
+        let entries = payload.table(12, |payload| {
+            Ok(Entry {
+                first_chunk: payload.u32()?,
+                samples_per_chunk: payload.u32()?,
+                sample_description_index: payload.u32()?,
             })
-            .collect::<Result<_, _>>()?;
+        })?;
         Ok(Self { entries })
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the count was read from 32 bits")]
     fn write_payload(&self, out: &mut Vec<u8>) {
         full_box(out, 0, 0);
-        out.put_u32(self.entries.len() as u32);
-        for entry in &self.entries {
+        table(out, &self.entries, |out, entry| {
             out.put_u32(entry.first_chunk);
             out.put_u32(entry.samples_per_chunk);
             out.put_u32(entry.sample_description_index);
-        }
+        });
     }
 }

@@ -1,6 +1,6 @@
 //! `stss`: which samples are sync samples (ISO/IEC 14496-12, 8.6.2).
 
-use super::writer::{Put, full_box};
+use super::writer::{Put, full_box, table};
 use super::{Fault, FourCc, Reader, TypedBox};
 
 /// Sync samples; without this box all samples are.
@@ -15,17 +15,12 @@ impl TypedBox for SyncSamples {
 
     fn parse(payload: &mut Reader<'_>) -> Result<Self, Fault> {
         payload.full_box(0)?;
-        let count = payload.count(4)?;
-        let sample_numbers = (0..count).map(|_| payload.u32()).collect::<Result<_, _>>()?;
+        let sample_numbers = payload.table(4, Reader::u32)?;
         Ok(Self { sample_numbers })
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the count was read from 32 bits")]
     fn write_payload(&self, out: &mut Vec<u8>) {
         full_box(out, 0, 0);
-        out.put_u32(self.sample_numbers.len() as u32);
-        for value in &self.sample_numbers {
-            out.put_u32(*value);
-        }
+        table(out, &self.sample_numbers, |out, value| out.put_u32(*value));
     }
 }

@@ -1,6 +1,6 @@
 //! `stsz`: how large each sample is (ISO/IEC 14496-12, 8.7.3.2).
 
-use super::writer::{Put, full_box};
+use super::writer::{Put, full_box, table};
 use super::{Fault, FourCc, Reader, TypedBox};
 
 /// Sample sizes.
@@ -23,10 +23,7 @@ impl TypedBox for SampleSizes {
     fn parse(payload: &mut Reader<'_>) -> Result<Self, Fault> {
         payload.full_box(0)?;
         match payload.u32()? {
-            0 => {
-                let count = payload.count(4)?;
-                Ok(Self::Each((0..count).map(|_| payload.u32()).collect::<Result<_, _>>()?))
-            }
+            0 => Ok(Self::Each(payload.table(4, Reader::u32)?)),
             size => Ok(Self::Constant {
                 size,
                 count: payload.u32()?,
@@ -34,7 +31,6 @@ impl TypedBox for SampleSizes {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the count was read from 32 bits")]
     fn write_payload(&self, out: &mut Vec<u8>) {
         full_box(out, 0, 0);
         match self {
@@ -44,10 +40,7 @@ impl TypedBox for SampleSizes {
             }
             Self::Each(sizes) => {
                 out.put_u32(0);
-                out.put_u32(sizes.len() as u32);
-                for size in sizes {
-                    out.put_u32(*size);
-                }
+                table(out, sizes, |out, size| out.put_u32(*size));
             }
         }
     }

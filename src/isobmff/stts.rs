@@ -1,6 +1,6 @@
 //! `stts`: how long each sample lasts (ISO/IEC 14496-12, 8.6.1.2).
 
-use super::writer::{Put, full_box};
+use super::writer::{Put, full_box, table};
 use super::{Fault, FourCc, Reader, TypedBox};
 
 /// Durations of samples, run by run.
@@ -24,25 +24,20 @@ impl TypedBox for TimeToSample {
 
     fn parse(payload: &mut Reader<'_>) -> Result<Self, Fault> {
         payload.full_box(0)?;
-        let count = payload.count(8)?;
-        let entries = (0..count)
-            .map(|_| {
-                Ok(Entry {
-                    sample_count: payload.u32()?,
-                    duration_ticks: payload.u32()?,
-                })
+        let entries = payload.table(8, |payload| {
+            Ok(Entry {
+                sample_count: payload.u32()?,
+                duration_ticks: payload.u32()?,
             })
-            .collect::<Result<_, _>>()?;
+        })?;
         Ok(Self { entries })
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the count was read from 32 bits")]
     fn write_payload(&self, out: &mut Vec<u8>) {
         full_box(out, 0, 0);
-        out.put_u32(self.entries.len() as u32);
-        for entry in &self.entries {
+        table(out, &self.entries, |out, entry| {
             out.put_u32(entry.sample_count);
             out.put_u32(entry.duration_ticks);
-        }
+        });
     }
 }

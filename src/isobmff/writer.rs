@@ -25,6 +25,18 @@ pub fn full_box(out: &mut Vec<u8>, version: u8, flags: u32) {
     out.extend_from_slice(&(u32::from(version) << 24 | flags & 0x00ff_ffff).to_be_bytes());
 }
 
+/// Appends a table as most boxes have them: the entry count, and each entry by `write`.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "entry counts were read from 32 bits, or count samples, which are fewer"
+)]
+pub fn table<T>(out: &mut Vec<u8>, entries: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+    out.put_u32(entries.len() as u32);
+    for entry in entries {
+        write(out, entry);
+    }
+}
+
 /// Appends big-endian integers.
 pub trait Put {
     /// One byte.
