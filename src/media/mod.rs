@@ -3,6 +3,7 @@
 pub mod edits;
 pub mod fingerprint;
 pub mod fragmented;
+pub mod language;
 pub mod progressive;
 pub mod sample_table;
 pub mod source;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::edits::EditShift;
+use super::language;
 use super::time::Timescale;
 use super::{Cause, EncryptedInput, Sample, SampleTable, Source, Time};
 use crate::codec::{self, Codec};
@@ -119,7 +120,7 @@ impl Track {
             Timescale::new(media.timescale).ok_or_else(|| mdia.invalid("a timescale of 0 is not allowed"))?;
         let language = match mdia.find::<ExtendedLanguage>()? {
             Some(language) => Some(language.tag),
-            None => media.language_code().and_then(|code| bcp47(&code)),
+            None => media.language_code().and_then(|code| language::tag(&code)),
         };
 
         let entry = used_sample_entry(trak, stsd)?;
@@ -207,20 +208,6 @@ impl Track {
         }
         assert!(rest.is_empty(), "data is longer than its samples");
         Ok(())
-    }
-}
-
-/// The BCP 47 tag of an ISO 639-2 code: the two-letter code where there is one (RFC 5646, 2.2.1), nothing where
-/// the language is undetermined.
-fn bcp47(code: &str) -> Option<String> {
-    match code {
-        "und" => None,
-        _ => Some(
-            isolang::Language::from_639_3(code)
-                .and_then(|language| language.to_639_1())
-                .unwrap_or(code)
-                .to_owned(),
-        ),
     }
 }
 

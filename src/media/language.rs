@@ -1,0 +1,66 @@
+//! Languages: from the ISO 639-2 code of `mdhd` to the BCP 47 tag of a playlist.
+
+/// The bibliographic codes of ISO 639-2, which `mdhd` forbids and some writers use, and their terminology codes.
+const BIBLIOGRAPHIC: &[(&str, &str)] = &[
+    ("alb", "sqi"),
+    ("arm", "hye"),
+    ("baq", "eus"),
+    ("bur", "mya"),
+    ("chi", "zho"),
+    ("cze", "ces"),
+    ("dut", "nld"),
+    ("fre", "fra"),
+    ("geo", "kat"),
+    ("ger", "deu"),
+    ("gre", "ell"),
+    ("ice", "isl"),
+    ("mac", "mkd"),
+    ("mao", "mri"),
+    ("may", "msa"),
+    ("per", "fas"),
+    ("rum", "ron"),
+    ("slo", "slk"),
+    ("tib", "bod"),
+    ("wel", "cym"),
+];
+
+/// The BCP 47 tag of an ISO 639-2 code: the two-letter code where there is one (RFC 5646, 2.2.1), nothing where
+/// the language is undetermined.
+#[must_use]
+pub fn tag(code: &str) -> Option<String> {
+    if code == "und" {
+        return None;
+    }
+    let code = BIBLIOGRAPHIC
+        .iter()
+        .find(|(bibliographic, _)| *bibliographic == code)
+        .map_or(code, |(_, terminology)| terminology);
+    let shortest = isolang::Language::from_639_3(code).and_then(|language| language.to_639_1());
+    Some(shortest.unwrap_or(code).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BIBLIOGRAPHIC, tag};
+
+    #[test]
+    fn tags_are_the_shortest_codes() {
+        for (code, expected) in [
+            ("eng", "en"),
+            ("fre", "fr"),
+            ("fra", "fr"),
+            ("gsw", "gsw"),
+            ("mul", "mul"),
+        ] {
+            assert_eq!(tag(code).as_deref(), Some(expected), "{code}");
+        }
+        assert_eq!(tag("und"), None);
+    }
+
+    #[test]
+    fn bibliographic_codes_stand_for_languages_that_have_a_short_one() {
+        for (bibliographic, _) in BIBLIOGRAPHIC {
+            assert_eq!(tag(bibliographic).map(|tag| tag.len()), Some(2), "{bibliographic}");
+        }
+    }
+}
