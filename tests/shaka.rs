@@ -1,0 +1,246 @@
+//! Shaka Packager, given the same key, key ID and IV on the same input, writes the same sample bytes and subsample maps.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+
+use common::samples::{self, Sample};
+use common::{RenditionFiles, Workspace, derive, fixture, for_each, inputs, tool};
+
+/// Why Shaka Packager 3.8.0 does not write what we write, and what is compared instead.
+#[derive(Clone, Copy)]
+enum Misread {
+    /// It reads other bytes, or gives up. Another fixture has the same samples in a form that it reads.
+    SameSamplesAs(&'static str),
+    /// It gives up on video samples without bytes, because it can't write a subsample map of no entries (ISO/IEC 23001-7,
+    /// 7.2.2 allows that). Another fixture has the same samples but for these two.
+    EmptyVideoSamples(&'static str, [usize; 2]),
+    /// It drops what comes before the first sync sample. ISO/IEC 14496-12 lets a track begin anywhere, and what can't be
+    /// decoded is the player's to skip: dropping it would move the track's start.
+    DropsUntilSync,
+    /// It does not read slice headers of fields (H.264, 7.3.3 with `field_pic_flag`); `tests/ffmpeg.rs` measures them.
+    NoFields,
+}
+
+/// The fixtures that Shaka Packager misreads.
+const MISREAD: &[(&str, Misread)] = &[
+    // An absolute base-data-offset is ignored (ISO/IEC 14496-12, 8.8.7.1).
+    ("base-absolute-tfdt32.mp4", Misread::SameSamplesAs("co64.mp4")),
+    // Without any base flag, data of a traf follows that of the traf before (8.8.7.1), not the moof.
+    ("base-implied.mp4", Misread::SameSamplesAs("co64.mp4")),
+    // A trun without data-offset follows the trun before (8.8.8.1), not the moof.
+    ("trun-follows.mp4", Misread::SameSamplesAs("co64.mp4")),
+    // A size of 0 means to the end of the file (4.2.2).
+    ("mdat-to-end.mp4", Misread::SameSamplesAs("co64.mp4")),
+    ("empty-samples.mp4", Misread::EmptyVideoSamples("co64.mp4", [3, 9])),
+    (
+        "empty-samples-fragmented.mp4",
+        Misread::EmptyVideoSamples("co64.mp4", [3, 9]),
+    ),
+    ("first-not-sync.mp4", Misread::DropsUntilSync),
+    ("first-not-sync-fragmented.mp4", Misread::DropsUntilSync),
+    ("field-pictures.mp4", Misread::NoFields),
+    ("field-pictures-poc1.mp4", Misread::NoFields),
+];
+
+/// Fixtures whose fragments do not begin where the samples before end. We keep `tfdt` (ISO/IEC 14496-12, 8.8.12: it is the
+/// decode time), so that the sample in front lasts until then; Shaka Packager keeps the sample's own duration.
+const TFDT_JUMPS: &[&str] = &["fragmented-gap.mp4", "fragment-per-sample.mp4"];
+
+#[test]
+fn every_fixture_has_the_samples_that_shaka_packager_writes() {
+    let Some(packager) = tool("packager") else { return };
+    for_each(&inputs(), |name| {
+        let workspace = Workspace::new();
+        let renditions = workspace.encrypt(name, "out");
+        let misread = MISREAD
+            .iter()
+            .find(|(fixture, _)| *fixture == name)
+            .map(|(_, misread)| *misread);
+        // An exception is kept only as long as it is one.
+        let mut differs = misread.is_none();
+        let mut jumps = false;
+        for rendition in &renditions {
+            let ours = samples::read(&rendition.joined())?;
+            let theirs = shaka(&packager, &workspace, &fixture(name), rendition, &renditions);
+            let same = theirs
+                .and_then(|theirs| {
+                    compare(&ours, &theirs)?;
+                    let times = compare_times(&ours, &theirs);
+                    jumps |= times.is_err();
+                    if TFDT_JUMPS.contains(&name) { Ok(()) } else { times }
+                })
+                .map_err(|error| format!("{}: {error}", rendition.name));
+            let (Some(misread), Err(error)) = (misread, &same) else {
+                same?;
+                continue;
+            };
+            differs = true;
+            let others = |other: &str| shaka(&packager, &workspace, &fixture(other), rendition, &renditions);
+            match misread {
+                Misread::SameSamplesAs(other) => compare(&ours, &others(other)?)?,
+                Misread::EmptyVideoSamples(other, empty) if rendition.is_video() => {
+                    let is_kept = |index: &usize| !empty.contains(index);
+                    let kept = |all: Vec<Sample>| {
+                        (0..)
+                            .zip(all)
+                            .filter(|(index, _)| is_kept(index))
+                            .map(|(_, sample)| sample)
+                    };
+                    let is_empty = |index: usize| ours.get(index).is_some_and(|sample| sample.data.is_empty());
+                    assert!(empty.into_iter().all(is_empty), "{name}: samples {empty:?} have bytes");
+                    compare(
+                        &kept(ours.clone()).collect::<Vec<_>>(),
+                        &kept(others(other)?).collect::<Vec<_>>(),
+                    )?;
+                }
+                Misread::DropsUntilSync if rendition.is_video() => {
+                    let first = ours.iter().position(|sample| sample.is_sync).ok_or("no sync sample")?;
+                    let theirs = shaka(&packager, &workspace, &fixture(name), rendition, &renditions)?;
+                    assert!(first > 0, "{name} begins with a sync sample");
+                    compare(ours.get(first..).unwrap_or_default(), &theirs)?;
+                }
+                Misread::NoFields if error.contains("Interlaced streams not supported") => {}
+                _ => return Err(error.clone()),
+            }
+        }
+        assert!(differs, "Shaka Packager reads {name} now: take the exception away");
+        assert!(
+            jumps || !TFDT_JUMPS.contains(&name),
+            "{name} has no jump: take the exception away"
+        );
+        Ok(())
+    });
+}
+
+/// More subsamples than the one byte of a `saiz` entry can tell (ISO/IEC 14496-12, 8.7.8): we refuse the input, while
+/// Shaka Packager writes sizes modulo 256, so that its maps can't be read.
+#[test]
+fn sixty_slices_are_refused_where_shaka_packager_writes_a_broken_map() {
+    let Some(packager) = tool("packager") else { return };
+    let workspace = Workspace::new();
+    let mut command = workspace.vylux_pack();
+    command.args([
+        "encrypt",
+        "--content-id",
+        common::CONTENT_ID,
+        "--no-store",
+        "--out",
+        "out",
+    ]);
+    let output = command.arg(fixture("slices-60.mp4")).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{message}");
+    assert!(message.contains("needs 60 subsamples"), "{message}");
+
+    let output = workspace.path("shaka.mp4");
+    let stream = format!(
+        "in={},stream=video,output={}",
+        fixture("slices-60.mp4").display(),
+        output.display()
+    );
+    encrypt_by_shaka(&packager, &stream, "90p").unwrap();
+    let error = samples::read(&std::fs::read(output).unwrap()).unwrap_err();
+    assert!(
+        error.contains("can't be a map"),
+        "Shaka Packager's maps are not broken any more: {error}"
+    );
+}
+
+/// What Shaka Packager makes of a track with key, key ID and IV of `rendition`: the track of `input` that stands where the
+/// rendition's stands in its own.
+fn shaka(
+    packager: &Path,
+    workspace: &Workspace,
+    input: &Path,
+    rendition: &RenditionFiles,
+    renditions: &[RenditionFiles],
+) -> Result<Vec<Sample>, String> {
+    let kind = if rendition.is_video() { "video" } else { "audio" };
+    let alike = renditions
+        .iter()
+        .filter(|other| other.is_video() == rendition.is_video())
+        .count();
+    let stream = if alike == 1 {
+        kind.to_owned()
+    } else {
+        renditions
+            .iter()
+            .position(|other| other.name == rendition.name)
+            .unwrap()
+            .to_string()
+    };
+    let output = workspace.path("shaka.mp4");
+    encrypt_by_shaka(
+        packager,
+        &format!("in={},stream={stream},output={}", input.display(), output.display()),
+        rendition.track_name(),
+    )?;
+    samples::read(&std::fs::read(output).unwrap())
+}
+
+fn encrypt_by_shaka(packager: &Path, stream: &str, track: &str) -> Result<(), String> {
+    let [kid, key, iv] = [derive::kid(), derive::key(), derive::iv(track)].map(hex::encode);
+    let result = Command::new(packager)
+        .arg(stream)
+        .args([
+            "--protection_scheme",
+            "cbcs",
+            "--clear_lead",
+            "0",
+            "--enable_raw_key_encryption",
+        ])
+        .arg(format!("--keys=label=:key_id={kid}:key={key}:iv={iv}"))
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&result.stderr);
+    result
+        .status
+        .success()
+        .then_some(())
+        .ok_or_else(|| format!("Shaka Packager gives up: {message}"))
+}
+
+/// Compares how long samples last, and where decoding can begin.
+fn compare_times(ours: &[Sample], theirs: &[Sample]) -> Result<(), String> {
+    let differs = |(ours, theirs): (&Sample, &Sample)| {
+        ours.duration_ticks != theirs.duration_ticks || ours.is_sync != theirs.is_sync
+    };
+    match ours.iter().zip(theirs).position(differs) {
+        Some(index) => Err(format!(
+            "sample {index} has another duration, or is a sync sample to one of us"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Compares samples in decode order: bytes and subsample maps.
+fn compare(ours: &[Sample], theirs: &[Sample]) -> Result<(), String> {
+    if ours.len() != theirs.len() {
+        return Err(format!("{} samples, of Shaka Packager {}", ours.len(), theirs.len()));
+    }
+    for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+        if ours.data != theirs.data {
+            let at = ours
+                .data
+                .iter()
+                .zip(&theirs.data)
+                .take_while(|(ours, theirs)| ours == theirs)
+                .count();
+            let (ours, theirs) = (ours.data.len(), theirs.data.len());
+            return Err(format!(
+                "sample {index} ({ours} and {theirs} bytes) differs at byte {at}"
+            ));
+        }
+        if ours.subsamples != theirs.subsamples {
+            let (ours, theirs) = (&ours.subsamples, &theirs.subsamples);
+            return Err(format!(
+                "sample {index} has subsamples {ours:?}, of Shaka Packager {theirs:?}"
+            ));
+        }
+    }
+    Ok(())
+}
