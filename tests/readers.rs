@@ -1,0 +1,365 @@
+//! What we write is read by others: mp4-atom (strict), `shiguredo_mp4`, ffprobe, m3u8-rs, and the `mp4` crate where the
+//! output is clear.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::io::Cursor;
+use std::path::Path;
+use std::process::Command;
+
+use common::samples::{self, Sample};
+use common::{RenditionFiles, Workspace, derive, fixture, for_each, inputs, tool};
+use m3u8_rs::{AlternativeMediaType, KeyMethod, MasterPlaylist, MediaPlaylist, Playlist};
+use mp4_atom::{Any, Decode};
+use shiguredo_mp4::demux::Fmp4SegmentDemuxer;
+
+/// The system ID that all key systems share.
+const COMMON_SYSTEM_ID: &str = "1077efecc0b24d02ace33c1e52e2fb4b";
+
+/// Every box of every file, each read to its last byte, with no box that is unknown or in the wrong place.
+#[test]
+fn mp4_atom_reads_every_box() {
+    for_each(&inputs(), |name| {
+        if ["unknown-boxes.mp4", "extended-language.mp4"].contains(&name) {
+            // Boxes of the source that mp4-atom does not know, elng among them, are kept, which strict refuses.
+            return Ok(());
+        }
+        for scheme in ["cbcs", "none"] {
+            let workspace = Workspace::new();
+            for rendition in workspace.package(&[fixture(name)], "out", &["--scheme", scheme]) {
+                for path in [&rendition.init].into_iter().chain(&rendition.segments) {
+                    let bytes = std::fs::read(path).unwrap();
+                    let kinds = mp4_atom_kinds(&bytes).map_err(|error| format!("{}: {error}", path.display()))?;
+                    let expected: &[&str] = if *path == rendition.init {
+                        &["ftyp", "moov"]
+                    } else {
+                        &["styp", "moof", "mdat"]
+                    };
+                    if kinds != expected {
+                        return Err(format!("{} has {kinds:?}", path.display()));
+                    }
+                }
+            }
+        }
+        Ok(())
+    });
+}
+
+fn mp4_atom_kinds(bytes: &[u8]) -> Result<Vec<String>, String> {
+    let bytes = without_pssh(bytes)?;
+    let mut rest = &*bytes;
+    let mut kinds = Vec::new();
+    while !rest.is_empty() {
+        let atom = Any::decode(&mut rest).map_err(|error| error.to_string())?;
+        kinds.push(atom.kind().to_string());
+    }
+    Ok(kinds)
+}
+
+/// The file without the `pssh` that ends its `moov`, which mp4-atom does not know: it has to name our key ID to the common
+/// system (W3C, "cenc" initialization data format, version 1).
+fn without_pssh(file: &[u8]) -> Result<Vec<u8>, String> {
+    let Some(start) = file.windows(4).position(|kind| kind == b"pssh") else {
+        return Ok(file.to_vec());
+    };
+    let (rest, pssh) = file.split_at(start - 4);
+    let expected = format!(
+        "000000347073736801000000{COMMON_SYSTEM_ID}00000001{}00000000",
+        hex::encode(derive::kid())
+    );
+    if hex::encode(pssh) != expected {
+        return Err(format!("pssh {} instead of {expected}", hex::encode(pssh)));
+    }
+    let mut file = rest.to_vec();
+    let moov_start = file.windows(4).position(|kind| kind == b"moov").ok_or("no moov")? - 4;
+    let size = u32::try_from(file.len() - moov_start).unwrap();
+    file.get_mut(moov_start..moov_start + 4)
+        .unwrap()
+        .copy_from_slice(&size.to_be_bytes());
+    Ok(file)
+}
+
+/// The same samples with the same times as another reader finds.
+#[test]
+fn shiguredo_mp4_finds_the_same_samples() {
+    for_each(&inputs(), |name| {
+        let workspace = Workspace::new();
+        for rendition in workspace.encrypt(name, "out") {
+            let expected = samples::read(&rendition.joined())?;
+            let found = shiguredo_samples(&rendition).map_err(|error| format!("{}: {error}", rendition.name))?;
+            if !expected
+                .iter()
+                .map(|sample| Sample {
+                    subsamples: None,
+                    ..sample.clone()
+                })
+                .eq(found)
+            {
+                return Err(format!("{}: other samples", rendition.name));
+            }
+        }
+        Ok(())
+    });
+}
+
+fn shiguredo_samples(rendition: &RenditionFiles) -> Result<Vec<Sample>, String> {
+    let mut demuxer = Fmp4SegmentDemuxer::new();
+    demuxer
+        .handle_init_segment(&std::fs::read(&rendition.init).unwrap())
+        .map_err(|error| error.to_string())?;
+    let mut found = Vec::new();
+    for segment in &rendition.segments {
+        let bytes = std::fs::read(segment).unwrap();
+        for sample in demuxer
+            .handle_media_segment(&bytes)
+            .map_err(|error| error.to_string())?
+        {
+            let start = usize::try_from(sample.data_offset).unwrap();
+            found.push(Sample {
+                decode_ticks: sample.timestamp,
+                duration_ticks: sample.duration,
+                composition_ticks: sample.composition_time_offset.unwrap_or(0),
+                is_sync: sample.keyframe,
+                data: bytes
+                    .get(start..start + sample.data_size)
+                    .ok_or("a sample outside of its segment")?
+                    .to_vec(),
+                subsamples: None,
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// The `mp4` crate reads clear H.264 and AAC; of fragments it knows sizes and times, and not where the bytes are.
+#[test]
+fn the_mp4_crate_reads_clear_output() {
+    for_each(&inputs(), |name| {
+        let workspace = Workspace::new();
+        for rendition in workspace.package(&[fixture(name)], "out", &["--scheme", "none"]) {
+            if name.starts_with("avc3") {
+                // It knows no avc3 sample entry.
+                continue;
+            }
+            let file = rendition.joined();
+            let expected = samples::read(&file)?;
+            let reader = mp4::Mp4Reader::read_header(Cursor::new(&file), file.len() as u64);
+            let reader = reader.map_err(|error| format!("{}: {error}", rendition.name))?;
+            let track = reader
+                .tracks()
+                .get(&rendition.track_id)
+                .ok_or("no track with the source's ID")?;
+            let media_type = track.media_type().map_err(|error| error.to_string())?;
+            let expected_type = if rendition.is_video() {
+                mp4::MediaType::H264
+            } else {
+                mp4::MediaType::AAC
+            };
+            if media_type != expected_type {
+                return Err(format!("{} is {media_type}", rendition.name));
+            }
+            let fragments = reader.moofs.iter().flat_map(|moof| &moof.trafs);
+            let sizes: Vec<u32> = fragments
+                .clone()
+                .filter_map(|traf| traf.trun.as_ref())
+                .flat_map(|run| run.sample_sizes.clone())
+                .collect();
+            let expected_sizes: Vec<u32> = expected
+                .iter()
+                .map(|sample| u32::try_from(sample.data.len()).unwrap())
+                .collect();
+            if sizes != expected_sizes {
+                return Err(format!("{}: other sample sizes", rendition.name));
+            }
+            let starts = fragments
+                .filter_map(|traf| traf.tfdt.as_ref())
+                .map(|tfdt| tfdt.base_media_decode_time);
+            if !starts
+                .clone()
+                .all(|start| expected.iter().any(|sample| sample.decode_ticks == start))
+            {
+                return Err(format!("{}: fragments start between samples", rendition.name));
+            }
+            if starts.count() != rendition.segments.len() {
+                return Err(format!("{}: another number of fragments", rendition.name));
+            }
+        }
+        Ok(())
+    });
+}
+
+/// ffprobe lists stream and packets of each segment without a complaint.
+#[test]
+fn ffprobe_reads_init_and_segments() {
+    let (Some(ffprobe), Some(ffprobe8)) = (tool("ffprobe"), tool("ffprobe8")) else {
+        return;
+    };
+    for_each(&inputs(), |name| {
+        if name.starts_with("empty-samples") {
+            // ffmpeg refuses a fragment with an empty sample.
+            return Ok(());
+        }
+        let workspace = Workspace::new();
+        for rendition in workspace.encrypt(name, "out") {
+            let init = std::fs::read(&rendition.init).unwrap();
+            let kind = if rendition.is_video() {
+                "h264,video"
+            } else {
+                "aac,audio"
+            };
+            let probe = |tool: &Path, segments: &[&[u8]]| {
+                let file = [&[&*init], segments].concat().concat();
+                let expected = format!("{kind},{}", samples::read(&file)?.len());
+                let path = workspace.path("joined.mp4");
+                std::fs::write(&path, file).unwrap();
+                let found = ffprobe_packets(tool, &path)?;
+                (found == expected)
+                    .then_some(())
+                    .ok_or_else(|| format!("{}: {found} instead of {expected}", rendition.name))
+            };
+            let segments: Vec<Vec<u8>> = rendition
+                .segments
+                .iter()
+                .map(|path| std::fs::read(path).unwrap())
+                .collect();
+            let segments: Vec<&[u8]> = segments.iter().map(|bytes| &**bytes).collect();
+            probe(&ffprobe8, &segments)?;
+            // ffmpeg 5.1 mixes up the encryption of several fragments in one file.
+            for segment in segments {
+                probe(&ffprobe, &[segment])?;
+            }
+        }
+        Ok(())
+    });
+}
+
+fn ffprobe_packets(ffprobe: &Path, path: &Path) -> Result<String, String> {
+    let entries = "stream=codec_name,codec_type,nb_read_packets";
+    let output = Command::new(ffprobe)
+        .args([
+            "-v",
+            "error",
+            "-ignore_editlist",
+            "1",
+            "-count_packets",
+            "-show_entries",
+            entries,
+            "-of",
+            "csv=p=0",
+        ])
+        .arg(path)
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    // The decoder, which sees no key, complains; the demuxer must not.
+    let complaint: Vec<_> = complaint.lines().filter(|line| line.starts_with("[mov")).collect();
+    if !output.status.success() || !complaint.is_empty() {
+        return Err(format!("{}: {complaint:?}", output.status));
+    }
+    Ok(String::from_utf8(output.stdout)
+        .unwrap()
+        .trim()
+        .trim_end_matches(',')
+        .to_owned())
+}
+
+#[test]
+fn m3u8_rs_reads_every_playlist() {
+    for_each(&inputs(), |name| {
+        let workspace = Workspace::new();
+        let renditions = workspace.encrypt(name, "out");
+        let text = std::fs::read(workspace.path("out/master.m3u8")).unwrap();
+        let Ok(Playlist::MasterPlaylist(multivariant)) = m3u8_rs::parse_playlist_res(&text) else {
+            return Err("no multivariant playlist".to_owned());
+        };
+        check_multivariant(&multivariant, &renditions)?;
+        for rendition in &renditions {
+            let text = std::fs::read(&rendition.playlist).unwrap();
+            let Ok(Playlist::MediaPlaylist(playlist)) = m3u8_rs::parse_playlist_res(&text) else {
+                return Err(format!("{}: no media playlist", rendition.name));
+            };
+            check_media_playlist(&playlist, rendition).map_err(|error| format!("{}: {error}", rendition.name))?;
+        }
+        Ok(())
+    });
+}
+
+fn check_multivariant(playlist: &MasterPlaylist, renditions: &[RenditionFiles]) -> Result<(), String> {
+    let mut uris: Vec<String> = playlist.variants.iter().map(|variant| variant.uri.clone()).collect();
+    let audio = playlist
+        .alternatives
+        .iter()
+        .filter(|media| media.media_type == AlternativeMediaType::Audio);
+    uris.extend(audio.filter_map(|media| media.uri.clone()));
+    uris.sort();
+    uris.dedup();
+    let mut expected: Vec<String> = renditions
+        .iter()
+        .map(|rendition| format!("{}/playlist.m3u8", rendition.name))
+        .collect();
+    expected.sort();
+    if uris != expected {
+        return Err(format!("the multivariant playlist lists {uris:?} of {expected:?}"));
+    }
+    let complete = |variant: &m3u8_rs::VariantStream| {
+        variant.codecs.is_some()
+            && variant.bandwidth > 0
+            && variant
+                .average_bandwidth
+                .is_some_and(|average| average <= variant.bandwidth)
+    };
+    if !playlist.independent_segments || !playlist.variants.iter().all(complete) || !playlist.unknown_tags.is_empty() {
+        return Err(format!("the multivariant playlist is not complete: {playlist:?}"));
+    }
+    let [key] = &*playlist.session_key else {
+        return Err("not one session key".to_owned());
+    };
+    is_key(&key.0)
+}
+
+fn is_key(key: &m3u8_rs::Key) -> Result<(), String> {
+    let uri = format!("{}/api/key/{}", common::BASE_URL, common::CONTENT_ID);
+    let is_right = key.method == KeyMethod::SampleAES
+        && key.uri.as_deref() == Some(&uri)
+        && key.keyformat.as_deref() == Some("identity");
+    is_right.then_some(()).ok_or_else(|| format!("{key:?}"))
+}
+
+fn check_media_playlist(playlist: &MediaPlaylist, rendition: &RenditionFiles) -> Result<(), String> {
+    let uris: Vec<&str> = playlist.segments.iter().map(|segment| &*segment.uri).collect();
+    let files: Vec<&str> = rendition
+        .segments
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap())
+        .collect();
+    if uris != files {
+        return Err(format!("lists {uris:?} of {files:?}"));
+    }
+    let first = playlist.segments.first().ok_or("no segments")?;
+    if first.map.as_ref().map(|map| &*map.uri) != Some("init.mp4") {
+        return Err("no map".to_owned());
+    }
+    let key = first.key.as_ref().ok_or("no key")?;
+    is_key(key)?;
+    let iv = format!("0x{}", hex::encode(derive::iv(rendition.track_name())));
+    if key.iv.as_ref().map(|iv| iv.to_lowercase()) != Some(iv) {
+        return Err("another IV".to_owned());
+    }
+    let longest = playlist
+        .segments
+        .iter()
+        .map(|segment| segment.duration)
+        .fold(0.0, f32::max);
+    #[expect(clippy::cast_precision_loss, reason = "a few seconds")]
+    let is_target = longest
+        .round()
+        .max(1.0)
+        .total_cmp(&(playlist.target_duration as f32))
+        .is_eq();
+    if !is_target || !playlist.end_list || playlist.version != Some(6) || !playlist.unknown_tags.is_empty() {
+        return Err(format!("longest {longest}: {playlist:?}"));
+    }
+    Ok(())
+}
