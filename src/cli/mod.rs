@@ -10,6 +10,7 @@ mod decimal;
 mod encrypt;
 mod failure;
 mod init;
+mod inspect;
 mod man;
 mod output;
 mod progress;
@@ -37,6 +38,7 @@ struct Cli {
 enum Command {
     Init(init::Args),
     Encrypt(encrypt::Args),
+    Inspect(inspect::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -45,6 +47,7 @@ fn dispatch(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Init(args) => init::run(args),
         Command::Encrypt(args) => encrypt::run(args),
+        Command::Inspect(args) => inspect::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

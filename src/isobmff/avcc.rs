@@ -3,23 +3,26 @@
 
 use std::ops::Range;
 
-use super::{Fault, FourCc, Problem, Reader, TypedBox};
+use super::{Fault, FourCc, Problem, Reader, TypedBox, describe};
 
 /// The decoder configuration record, kept byte by byte.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct AvcConfiguration {
+    #[serde(skip)]
     payload: Vec<u8>,
     profile_indication: u8,
     profile_compatibility: u8,
     level_indication: u8,
     nal_length_size: usize,
+    #[serde(serialize_with = "describe::count")]
     sps: Vec<Range<usize>>,
+    #[serde(serialize_with = "describe::count")]
     pps: Vec<Range<usize>>,
     extension: Option<HighProfileExtension>,
 }
 
 /// What a record of the High profiles says behind its parameter sets; some writers leave it out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct HighProfileExtension {
     /// `chroma_format`: 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4.
     pub chroma_format: u8,

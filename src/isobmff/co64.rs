@@ -1,12 +1,13 @@
 //! `co64`: where chunks are, in files over 4 GB (ISO/IEC 14496-12, 8.7.5).
 
 use super::writer::{Put, full_box, table};
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// Chunk offsets of 64 bits.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct LargeChunkOffsets {
     /// Bytes from the file's start.
+    #[serde(serialize_with = "describe::table")]
     pub offsets: Vec<u64>,
 }
 

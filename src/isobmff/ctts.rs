@@ -1,19 +1,20 @@
 //! `ctts`: how far each sample's presentation lies from its decoding (ISO/IEC 14496-12, 8.6.1.3).
 
 use super::writer::{Put, full_box, table};
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// Composition offsets of samples, run by run; read as signed in version 0 too, because writers store negative ones there.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct CompositionOffsets {
     /// 1 says that offsets are signed.
     pub version: u8,
     /// In file order.
+    #[serde(serialize_with = "describe::table")]
     pub entries: Vec<Entry>,
 }
 
 /// One entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Entry {
     /// Samples in the run.
     pub sample_count: u32,

@@ -4,7 +4,7 @@ use super::writer::full_box;
 use super::{Fault, FourCc, Reader, TypedBox};
 
 /// The extended language tag.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ExtendedLanguage {
     /// A BCP 47 tag, e.g. `en-US`.
     pub tag: String,

@@ -1,25 +1,27 @@
 //! `elst`: how a track's media is laid onto the presentation's time (ISO/IEC 14496-12, 8.6.6).
 
 use super::writer::{Put, full_box, table};
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// The edit list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct EditList {
     /// 1 stores times in 64 bits.
     pub version: u8,
     /// In the order of presentation.
+    #[serde(serialize_with = "describe::table")]
     pub edits: Vec<Edit>,
 }
 
 /// One edit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Edit {
     /// Length in ticks of the movie's timescale; 0 in a fragmented file means all that follows.
     pub duration_ticks: u64,
     /// Where in the media it starts, in ticks of the track's timescale; -1 for an empty edit.
     pub media_time_ticks: i64,
     /// `media_rate`, 16.16 fixed point: 0x10000 is normal speed.
+    #[serde(serialize_with = "describe::fixed_16_16")]
     pub rate: u32,
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// Descriptor tags (ISO/IEC 14496-1, table 1).
 mod tag {
@@ -12,11 +12,29 @@ mod tag {
 }
 
 /// The elementary stream descriptor, kept byte by byte.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(into = "Description")]
 pub struct ElementaryStreamDescriptor {
     payload: Vec<u8>,
     object_type_indication: u8,
     decoder_specific_info: Option<Range<usize>>,
+}
+
+/// What `inspect` shows.
+#[derive(serde::Serialize)]
+struct Description {
+    object_type_indication: u8,
+    #[serde(serialize_with = "describe::optional_hex")]
+    decoder_specific_info: Option<Vec<u8>>,
+}
+
+impl From<ElementaryStreamDescriptor> for Description {
+    fn from(esds: ElementaryStreamDescriptor) -> Self {
+        Self {
+            object_type_indication: esds.object_type_indication,
+            decoder_specific_info: esds.decoder_specific_info().map(<[u8]>::to_vec),
+        }
+    }
 }
 
 impl ElementaryStreamDescriptor {

@@ -3,7 +3,7 @@
 use super::{Fault, FourCc, Reader, TypedBox};
 
 /// The original format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct OriginalFormat {
     /// `avc1`, `mp4a`, ...
     pub data_format: FourCc,

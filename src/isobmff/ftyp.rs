@@ -1,16 +1,17 @@
 //! `ftyp` and `styp`: the brands of a file or segment (ISO/IEC 14496-12, 4.3 and 8.16.2).
 
 use super::writer::Put;
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// What specifications a file claims to follow.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct FileType {
     /// `major_brand`.
     pub major_brand: FourCc,
     /// `minor_version`, of the major brand.
     pub minor_version: u32,
     /// `compatible_brands`.
+    #[serde(serialize_with = "describe::table")]
     pub compatible_brands: Vec<FourCc>,
 }
 

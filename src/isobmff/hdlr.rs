@@ -1,17 +1,24 @@
 //! `hdlr`: what kind of media a track holds (ISO/IEC 14496-12, 8.4.3).
 
 use super::writer::{Put, full_box};
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// The handler reference.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Handler {
     /// `pre_defined`; `QuickTime` stores `mhlr` here.
     pub pre_defined: u32,
     /// `vide`, `soun`, `text`, `subt`, `meta`, ...
     pub handler_type: FourCc,
     /// Reserved fields and the name, as they are.
+    #[serde(rename = "name", serialize_with = "describe_name")]
     pub rest: Vec<u8>,
+}
+
+/// The name behind the three reserved fields: ends with a zero byte, or in `QuickTime` starts with its length.
+fn describe_name<S: serde::Serializer>(rest: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+    const RESERVED_BYTES: usize = 12;
+    describe::text(rest.get(RESERVED_BYTES..).unwrap_or_default(), serializer)
 }
 
 impl TypedBox for Handler {

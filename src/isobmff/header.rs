@@ -46,6 +46,18 @@ impl BoxHeader {
     /// # Errors
     /// [`BoxError`] naming `parent` where the header is cut off, or states a size that can't be.
     pub fn parse(data: &[u8], offset: u64, left: u64, parent: BoxPath) -> Result<Self, BoxError> {
+        let header = Self::read(data, offset, left, parent)?;
+        match header.overrun(left, parent) {
+            Some(error) => Err(error),
+            None => Ok(header),
+        }
+    }
+
+    /// Reads a header as [`Self::parse`] does, of a box that may overrun what holds it.
+    ///
+    /// # Errors
+    /// Those of [`Self::parse`], but [`Problem::Overrun`].
+    pub fn read(data: &[u8], offset: u64, left: u64, parent: BoxPath) -> Result<Self, BoxError> {
         let at = |path: BoxPath, problem| BoxError { path, offset, problem };
         let mut reader = Reader::new(data);
         let (size, kind) =
@@ -62,14 +74,21 @@ impl BoxHeader {
         if size < form.header_bytes() as u64 {
             return Err(at(path, Problem::TooSmall { size }));
         }
-        if size > left {
-            return Err(at(path, Problem::Overrun { size, left }));
-        }
         Ok(Self {
             kind,
             offset,
             form,
             size,
+        })
+    }
+
+    /// What is wrong where the box is larger than the `left` bytes of what holds it, `parent`.
+    #[must_use]
+    pub fn overrun(&self, left: u64, parent: BoxPath) -> Option<BoxError> {
+        (self.size > left).then(|| BoxError {
+            path: parent.child(self.kind).unwrap_or(parent),
+            offset: self.offset,
+            problem: Problem::Overrun { size: self.size, left },
         })
     }
 

@@ -4,7 +4,7 @@ use super::writer::{Put, full_box};
 use super::{Fault, FourCc, Reader, TypedBox};
 
 /// The media header.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct MediaHeader {
     /// 1 stores times in 64 bits.
     pub version: u8,
@@ -17,6 +17,7 @@ pub struct MediaHeader {
     /// In ticks of `timescale`.
     pub duration_ticks: u64,
     /// ISO 639-2/T, three letters packed in 5 bits each.
+    #[serde(serialize_with = "describe_language")]
     pub language: u16,
     /// `pre_defined`, as it is.
     pub quality: u16,
@@ -26,13 +27,26 @@ impl MediaHeader {
     /// The language's three letters; `None` where they are none (as in `QuickTime`'s language codes).
     #[must_use]
     pub fn language_code(&self) -> Option<String> {
-        [10, 5, 0]
-            .into_iter()
-            .map(|shift| match (self.language >> shift & 0x1f) as u8 {
-                letter @ 1..=26 => Some(char::from(letter + 0x60)),
-                _ => None,
-            })
-            .collect()
+        language_code(self.language)
+    }
+}
+
+fn language_code(language: u16) -> Option<String> {
+    [10, 5, 0]
+        .into_iter()
+        .map(|shift| match (language >> shift & 0x1f) as u8 {
+            letter @ 1..=26 => Some(char::from(letter + 0x60)),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The three letters, or `QuickTime`'s number.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn describe_language<S: serde::Serializer>(language: &u16, serializer: S) -> Result<S::Ok, S::Error> {
+    match language_code(*language) {
+        Some(code) => serializer.serialize_str(&code),
+        None => serializer.serialize_u16(*language),
     }
 }
 

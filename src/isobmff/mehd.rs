@@ -4,7 +4,7 @@ use super::writer::{Put, full_box};
 use super::{Fault, FourCc, Reader, TypedBox};
 
 /// The movie extends header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct MovieExtendsHeader {
     /// 1 stores the duration in 64 bits.
     pub version: u8,

@@ -4,7 +4,7 @@ use super::writer::{Put, full_box};
 use super::{Fault, FourCc, Reader, TypedBox};
 
 /// The movie fragment header.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct MovieFragmentHeader {
     /// Rises from fragment to fragment.
     pub sequence_number: u32,

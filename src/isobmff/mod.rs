@@ -6,6 +6,7 @@
 pub mod avcc;
 pub mod co64;
 pub mod ctts;
+pub mod describe;
 pub mod elng;
 pub mod elst;
 pub mod error;
@@ -23,6 +24,7 @@ pub mod pssh;
 pub mod reader;
 pub mod saio;
 pub mod saiz;
+pub mod sample_entry;
 pub mod sample_flags;
 pub mod scan;
 pub mod schm;
@@ -34,6 +36,7 @@ pub mod stss;
 pub mod stsz;
 pub mod stts;
 pub mod stz2;
+pub mod survey;
 pub mod tenc;
 pub mod tfdt;
 pub mod tfhd;
@@ -50,8 +53,47 @@ pub use reader::Reader;
 pub use scan::ReadAt;
 pub use tree::{Content, Node};
 
+/// The boxes that `inspect` describes by their fields; a new typed box is one line here.
+const DESCRIBED: &[(FourCc, describe::Describe)] = &[
+    describe::fields::<avcc::AvcConfiguration>(),
+    describe::fields::<co64::LargeChunkOffsets>(),
+    describe::fields::<ctts::CompositionOffsets>(),
+    describe::fields::<elng::ExtendedLanguage>(),
+    describe::fields::<elst::EditList>(),
+    describe::fields::<esds::ElementaryStreamDescriptor>(),
+    describe::fields::<frma::OriginalFormat>(),
+    describe::fields::<ftyp::FileType>(),
+    describe::fields_as::<ftyp::FileType>(FourCc::new(b"styp")),
+    describe::fields::<hdlr::Handler>(),
+    describe::fields::<mdhd::MediaHeader>(),
+    describe::fields::<mehd::MovieExtendsHeader>(),
+    describe::fields::<mfhd::MovieFragmentHeader>(),
+    describe::fields::<mvhd::MovieHeader>(),
+    describe::fields::<pssh::ProtectionSystemHeader>(),
+    describe::fields::<saio::AuxiliaryOffsets>(),
+    describe::fields::<saiz::AuxiliarySizes>(),
+    describe::fields::<schm::SchemeType>(),
+    describe::fields::<sdtp::SampleDependencies>(),
+    describe::sample_encryption(),
+    describe::fields::<stco::ChunkOffsets>(),
+    describe::fields::<stsc::SampleToChunk>(),
+    describe::fields::<stss::SyncSamples>(),
+    describe::fields::<stsz::SampleSizes>(),
+    describe::fields::<stts::TimeToSample>(),
+    describe::fields::<stz2::CompactSampleSizes>(),
+    describe::fields::<tenc::TrackEncryption>(),
+    describe::fields::<tfdt::TrackFragmentDecodeTime>(),
+    describe::fields::<tfhd::TrackFragmentHeader>(),
+    describe::fields::<tkhd::TrackHeader>(),
+    describe::fields::<trex::TrackExtends>(),
+    describe::fields::<trun::TrackRun>(),
+];
+
 /// A box whose payload has a type of its own.
-pub trait TypedBox: Sized {
+///
+/// What it serializes is its description: its fields by their names, and of long tables the first entries, for
+/// which [`describe`] has helpers.
+pub trait TypedBox: Sized + serde::Serialize {
     /// The box's type.
     const TYPE: FourCc;
 

@@ -4,7 +4,7 @@ use super::writer::{Put, full_box};
 use super::{Fault, FourCc, Reader, TypedBox};
 
 /// The movie header.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct MovieHeader {
     /// 1 stores times in 64 bits.
     pub version: u8,
@@ -17,6 +17,7 @@ pub struct MovieHeader {
     /// In ticks of `timescale`.
     pub duration_ticks: u64,
     /// `rate`, `volume`, `matrix` and reserved fields, as they are.
+    #[serde(skip)]
     pub display: [u8; 76],
     /// Larger than any track's ID.
     pub next_track_id: u32,

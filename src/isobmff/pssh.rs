@@ -1,7 +1,7 @@
 //! `pssh`: what a key system needs to ask for keys (ISO/IEC 23001-7, 8.1).
 
 use super::writer::{Put, full_box, table};
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 use crate::content_key::Kid;
 
 /// The W3C Common PSSH box format: nothing but key IDs ("cenc" Initialization Data Format, 4).
@@ -10,13 +10,16 @@ pub const COMMON_SYSTEM_ID: [u8; 16] = [
 ];
 
 /// The protection system specific header.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ProtectionSystemHeader {
     /// Which key system it is for.
+    #[serde(serialize_with = "describe::uuid")]
     pub system_id: [u8; 16],
     /// Version 1 lists key IDs; version 0 has none.
+    #[serde(serialize_with = "describe::optional_table")]
     pub kids: Option<Vec<Kid>>,
     /// For the key system alone.
+    #[serde(serialize_with = "describe::hex")]
     pub data: Vec<u8>,
 }
 

@@ -1,16 +1,17 @@
 //! `saio`: where samples' auxiliary information is (ISO/IEC 14496-12, 8.7.9).
 
 use super::writer::{Put, full_box, table};
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// Sample auxiliary information offsets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct AuxiliaryOffsets {
     /// 1 stores offsets in 64 bits.
     pub version: u8,
     /// `aux_info_type` and its parameter; without them it is the protection scheme's.
     pub aux_info: Option<(FourCc, u32)>,
     /// One for all samples, or one a run; in a fragment they count from the track fragment's base.
+    #[serde(serialize_with = "describe::table")]
     pub offsets: Vec<u64>,
 }
 

@@ -1,10 +1,10 @@
 //! `saiz`: how large each sample's auxiliary information is (ISO/IEC 14496-12, 8.7.8).
 
 use super::writer::{Put, full_box};
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// Sample auxiliary information sizes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct AuxiliarySizes {
     /// `aux_info_type` and its parameter; without them it is the protection scheme's.
     pub aux_info: Option<(FourCc, u32)>,
@@ -13,7 +13,8 @@ pub struct AuxiliarySizes {
 }
 
 /// One size for all, or one each.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Sizes {
     /// All samples' information has one size, which is not 0.
     Constant {
@@ -23,7 +24,7 @@ pub enum Sizes {
         count: u32,
     },
     /// Bytes of each sample's information.
-    Each(Vec<u8>),
+    Each(#[serde(serialize_with = "describe::table")] Vec<u8>),
 }
 
 impl Sizes {

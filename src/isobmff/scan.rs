@@ -44,7 +44,7 @@ pub enum ScanError {
 /// Ends after the first error, and before trailing bytes that are all zero (padding that some systems leave).
 pub struct TopLevel<'a, S: ?Sized> {
     source: &'a S,
-    offset: u64,
+    pub(super) offset: u64,
 }
 
 impl<'a, S: ReadAt + ?Sized> TopLevel<'a, S> {
@@ -53,7 +53,8 @@ impl<'a, S: ReadAt + ?Sized> TopLevel<'a, S> {
         Self { source, offset: 0 }
     }
 
-    fn read_header(&self, left: u64) -> Result<Option<BoxHeader>, ScanError> {
+    /// The header at the current place, `left` bytes before the end; `None` at padding.
+    pub(super) fn read_header(&self, left: u64) -> Result<Option<BoxHeader>, ScanError> {
         let mut bytes = [0; BoxHeader::MAX_BYTES];
         #[expect(clippy::cast_possible_truncation, reason = "at most 16")]
         let available = left.min(BoxHeader::MAX_BYTES as u64) as usize;
@@ -62,7 +63,7 @@ impl<'a, S: ReadAt + ?Sized> TopLevel<'a, S> {
         if available < 8 && head.iter().all(|byte| *byte == 0) {
             return Ok(None);
         }
-        Ok(Some(BoxHeader::parse(head, self.offset, left, BoxPath::default())?))
+        Ok(Some(BoxHeader::read(head, self.offset, left, BoxPath::default())?))
     }
 }
 
@@ -71,17 +72,18 @@ impl<S: ReadAt + ?Sized> Iterator for TopLevel<'_, S> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let left = self.source.len().checked_sub(self.offset).filter(|left| *left > 0)?;
-        match self.read_header(left) {
-            Ok(Some(header)) => {
-                self.offset = header.end();
-                Some(Ok(header))
-            }
-            Ok(None) => None,
-            Err(error) => {
-                self.offset = self.source.len();
-                Some(Err(error))
-            }
-        }
+        let header = self.read_header(left).and_then(|header| match header {
+            Some(header) => match header.overrun(left, BoxPath::default()) {
+                Some(error) => Err(error.into()),
+                None => Ok(Some(header)),
+            },
+            None => Ok(None),
+        });
+        self.offset = match &header {
+            Ok(Some(header)) => header.end(),
+            Ok(None) | Err(_) => self.source.len(),
+        };
+        header.transpose()
     }
 }
 

@@ -1,16 +1,18 @@
 //! `schm`: the protection scheme (ISO/IEC 14496-12, 8.12.5).
 
 use super::writer::{Put, full_box};
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// The scheme type.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct SchemeType {
     /// `cbcs`, `cenc`, `cens`, `cbc1`, ...
     pub scheme_type: FourCc,
     /// 0x00010000 for Common Encryption (ISO/IEC 23001-7, 4.1).
+    #[serde(serialize_with = "describe::bits")]
     pub scheme_version: u32,
     /// Where to find out more, as it is stored; flags bit 0 says that it is there.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "describe::optional_text")]
     pub scheme_uri: Option<Vec<u8>>,
 }
 

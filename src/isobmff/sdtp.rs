@@ -1,13 +1,14 @@
 //! `sdtp`: which samples depend on which (ISO/IEC 14496-12, 8.6.4).
 
 use super::writer::full_box;
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// Sample dependencies, one byte a sample.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct SampleDependencies {
     /// `is_leading`, `sample_depends_on`, `sample_is_depended_on`, `sample_has_redundancy`, 2 bits each;
     /// shifted left by 20 they are the same bits of [`super::sample_flags`].
+    #[serde(serialize_with = "describe::table")]
     pub entries: Vec<u8>,
 }
 

@@ -1,7 +1,7 @@
 //! `senc`: IVs and subsample maps of a fragment's samples (ISO/IEC 23001-7, 7.2).
 
 use super::writer::{Put, full_box};
-use super::{Fault, FourCc, Reader};
+use super::{Fault, FourCc, Reader, describe};
 
 const USE_SUBSAMPLES: u32 = 2;
 
@@ -12,7 +12,7 @@ pub const TYPE: FourCc = FourCc::new(b"senc");
 pub const ENTRY_BYTES: usize = 6;
 
 /// One entry of a subsample map (ISO/IEC 23001-7, 9.5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Subsample {
     /// `BytesOfClearData`.
     pub clear_bytes: u16,
@@ -21,11 +21,13 @@ pub struct Subsample {
 }
 
 /// The auxiliary information of one sample.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct SampleEncryption {
     /// 0 bytes where the IV is constant.
+    #[serde(serialize_with = "describe::hex")]
     pub iv: Vec<u8>,
     /// Empty where the whole sample is protected.
+    #[serde(serialize_with = "describe::table")]
     pub subsamples: Vec<Subsample>,
 }
 

@@ -1,17 +1,18 @@
 //! `stsc`: how samples are grouped into chunks (ISO/IEC 14496-12, 8.7.4).
 
 use super::writer::{Put, full_box, table};
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// Samples in each chunk, run by run.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct SampleToChunk {
     /// In file order.
+    #[serde(serialize_with = "describe::table")]
     pub entries: Vec<Entry>,
 }
 
 /// One entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Entry {
     /// The run's first chunk; the first chunk is 1.
     pub first_chunk: u32,

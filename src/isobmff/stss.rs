@@ -1,12 +1,13 @@
 //! `stss`: which samples are sync samples (ISO/IEC 14496-12, 8.6.2).
 
 use super::writer::{Put, full_box, table};
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// Sync samples; without this box all samples are.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct SyncSamples {
     /// Sample numbers in rising order; the first sample is 1.
+    #[serde(serialize_with = "describe::table")]
     pub sample_numbers: Vec<u32>,
 }
 

@@ -1,10 +1,11 @@
 //! `stsz`: how large each sample is (ISO/IEC 14496-12, 8.7.3.2).
 
 use super::writer::{Put, full_box, table};
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// Sample sizes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SampleSizes {
     /// All samples have one size.
     Constant {
@@ -14,7 +15,7 @@ pub enum SampleSizes {
         count: u32,
     },
     /// Bytes of each sample.
-    Each(Vec<u32>),
+    Each(#[serde(serialize_with = "describe::table")] Vec<u32>),
 }
 
 impl TypedBox for SampleSizes {

@@ -1,17 +1,18 @@
 //! `stts`: how long each sample lasts (ISO/IEC 14496-12, 8.6.1.2).
 
 use super::writer::{Put, full_box, table};
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// Durations of samples, run by run.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct TimeToSample {
     /// In file order.
+    #[serde(serialize_with = "describe::table")]
     pub entries: Vec<Entry>,
 }
 
 /// One entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct Entry {
     /// Samples in the run.
     pub sample_count: u32,

@@ -1,14 +1,15 @@
 //! `stz2`: how large each sample is, in 4, 8 or 16 bits (ISO/IEC 14496-12, 8.7.3.3).
 
 use super::writer::{Put, full_box};
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// Compact sample sizes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct CompactSampleSizes {
     /// Bits of each entry as stored: 4, 8 or 16.
     pub field_bits: u8,
     /// Bytes of each sample.
+    #[serde(serialize_with = "describe::table")]
     pub sizes: Vec<u16>,
 }
 

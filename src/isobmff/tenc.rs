@@ -1,11 +1,11 @@
 //! `tenc`: how a track's samples are encrypted by default (ISO/IEC 23001-7, 8.2).
 
 use super::writer::full_box;
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 use crate::content_key::Kid;
 
 /// The track encryption box.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct TrackEncryption {
     /// 1 where there is a pattern; a version 0 box on `cbcs` audio crashed Safari.
     pub version: u8,
@@ -20,6 +20,7 @@ pub struct TrackEncryption {
     /// The key's ID.
     pub kid: Kid,
     /// 8 or 16 bytes, there exactly where samples are protected and have no IV of their own.
+    #[serde(serialize_with = "describe::optional_hex")]
     pub constant_iv: Option<Vec<u8>>,
 }
 

@@ -4,7 +4,7 @@ use super::writer::{Put, full_box};
 use super::{Fault, FourCc, Reader, TypedBox};
 
 /// The track fragment decode time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct TrackFragmentDecodeTime {
     /// 1 stores the time in 64 bits.
     pub version: u8,

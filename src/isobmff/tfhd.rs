@@ -1,22 +1,27 @@
 //! `tfhd`: which track a track fragment belongs to, and its defaults (ISO/IEC 14496-12, 8.8.7).
 
 use super::writer::{Put, full_box};
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// The track fragment header; a field that is `None` takes the value of `trex`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct TrackFragmentHeader {
     /// Of which track.
     pub track_id: u32,
     /// Where data offsets count from, in bytes from the file's start.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub base_data_offset: Option<u64>,
     /// The first sample entry is 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sample_description_index: Option<u32>,
     /// In ticks of the track's timescale.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub default_sample_duration: Option<u32>,
     /// In bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub default_sample_size: Option<u32>,
     /// See [`super::sample_flags`].
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "describe::optional_bits")]
     pub default_sample_flags: Option<u32>,
     /// There are no samples.
     pub duration_is_empty: bool,

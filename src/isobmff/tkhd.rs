@@ -1,14 +1,15 @@
 //! `tkhd`: facts of one track (ISO/IEC 14496-12, 8.3.2).
 
 use super::writer::{Put, full_box};
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// The track header.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct TrackHeader {
     /// 1 stores times in 64 bits.
     pub version: u8,
     /// `track_enabled` 1, `track_in_movie` 2, `track_in_preview` 4.
+    #[serde(serialize_with = "describe::bits")]
     pub flags: u32,
     /// Seconds since 1904.
     pub creation_time: u64,
@@ -19,10 +20,13 @@ pub struct TrackHeader {
     /// In ticks of the movie's timescale.
     pub duration_ticks: u64,
     /// Reserved fields, `layer`, `alternate_group`, `volume` and `matrix`, as they are.
+    #[serde(skip)]
     pub display: [u8; 52],
     /// Width as shown, 16.16 fixed point.
+    #[serde(serialize_with = "describe::fixed_16_16")]
     pub width: u32,
     /// Height as shown, 16.16 fixed point.
+    #[serde(serialize_with = "describe::fixed_16_16")]
     pub height: u32,
 }
 

@@ -79,8 +79,7 @@ impl<'a> Node<'a> {
     /// # Errors
     /// [`BoxError`] at the first box whose structure can't be.
     pub fn parse_all(data: &'a [u8], offset: u64) -> Result<Vec<Self>, BoxError> {
-        let mut budget = MAX_BOXES;
-        let (nodes, tail) = parse_children(data, offset, BoxPath::default(), &mut budget)?;
+        let (nodes, tail) = Parser::new(None).children(data, offset, BoxPath::default())?;
         if tail.is_empty() {
             return Ok(nodes);
         }
@@ -93,6 +92,19 @@ impl<'a> Node<'a> {
             offset: offset + (data.len() - tail.len()) as u64,
             problem,
         })
+    }
+
+    /// Reads what can be read of `data`, which stands at `offset` of its file, and what can't be into `errors`.
+    ///
+    /// A box that overruns what holds it ends there; bytes that are no box end what holds them.
+    pub fn parse_lenient(data: &'a [u8], offset: u64, errors: &mut Vec<BoxError>) -> Vec<Self> {
+        match Parser::new(Some(errors)).children(data, offset, BoxPath::default()) {
+            Ok((nodes, _)) => nodes,
+            Err(error) => {
+                errors.push(error);
+                Vec::new()
+            }
+        }
     }
 
     /// Reads the one box that `data` is.
@@ -172,6 +184,28 @@ impl<'a> Node<'a> {
             form: self.form,
             content,
         }
+    }
+
+    /// Whether it may hold boxes.
+    #[must_use]
+    pub const fn is_container(&self) -> bool {
+        matches!(self.content, Content::Container { .. })
+    }
+
+    /// Whether it is a sample entry that begins as a `VisualSampleEntry` does.
+    #[must_use]
+    pub fn is_visual_entry(&self) -> bool {
+        self.is_sample_entry() && VISUAL_ENTRIES.contains(&&self.kind.0)
+    }
+
+    /// Whether it is a sample entry that begins as an `AudioSampleEntry` does.
+    #[must_use]
+    pub fn is_audio_entry(&self) -> bool {
+        self.is_sample_entry() && AUDIO_ENTRIES.contains(&&self.kind.0)
+    }
+
+    fn is_sample_entry(&self) -> bool {
+        matches!(self.path.types(), [.., parent, _] if parent.0 == *b"stsd")
     }
 
     /// The boxes inside, in order; none in a leaf.
@@ -259,6 +293,12 @@ impl<'a> Node<'a> {
         self.child(&T::TYPE.0).map(Self::parse).transpose()
     }
 
+    /// Bytes of the header: 8, or 16 with a 64-bit size.
+    #[must_use]
+    pub const fn header_bytes(&self) -> usize {
+        self.form.header_bytes()
+    }
+
     /// An error at a byte of this box's payload.
     #[must_use]
     pub fn error(&self, position: usize, problem: Problem) -> BoxError {
@@ -318,41 +358,121 @@ impl<'a> Node<'a> {
     }
 }
 
-/// Reads boxes until `data` ends; what follows the last box is the tail.
-fn parse_children<'a>(
-    data: &'a [u8],
-    offset: u64,
-    parent: BoxPath,
-    budget: &mut usize,
-) -> Result<(Vec<Node<'a>>, &'a [u8]), BoxError> {
-    let mut nodes = Vec::new();
-    let mut rest = data;
-    while !is_tail(rest) {
-        let at = offset + (data.len() - rest.len()) as u64;
-        let header = BoxHeader::parse(rest, at, rest.len() as u64, parent)?;
-        *budget = budget.checked_sub(1).ok_or(BoxError {
+/// Reads boxes.
+struct Parser<'e> {
+    /// Boxes that may still come.
+    budget: usize,
+    /// Takes what is wrong, so that reading goes on behind it; without it, reading ends there.
+    errors: Option<&'e mut Vec<BoxError>>,
+}
+
+impl<'e> Parser<'e> {
+    const fn new(errors: Option<&'e mut Vec<BoxError>>) -> Self {
+        Self {
+            budget: MAX_BOXES,
+            errors,
+        }
+    }
+
+    /// Something is wrong: goes on, or ends with the error.
+    fn wrong(&mut self, error: BoxError) -> Result<(), BoxError> {
+        match &mut self.errors {
+            Some(errors) => {
+                errors.push(error);
+                Ok(())
+            }
+            None => Err(error),
+        }
+    }
+
+    /// Reads boxes until `data` ends; what follows the last box is the tail.
+    fn children<'a>(
+        &mut self,
+        data: &'a [u8],
+        offset: u64,
+        parent: BoxPath,
+    ) -> Result<(Vec<Node<'a>>, &'a [u8]), BoxError> {
+        let mut nodes = Vec::new();
+        let mut rest = data;
+        while !is_tail(rest) {
+            let at = offset + (data.len() - rest.len()) as u64;
+            match self.child(rest, at, parent) {
+                Ok((node, next)) => {
+                    nodes.push(node);
+                    rest = next;
+                }
+                Err(error) => {
+                    self.wrong(error)?;
+                    break;
+                }
+            }
+        }
+        Ok((nodes, rest))
+    }
+
+    /// Reads the box that `data` starts with, at `offset` of the file; returns what follows it too.
+    fn child<'a>(&mut self, data: &'a [u8], offset: u64, parent: BoxPath) -> Result<(Node<'a>, &'a [u8]), BoxError> {
+        let error = |problem| BoxError {
             path: parent,
-            offset: at,
-            problem: Problem::TooMany {
+            offset,
+            problem,
+        };
+        let left = data.len() as u64;
+        let header = BoxHeader::read(data, offset, left, parent)?;
+        if let Some(overrun) = header.overrun(left, parent) {
+            self.wrong(overrun)?;
+        }
+        self.budget = self.budget.checked_sub(1).ok_or_else(|| {
+            error(Problem::TooMany {
                 what: "boxes",
                 limit: MAX_BOXES as u64,
-            },
+            })
         })?;
-        let (this, next) = usize::try_from(header.size)
-            .ok()
-            .and_then(|size| rest.split_at_checked(size))
-            .ok_or(BoxError {
-                path: parent,
-                offset: at,
-                problem: Problem::Overrun {
-                    size: header.size,
-                    left: rest.len() as u64,
-                },
-            })?;
-        nodes.push(parse_node(this, header, parent, budget)?);
-        rest = next;
+        let path = parent.child(header.kind).ok_or_else(|| error(Problem::TooDeep))?;
+        let size = usize::try_from(header.size).unwrap_or(usize::MAX).min(data.len());
+        let (this, next) = data.split_at(size);
+        let payload = this.get(header.form.header_bytes()..).unwrap_or_default();
+        let node = Node {
+            kind: header.kind,
+            path,
+            offset,
+            form: header.form,
+            content: self.content(payload, &header, path, parent)?,
+        };
+        Ok((node, next))
     }
-    Ok((nodes, rest))
+
+    /// Reads what stands behind `header`.
+    fn content<'a>(
+        &mut self,
+        payload: &'a [u8],
+        header: &BoxHeader,
+        path: BoxPath,
+        parent: BoxPath,
+    ) -> Result<Content<'a>, BoxError> {
+        let Some(fields_bytes) = fields_before_children(header.kind, parent, payload) else {
+            return Ok(Content::Leaf(payload.into()));
+        };
+        let Some((fields, boxes)) = payload.split_at_checked(fields_bytes) else {
+            let problem = Problem::Truncated {
+                needed: fields_bytes as u64,
+                left: payload.len() as u64,
+            };
+            self.wrong(BoxError {
+                path,
+                offset: header.payload_offset(),
+                problem,
+            })?;
+            return Ok(Content::Leaf(payload.into()));
+        };
+        let first = header.payload_offset() + fields_bytes as u64;
+        let (children, tail) = self.children(boxes, first, path)?;
+        Ok(Content::Container {
+            fields: fields.into(),
+            children,
+            tail: tail.into(),
+        })
+    }
 }
 
 /// Whether what is left of a container can't start a box: too short, or zeros, which end a `QuickTime` container.
@@ -360,46 +480,9 @@ fn is_tail(rest: &[u8]) -> bool {
     rest.len() < 8 && rest.iter().all(|byte| *byte == 0)
 }
 
-fn parse_node<'a>(
-    data: &'a [u8],
-    header: BoxHeader,
-    parent: BoxPath,
-    budget: &mut usize,
-) -> Result<Node<'a>, BoxError> {
-    let error = |problem| BoxError {
-        path: parent,
-        offset: header.offset,
-        problem,
-    };
-    let path = parent.child(header.kind).ok_or_else(|| error(Problem::TooDeep))?;
-    let payload = data.get(header.form.header_bytes()..).unwrap_or_default();
-    let content = match fields_before_children(header.kind, parent, payload) {
-        None => Content::Leaf(payload.into()),
-        Some(fields_bytes) => {
-            let (fields, boxes) = payload.split_at_checked(fields_bytes).ok_or(BoxError {
-                path,
-                offset: header.payload_offset(),
-                problem: Problem::Truncated {
-                    needed: fields_bytes as u64,
-                    left: payload.len() as u64,
-                },
-            })?;
-            let first = header.payload_offset() + fields_bytes as u64;
-            let (children, tail) = parse_children(boxes, first, path, budget)?;
-            Content::Container {
-                fields: fields.into(),
-                children,
-                tail: tail.into(),
-            }
-        }
-    };
-    Ok(Node {
-        kind: header.kind,
-        path,
-        offset: header.offset,
-        form: header.form,
-        content,
-    })
+/// Whether boxes of this type at the top of a file hold boxes.
+pub(super) fn is_container(kind: FourCc) -> bool {
+    fields_before_children(kind, BoxPath::default(), &[]).is_some()
 }
 
 /// Bytes of fields in front of a container's children; `None` for a leaf.

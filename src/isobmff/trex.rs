@@ -1,10 +1,10 @@
 //! `trex`: defaults of a track's fragments (ISO/IEC 14496-12, 8.8.3).
 
 use super::writer::{Put, full_box};
-use super::{Fault, FourCc, Reader, TypedBox};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// Track extends: what a track fragment that says nothing else means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct TrackExtends {
     /// Of which track.
     pub track_id: u32,
@@ -15,6 +15,7 @@ pub struct TrackExtends {
     /// In bytes.
     pub default_sample_size: u32,
     /// See [`super::sample_flags`].
+    #[serde(serialize_with = "describe::bits")]
     pub default_sample_flags: u32,
 }
 

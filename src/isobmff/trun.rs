@@ -1,7 +1,7 @@
 //! `trun`: a contiguous run of samples (ISO/IEC 14496-12, 8.8.8).
 
 use super::writer::{Put, full_box};
-use super::{Fault, FourCc, Problem, Reader, TypedBox};
+use super::{Fault, FourCc, Problem, Reader, TypedBox, describe};
 
 /// A run holds at most this many samples where its entries take no bytes; larger counts are hostile.
 pub const MAX_SAMPLES_WITHOUT_FIELDS: u32 = 1 << 20;
@@ -68,6 +68,46 @@ impl Fields {
     #[must_use]
     pub const fn bytes(self) -> usize {
         self.0.count_ones() as usize * 4
+    }
+}
+
+/// What `inspect` shows: of each sample, only the fields that the run stores.
+impl serde::Serialize for TrackRun {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(serde::Serialize)]
+        struct Sample {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            duration: Option<u32>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            size: Option<u32>,
+            #[serde(skip_serializing_if = "Option::is_none", serialize_with = "describe::optional_bits")]
+            flags: Option<u32>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            composition_offset: Option<i32>,
+        }
+        #[derive(serde::Serialize)]
+        struct Description {
+            version: u8,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            data_offset: Option<i32>,
+            #[serde(skip_serializing_if = "Option::is_none", serialize_with = "describe::optional_bits")]
+            first_sample_flags: Option<u32>,
+            samples: describe::Table<Sample>,
+        }
+        let has = |field| self.fields.has(field);
+        let samples = self.samples.iter().map(|sample| Sample {
+            duration: has(Fields::DURATION).then_some(sample.duration),
+            size: has(Fields::SIZE).then_some(sample.size),
+            flags: has(Fields::FLAGS).then_some(sample.flags),
+            composition_offset: has(Fields::COMPOSITION_OFFSET).then_some(sample.composition_offset),
+        });
+        let description = Description {
+            version: self.version,
+            data_offset: self.data_offset,
+            first_sample_flags: self.first_sample_flags,
+            samples: describe::Table::new(samples),
+        };
+        description.serialize(serializer)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::isobmff::trun::{Fields, TrackRun};
 use crate::isobmff::{BoxError, BoxHeader, BoxPath, Node, Problem};
 
 /// A movie fragment's boxes are read whole, up to this size: a million samples of 16 bytes each, four times.
-const MAX_MOOF_BYTES: usize = 64 << 20;
+pub(super) const MAX_MOOF_BYTES: usize = 64 << 20;
 
 /// Appends the samples of all movie fragments to their tracks.
 ///

@@ -7,6 +7,7 @@ pub mod language;
 pub mod progressive;
 pub mod sample_table;
 pub mod source;
+pub mod summary;
 pub mod time;
 pub mod track;
 
@@ -21,9 +22,20 @@ use crate::isobmff::{BoxError, BoxHeader, BoxPath, FourCc, Node, Problem};
 pub use fingerprint::fingerprint;
 pub use sample_table::{Sample, SampleTable};
 pub use source::Source;
+pub use summary::Summary;
 pub use time::{Time, Timescale};
 use track::Skipped;
 pub use track::{MediaKind, Track};
+
+/// The most bytes of a box of this type that are read at once: boxes that describe media are smaller, and the rest
+/// is hostile.
+#[must_use]
+pub fn max_box_bytes(kind: FourCc) -> usize {
+    match &kind.0 {
+        b"moov" => MAX_MOOV_BYTES,
+        _ => fragmented::MAX_MOOF_BYTES,
+    }
+}
 
 /// The movie box is read whole, up to this size: 16 bytes of tables a sample for four million samples.
 const MAX_MOOV_BYTES: usize = 256 << 20;
@@ -34,6 +46,12 @@ const TOP_LEVEL: &[&[u8; 4]] = &[
     b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"mfra", b"free", b"skip", b"wide", b"uuid", b"sidx", b"ssix",
     b"meta", b"prft", b"emsg", b"pdin", b"udta", b"pnot", b"pssh",
 ];
+
+/// Whether boxes of this type stand at the top of MP4 files.
+#[must_use]
+pub fn stands_at_top(kind: FourCc) -> bool {
+    TOP_LEVEL.contains(&&kind.0)
+}
 
 /// All tracks of all inputs.
 #[derive(Debug)]
@@ -237,6 +255,6 @@ impl Layout {
 fn is_junk(error: &BoxError) -> bool {
     match error.path.types() {
         [] => matches!(error.problem, Problem::NotABox(_)),
-        [kind, ..] => !TOP_LEVEL.contains(&&kind.0),
+        [kind, ..] => !stands_at_top(*kind),
     }
 }

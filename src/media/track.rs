@@ -10,12 +10,13 @@ use crate::codec::{self, Codec};
 use crate::isobmff::elng::ExtendedLanguage;
 use crate::isobmff::hdlr::Handler;
 use crate::isobmff::mdhd::MediaHeader;
+use crate::isobmff::sample_entry::VisualSampleEntry;
 use crate::isobmff::scan::{ScanError, read_at};
 use crate::isobmff::schm::SchemeType;
 use crate::isobmff::stsc::SampleToChunk;
 use crate::isobmff::tenc::TrackEncryption;
 use crate::isobmff::tkhd::TrackHeader;
-use crate::isobmff::{Fault, FourCc, Node, Reader};
+use crate::isobmff::{FourCc, Node};
 
 /// Boxes of `trak` that don't hold for a track of fragments on its own: edits are written anew, and the tracks
 /// that others refer to are elsewhere.
@@ -153,7 +154,10 @@ impl Track {
             )),
         })?;
         let dimensions = match kind {
-            MediaKind::Video => entry.read(visual_entry_dimensions)?,
+            MediaKind::Video => {
+                let fields = entry.read(VisualSampleEntry::parse)?;
+                (fields.width, fields.height)
+            }
             MediaKind::Audio => (0, 0),
         };
         Ok(Self {
@@ -209,13 +213,6 @@ impl Track {
         assert!(rest.is_empty(), "data is longer than its samples");
         Ok(())
     }
-}
-
-/// Width and height of a `VisualSampleEntry` (ISO/IEC 14496-12, 12.1.3.2).
-fn visual_entry_dimensions(fields: &mut Reader<'_>) -> Result<(u16, u16), Fault> {
-    const BEFORE_WIDTH: usize = 24;
-    fields.bytes(BEFORE_WIDTH)?;
-    Ok((fields.u16()?, fields.u16()?))
 }
 
 /// The one sample entry that the track's samples use.
