@@ -1,0 +1,68 @@
+//! Playlists as they are written, word for word: a change of theirs is seen in review. `SNAPSHOTS=overwrite cargo test
+//! --test playlists` takes the new ones over.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+use std::path::PathBuf;
+
+use common::{Workspace, fixture};
+use snapbox::{Data, assert_data_eq};
+
+/// Compares all playlists of an output, one behind the other, with `tests/playlists/NAME.txt`.
+fn assert_playlists(name: &str, inputs: &[&str], more: &[&str]) {
+    let work = Workspace::new();
+    let inputs: Vec<PathBuf> = inputs.iter().map(|input| fixture(input)).collect();
+    let renditions = work.package(&inputs, "out", more);
+    let out = work.path("out");
+    let media = renditions.iter().map(|rendition| rendition.playlist.clone());
+    let mut text = String::new();
+    for path in std::iter::once(out.join("master.m3u8")).chain(media) {
+        let name = path.strip_prefix(&out).unwrap().display().to_string();
+        text += "--- ";
+        text += &name;
+        text += "\n";
+        text += &fs::read_to_string(&path).unwrap();
+    }
+    let expected = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/playlists/{name}.txt"));
+    assert_data_eq!(text, Data::read_from(&expected, None).raw());
+}
+
+#[test]
+fn one_film() {
+    assert_playlists("demo", &["demo.mp4"], &["--segment-duration", "6"]);
+}
+
+#[test]
+fn in_the_clear() {
+    assert_playlists("clear", &["demo.mp4"], &["--segment-duration", "6", "--scheme", "none"]);
+}
+
+#[test]
+fn qualities_and_languages() {
+    let inputs = ["v360.mp4", "v180.mp4", "a-en.mp4", "a-fr.mp4"];
+    assert_playlists("renditions", &inputs, &["--segment-duration", "2"]);
+}
+
+#[test]
+fn languages_of_one_file() {
+    assert_playlists("languages", &["two-languages.mp4"], &[]);
+}
+
+#[test]
+fn audio_alone() {
+    assert_playlists("audio", &["aac-5.1.mp4"], &[]);
+}
+
+#[test]
+fn audio_behind_the_end_of_the_video() {
+    assert_playlists("audio-longer", &["audio-longer.mp4"], &[]);
+}
+
+/// Durations that no decimal fraction tells: their sum does not drift.
+#[test]
+fn thirty_thousand_by_a_thousand_and_one() {
+    assert_playlists("ntsc", &["ntsc.mp4"], &[]);
+}
