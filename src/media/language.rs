@@ -1,4 +1,4 @@
-//! Languages: from the ISO 639-2 code of `mdhd` to the BCP 47 tag of a playlist.
+//! Languages: from the ISO 639-2 code of `mdhd` to the BCP 47 tag of a playlist, and the name that people read.
 
 /// The bibliographic codes of ISO 639-2, which `mdhd` forbids and some writers use, and their terminology codes.
 const BIBLIOGRAPHIC: &[(&str, &str)] = &[
@@ -39,9 +39,22 @@ pub fn tag(code: &str) -> Option<String> {
     Some(shortest.unwrap_or(code).to_owned())
 }
 
+/// The name of a BCP 47 tag's language in that language, such as `français`, with the tag where that says more, such as
+/// `français (fr-CA)`; the tag alone where no name is known.
+#[must_use]
+pub fn name(tag: &str) -> String {
+    let primary = tag.split_once('-').map_or(tag, |(primary, _)| primary);
+    let language = isolang::Language::from_639_1(primary).or_else(|| isolang::Language::from_639_3(primary));
+    match language.and_then(|language| language.to_autonym()) {
+        Some(autonym) if primary == tag => autonym.to_owned(),
+        Some(autonym) => format!("{autonym} ({tag})"),
+        None => tag.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{BIBLIOGRAPHIC, tag};
+    use super::{BIBLIOGRAPHIC, name, tag};
 
     #[test]
     fn tags_are_the_shortest_codes() {
@@ -61,6 +74,18 @@ mod tests {
     fn bibliographic_codes_stand_for_languages_that_have_a_short_one() {
         for (bibliographic, _) in BIBLIOGRAPHIC {
             assert_eq!(tag(bibliographic).map(|tag| tag.len()), Some(2), "{bibliographic}");
+        }
+    }
+
+    #[test]
+    fn names_are_what_speakers_read() {
+        for (tag, expected) in [
+            ("en", "English"),
+            ("fr-CA", "français (fr-CA)"),
+            ("de", "Deutsch"),
+            ("qaa", "qaa"),
+        ] {
+            assert_eq!(name(tag), expected);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::bandwidth::Bandwidth;
 use super::key_attributes;
-use crate::media::MediaKind;
+use crate::media::{MediaKind, language};
 use crate::package::{Rendition, WrittenRendition};
 
 /// What one written rendition gives to the playlist.
@@ -61,8 +61,9 @@ pub fn render(renditions: &[Rendition<'_>], written: &[WrittenRendition], target
         }
         return out;
     }
+    let mut names = BTreeSet::new();
     for (index, audio) in audios.iter().enumerate() {
-        write_audio(&mut out, audio, index == 0);
+        write_audio(&mut out, audio, &mut names, index == 0);
     }
     let audio_bandwidth = audios.iter().map(|audio| audio.bandwidth).reduce(Bandwidth::max);
     let audio_codecs: BTreeSet<String> = audios
@@ -84,15 +85,20 @@ pub fn render(renditions: &[Rendition<'_>], written: &[WrittenRendition], target
     out
 }
 
-/// `EXT-X-MEDIA` of an audio rendition.
-fn write_audio(out: &mut String, audio: &Entry<'_>, is_default: bool) {
+/// `EXT-X-MEDIA` of an audio rendition, whose `NAME` people read and no other of the group has (4.4.6.1.1).
+fn write_audio(out: &mut String, audio: &Entry<'_>, names: &mut BTreeSet<String>, is_default: bool) {
     let Rendition { name, track, .. } = audio.rendition;
+    let language = track.language.as_deref();
+    let mut label = language.map_or_else(|| name.as_str().to_owned(), language::name);
+    if !names.insert(label.clone()) {
+        label = format!("{label} ({})", name.as_str());
+        names.insert(label.clone());
+    }
     let _ = write!(
         out,
-        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{AUDIO_GROUP}\",NAME=\"{}\"",
-        name.as_str()
+        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{AUDIO_GROUP}\",NAME=\"{label}\""
     );
-    if let Some(language) = &track.language {
+    if let Some(language) = language {
         let _ = write!(out, ",LANGUAGE=\"{language}\"");
     }
     let default = if is_default { "YES" } else { "NO" };
