@@ -11,10 +11,12 @@ mod encrypt;
 mod failure;
 mod init;
 mod inspect;
+mod keys;
 mod man;
 mod output;
 mod progress;
 mod records;
+mod store;
 
 use std::process::ExitCode;
 
@@ -39,6 +41,7 @@ enum Command {
     Init(init::Args),
     Encrypt(encrypt::Args),
     Inspect(inspect::Args),
+    Keys(keys::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -48,6 +51,7 @@ fn dispatch(command: &Command) -> Result<(), Failure> {
         Command::Init(args) => init::run(args),
         Command::Encrypt(args) => encrypt::run(args),
         Command::Inspect(args) => inspect::run(args),
+        Command::Keys(args) => keys::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

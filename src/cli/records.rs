@@ -8,14 +8,14 @@ use vylux_pack::package::publish::KEYS_FILE;
 use vylux_pack::secret::Settings;
 
 use super::failure::Failure;
+use super::store::Store;
 
 /// Where records are kept when nothing else is said.
 pub const DEFAULT_STORE: &str = "sqlite://vylux-pack.db";
 
 /// The records of a content ID, from the store and from the output that is there.
 pub struct Records {
-    #[cfg(feature = "store")]
-    store: Option<vylux_pack::keys::store::Blocking>,
+    store: Option<Store>,
     known: Vec<KeyRecord>,
 }
 
@@ -40,18 +40,15 @@ impl Records {
     ///
     /// A dry run makes no new store.
     pub fn open(url: Option<&str>, content_id: &ContentId, output: &Path, dry_run: bool) -> Result<Self, Failure> {
-        let mut known = Vec::new();
-        #[cfg(feature = "store")]
+        let mut known: Vec<KeyRecord> = Vec::new();
         let store = match url.filter(|url| !dry_run || !is_missing_file(url)) {
             None => None,
             Some(url) => {
-                let store = vylux_pack::keys::store::Blocking::open(url).map_err(Failure::work)?;
+                let store = Store::open(url).map_err(Failure::work)?;
                 known.extend(store.list(Some(content_id)).map_err(Failure::work)?);
                 Some(store)
             }
         };
-        #[cfg(not(feature = "store"))]
-        let (_, _) = (url, dry_run);
         let path = output.join(KEYS_FILE);
         if path.exists() {
             let beside = keys_file::read(&path).map_err(Failure::work)?;
@@ -64,11 +61,7 @@ impl Records {
                 }
             }
         }
-        Ok(Self {
-            #[cfg(feature = "store")]
-            store,
-            known,
-        })
+        Ok(Self { store, known })
     }
 
     /// The record of `content`: the one that is there if it says the same, else a new one, if `replace` allows it.
@@ -147,7 +140,6 @@ impl Records {
     /// Puts the record into the store, before anything is published, and returns the one that stands there.
     pub fn store(&self, settled: Settled) -> Result<KeyRecord, Failure> {
         let Settled { record, replaces } = settled;
-        #[cfg(feature = "store")]
         if let Some(store) = &self.store {
             if replaces {
                 store.replace(&record).map_err(Failure::work)?;
@@ -160,8 +152,6 @@ impl Records {
             }
             return Ok(stored);
         }
-        #[cfg(not(feature = "store"))]
-        let _ = replaces;
         Ok(record)
     }
 }
@@ -171,15 +161,16 @@ fn refuse(error: anyhow::Error) -> Failure {
 }
 
 /// Whether a store URL names a file that is not there.
-#[cfg(feature = "store")]
-fn is_missing_file(url: &str) -> bool {
+pub fn is_missing_file(url: &str) -> bool {
     let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:"));
     path.is_some_and(|path| !Path::new(path).exists())
 }
 
 /// The store's URL: what the command line says, else the settings, else [`DEFAULT_STORE`]; `None` for no store.
+///
+/// Built without stores, only the command line can ask for one, which [`Store::open`] refuses.
 pub fn store_url(store: Option<String>, no_store: bool, settings: &Settings) -> Option<String> {
-    if no_store || cfg!(not(feature = "store")) {
+    if no_store || (store.is_none() && cfg!(not(feature = "store"))) {
         return None;
     }
     Some(

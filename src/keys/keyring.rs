@@ -104,6 +104,12 @@ impl KeyRing {
             .find(|master| master.id() == id)
     }
 
+    /// The version of the key-encryption key that wraps, [`Kek::version`].
+    #[must_use]
+    pub fn kek_version(&self) -> &str {
+        self.kek.version()
+    }
+
     /// Wraps a content key into a record of now.
     ///
     /// # Errors
@@ -162,9 +168,20 @@ impl KeyRing {
     /// The record under the key-encryption key of now; as it is, if it is under that one already.
     ///
     /// # Errors
-    /// Those of [`KeyRing::unwrap`] and [`KeyRing::wrap`].
+    /// Those of [`KeyRing::unwrap`] and [`KeyRing::wrap`], and [`WrapError::NotDerived`] where the record's master is
+    /// at hand and derives another key.
     pub fn rewrap(&self, record: &KeyRecord) -> Result<KeyRecord, WrapError> {
         let key = self.unwrap(record)?;
+        if let Some(master) = self.master_by_id(&record.master_key_id) {
+            let (id, name) = (&record.content_id, record.key_name.as_ref());
+            if master.kid(id, name) != record.kid || master.content_key(id, name) != key {
+                return Err(WrapError::NotDerived {
+                    content_id: id.clone(),
+                    kid: record.kid,
+                    master_key_id: record.master_key_id.clone(),
+                });
+            }
+        }
         if record.kek_version == self.kek.version() {
             return Ok(record.clone());
         }

@@ -102,28 +102,37 @@ pub fn read(path: &Path) -> Result<Vec<KeyRecord>, KeysFileError> {
     Ok(file.records)
 }
 
-/// Writes records, ordered by content, key name and key ID, in place of whatever the path holds.
-///
-/// The file appears whole or not at all. It holds no secret, and its mode is that of any new file.
+/// The text of a file of records, ordered by content, key name and key ID.
 ///
 /// # Errors
-/// [`KeysFileError::Write`].
-pub fn write(path: &Path, records: &[KeyRecord]) -> Result<(), KeysFileError> {
+/// None that can come up: records are text and lists.
+pub fn to_json(records: &[KeyRecord]) -> io::Result<Vec<u8>> {
     let mut records: Vec<&KeyRecord> = records.iter().collect();
     records.sort_by_key(|record| (&record.content_id, &record.key_name, record.kid));
     let file = KeysFile {
         version: VERSION,
         records,
     };
-    write_atomically(path, &file).map_err(|source| KeysFileError::Write {
+    let mut text = serde_json::to_vec_pretty(&file)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// Writes [`to_json`] in place of whatever the path holds.
+///
+/// The file appears whole or not at all. It holds no secret, and its mode is that of any new file.
+///
+/// # Errors
+/// [`KeysFileError::Write`].
+pub fn write(path: &Path, records: &[KeyRecord]) -> Result<(), KeysFileError> {
+    write_atomically(path, records).map_err(|source| KeysFileError::Write {
         path: path.to_owned(),
         source,
     })
 }
 
-fn write_atomically(path: &Path, contents: &impl Serialize) -> io::Result<()> {
-    let mut text = serde_json::to_vec_pretty(contents)?;
-    text.push(b'\n');
+fn write_atomically(path: &Path, records: &[KeyRecord]) -> io::Result<()> {
+    let text = to_json(records)?;
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),

@@ -85,8 +85,11 @@ impl KeyRecord {
     /// What must not silently change between two records of a content, and does: the first such field.
     #[must_use]
     pub fn conflict_with(&self, new: &Self) -> Option<Difference> {
+        let name = |record: &Self| record.key_name.as_ref().map(ToString::to_string).unwrap_or_default();
         let fields = [
             ("kid", self.kid.to_string(), new.kid.to_string()),
+            ("key_name", name(self), name(new)),
+            ("master_key_id", self.master_key_id.clone(), new.master_key_id.clone()),
             ("scheme", self.scheme.clone(), new.scheme.clone()),
             ("key_uri", self.key_uri.clone(), new.key_uri.clone()),
             (

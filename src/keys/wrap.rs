@@ -26,6 +26,18 @@ pub enum WrapError {
         /// The version that the record names.
         kek_version: String,
     },
+    /// The record holds another key than its master derives.
+    #[error(
+        "record {kid} of content {content_id} does not hold the key that its master {master_key_id} derives; restore it from keys.json or a backup"
+    )]
+    NotDerived {
+        /// The record's content.
+        content_id: ContentId,
+        /// The record's key.
+        kid: Kid,
+        /// The master that the record names.
+        master_key_id: String,
+    },
     /// The cipher refuses the record.
     #[error(
         "record {kid} of content {content_id} doesn't unwrap under KEK {kek_version}: the record was changed or moved, or KEK_HEX or MASTER_KEY_HEX is wrong; restore it from keys.json or a backup"

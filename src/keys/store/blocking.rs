@@ -49,9 +49,9 @@ impl Blocking {
         self.runtime.block_on(self.store.replace(record))
     }
 
-    /// See [`RecordStore::update_wrap`].
-    pub fn update_wrap(&self, old: &KeyRecord, new: &KeyRecord) -> Result<bool, StoreError> {
-        self.runtime.block_on(self.store.update_wrap(old, new))
+    /// See [`RecordStore::update_wraps`].
+    pub fn update_wraps(&self, old: &[KeyRecord], new: &[KeyRecord]) -> Result<(), StoreError> {
+        self.runtime.block_on(self.store.update_wraps(old, new))
     }
 
     /// See [`RecordStore::import`].

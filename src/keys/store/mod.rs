@@ -33,9 +33,9 @@ pub trait RecordStore: Send + Sync {
     /// Puts a record in, in place of the one that its key may have.
     async fn replace(&self, record: &KeyRecord) -> Result<(), StoreError>;
 
-    /// Gives the record of `old` the wrap of `new`, and says whether it did:
-    /// it doesn't if the record no longer has the wrap of `old`, or is gone.
-    async fn update_wrap(&self, old: &KeyRecord, new: &KeyRecord) -> Result<bool, StoreError>;
+    /// Gives each record of `old` the wrap of the one at its place in `new`: all of them or, if one no longer has the wrap
+    /// of `old` or is gone, none.
+    async fn update_wraps(&self, old: &[KeyRecord], new: &[KeyRecord]) -> Result<(), StoreError>;
 
     /// Puts in the records that aren't there, all of them or, if one [conflicts](KeyRecord::conflict_with), none.
     async fn import(&self, records: &[KeyRecord]) -> Result<Imported, StoreError>;
@@ -96,6 +96,16 @@ pub enum StoreError {
         /// What was expected.
         source: serde_json::Error,
     },
+    /// Somebody else changed a record that was to be rewrapped.
+    #[error(
+        "record {kid} of content {content_id} was changed by somebody else meanwhile; nothing was rewrapped, try again"
+    )]
+    Changed {
+        /// The record's content.
+        content_id: ContentId,
+        /// The record's key.
+        kid: Kid,
+    },
     /// A record to import contradicts one that is there.
     #[error(
         "record {kid} of content {content_id} can't be imported, as {difference}; nothing was imported. If the new one is right, re-package the content with --replace"
@@ -105,6 +115,8 @@ pub enum StoreError {
         content_id: ContentId,
         /// The record's key.
         kid: Kid,
+        /// Its place among the records to import, from 0.
+        index: usize,
         /// The field that differs.
         difference: Difference,
     },

@@ -208,29 +208,39 @@ impl RecordStore for Sqlite {
         replaced.map(|_| ()).map_err(|error| self.failed(error))
     }
 
-    async fn update_wrap(&self, old: &KeyRecord, new: &KeyRecord) -> Result<bool, StoreError> {
+    async fn update_wraps(&self, old: &[KeyRecord], new: &[KeyRecord]) -> Result<(), StoreError> {
         let sql = "UPDATE key_records SET wrapped_key = ?, wrap_nonce = ?, kek_version = ?
                    WHERE content_id = ? AND kid = ? AND wrapped_key = ? AND wrap_nonce = ? AND kek_version = ?";
-        let updated = sqlx::query(sql)
-            .bind(new.wrapped_key.to_string())
-            .bind(new.wrap_nonce.to_string())
-            .bind(&new.kek_version)
-            .bind(old.content_id.as_str())
-            .bind(old.kid.to_string())
-            .bind(old.wrapped_key.to_string())
-            .bind(old.wrap_nonce.to_string())
-            .bind(&old.kek_version)
-            .execute(&self.pool)
-            .await
-            .map_err(|error| self.failed(error))?;
-        Ok(updated.rows_affected() > 0)
+        // Dropped without a commit, it takes everything back.
+        let mut transaction = self.begin_write().await?;
+        for (old, new) in old.iter().zip(new) {
+            let updated = sqlx::query(sql)
+                .bind(new.wrapped_key.to_string())
+                .bind(new.wrap_nonce.to_string())
+                .bind(&new.kek_version)
+                .bind(old.content_id.as_str())
+                .bind(old.kid.to_string())
+                .bind(old.wrapped_key.to_string())
+                .bind(old.wrap_nonce.to_string())
+                .bind(&old.kek_version)
+                .execute(&mut *transaction)
+                .await
+                .map_err(|error| self.failed(error))?;
+            if updated.rows_affected() == 0 {
+                return Err(StoreError::Changed {
+                    content_id: old.content_id.clone(),
+                    kid: old.kid,
+                });
+            }
+        }
+        transaction.commit().await.map_err(|error| self.failed(error))
     }
 
     async fn import(&self, records: &[KeyRecord]) -> Result<Imported, StoreError> {
         let mut imported = Imported::default();
         // Dropped without a commit, it takes everything back.
         let mut transaction = self.begin_write().await?;
-        for record in records {
+        for (index, record) in records.iter().enumerate() {
             let Some(found) = self.insert_or_find(&mut transaction, record).await? else {
                 imported.added += 1;
                 continue;
@@ -239,6 +249,7 @@ impl RecordStore for Sqlite {
                 return Err(StoreError::Conflict {
                     content_id: record.content_id.clone(),
                     kid: record.kid,
+                    index,
                     difference,
                 });
             }

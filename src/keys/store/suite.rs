@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::HashSet;
+use std::slice;
 
 use super::{Blocking, Imported, StoreError};
 use crate::content_key::Kid;
@@ -81,12 +82,20 @@ fn a_wrap_is_compared_and_set(store: &Blocking) {
         kek_version: "v1-0000000000000000".to_owned(),
         ..old.clone()
     };
-    assert!(store.update_wrap(&old, &new).unwrap());
+    store
+        .update_wraps(slice::from_ref(&old), slice::from_ref(&new))
+        .unwrap();
     assert_eq!(store.get(&new.content_id, &new.kid).unwrap().as_ref(), Some(&new));
-    assert!(!store.update_wrap(&old, &old).unwrap(), "it has another wrap by now");
+
+    let fails = |olds: &[KeyRecord], news: &[KeyRecord]| {
+        let error = store.update_wraps(olds, news).unwrap_err();
+        assert!(matches!(error, StoreError::Changed { .. }), "{error:?}");
+        assert_eq!(store.get(&new.content_id, &new.kid).unwrap().as_ref(), Some(&new));
+    };
+    // It has another wrap by now.
+    fails(slice::from_ref(&old), slice::from_ref(&old));
     let gone = record("gone", 1);
-    assert!(!store.update_wrap(&gone, &gone).unwrap());
-    assert_eq!(store.get(&new.content_id, &new.kid).unwrap(), Some(new));
+    fails(&[new.clone(), gone.clone()], &[old, gone]);
 }
 
 fn an_import_is_all_or_nothing(store: &Blocking) {
