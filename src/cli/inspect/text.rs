@@ -28,6 +28,7 @@ pub fn write(source: &Source, inspection: &mut Inspection) -> io::Result<()> {
     let mut out = Output {
         out: BufWriter::new(anstream::stdout().lock()),
         width: source.bytes().to_string().len().max("offset".len()),
+        shown: Vec::new(),
     };
     let width = out.width;
     writeln!(
@@ -47,7 +48,7 @@ pub fn write(source: &Source, inspection: &mut Inspection) -> io::Result<()> {
                     let text = format!("{BOLD}{kind}{PLAIN}");
                     out.line(header.offset, header.size, header.form.header_bytes(), &text)?;
                 }
-                errors.try_for_each(|error| out.error(error))?;
+                errors.try_for_each(|error| out.later_error(error))?;
             }
             Err(ScanError::Box(error)) => {
                 inspection.note(&error);
@@ -64,6 +65,8 @@ struct Output<W: Write> {
     out: W,
     /// Columns of an offset or size.
     width: usize,
+    /// Errors that were shown before it was their turn, as they are of the fields of a box.
+    shown: Vec<BoxError>,
 }
 
 impl<W: Write> Output<W> {
@@ -73,16 +76,24 @@ impl<W: Write> Output<W> {
         node: &Node<'_>,
         errors: &mut std::iter::Peekable<impl Iterator<Item = &'e BoxError>>,
     ) -> io::Result<()> {
-        while let Some(error) = errors.next_if(|error| error.offset < node.offset) {
-            self.error(error)?;
+        // What is wrong with this box itself, such as its size, comes behind its line.
+        let is_before =
+            |error: &&BoxError| error.offset < node.offset || (error.offset == node.offset && error.path != node.path);
+        while let Some(error) = errors.next_if(is_before) {
+            self.later_error(error)?;
         }
         let indent = 2 * node.path.types().len().saturating_sub(1);
-        let fields = match describe(node) {
-            Some(Ok(Value::Object(fields))) => format!("  {}", Fields(&fields)),
+        let description = describe(node);
+        let fields = match &description {
+            Some(Ok(Value::Object(fields))) => format!("  {}", Fields(fields)),
             _ => String::new(),
         };
         let text = format!("{:indent$}{BOLD}{}{PLAIN}{fields}", "", node.kind);
         self.line(node.offset, node.size(), node.header_bytes(), &text)?;
+        if let Some(Err(error)) = description {
+            self.error(&error)?;
+            self.shown.push(error);
+        }
         for child in node.children() {
             self.node(child, errors)?;
         }
@@ -92,6 +103,17 @@ impl<W: Write> Output<W> {
     fn line(&mut self, offset: u64, size: u64, header_bytes: usize, text: &str) -> io::Result<()> {
         let width = self.width;
         writeln!(self.out, "{offset:>width$} {size:>width$} {header_bytes:>4}  {text}")
+    }
+
+    /// An error whose turn it is, unless it was shown.
+    fn later_error(&mut self, error: &BoxError) -> io::Result<()> {
+        match self.shown.iter().position(|shown| shown == error) {
+            Some(index) => {
+                self.shown.swap_remove(index);
+                Ok(())
+            }
+            None => self.error(error),
+        }
     }
 
     fn error(&mut self, error: &BoxError) -> io::Result<()> {

@@ -13,7 +13,7 @@ use crate::cli::output::report;
 #[cfg(feature = "store")]
 use crate::cli::store::{self, StoreArgs};
 
-/// Move key records to the key-encryption key of now
+/// Move key records to the current key-encryption key
 ///
 /// That is KEK_HEX, or the one derived from MASTER_KEY_HEX where it isn't set. Older records are read with
 /// FALLBACK_KEK_HEX, or with what FALLBACK_MASTER_KEY_HEX and FALLBACK_SALT_HEX derive. All records move, or none.
