@@ -21,7 +21,7 @@ enum Misread {
     /// It drops what comes before the first sync sample. ISO/IEC 14496-12 lets a track begin anywhere, and what can't be
     /// decoded is the player's to skip: dropping it would move the track's start.
     DropsUntilSync,
-    /// It does not read slice headers of fields (H.264, 7.3.3 with `field_pic_flag`); `tests/ffmpeg.rs` measures them.
+    /// It does not read slice headers of fields (H.264, 7.3.3 with `field_pic_flag`); `tests/slice_headers.rs` has ffmpeg measure them.
     NoFields,
 }
 

@@ -1,0 +1,149 @@
+//! Slice headers are as long as ffmpeg's `trace_headers` says: what stands in front of the protected bytes is not judged by
+//! our own parser, nor by Shaka Packager's, which knows no fields.
+
+#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::ops::Range;
+use std::path::Path;
+use std::process::Command;
+
+use common::samples::{self, Sample};
+use common::{Workspace, fixture, for_each, inputs, run, tool};
+
+/// Fixtures that ffmpeg misreads, with one that has the same video samples.
+const SAME_SAMPLES_AS: &[(&str, &str)] = &[
+    ("trun-follows.mp4", "many-truns.mp4"),
+    ("empty-samples-fragmented.mp4", "empty-samples.mp4"),
+];
+
+#[test]
+fn protected_bytes_begin_behind_the_slice_headers_that_ffmpeg_reads() {
+    let Some(ffmpeg) = tool("ffmpeg8") else { return };
+    for_each(&inputs(), |name| {
+        let workspace = Workspace::new();
+        let renditions = workspace.encrypt(name, "out");
+        let Some(video) = renditions.iter().find(|rendition| rendition.is_video()) else {
+            return Ok(());
+        };
+        let same = SAME_SAMPLES_AS.iter().find(|(fixture, _)| *fixture == name);
+        let mut header_bits = slice_header_bits(&ffmpeg, &fixture(same.map_or(name, |(_, same)| same))).into_iter();
+        let nal_length_bytes = match name {
+            "nal-length-1.mp4" => 1,
+            "nal-length-2.mp4" => 2,
+            _ => 4,
+        };
+        for (index, sample) in samples::read(&video.joined())?.iter().enumerate() {
+            let expected =
+                slice_data(&sample.data, nal_length_bytes, &mut header_bits).ok_or("more slices than ffmpeg reads")?;
+            let found = protected(sample);
+            if found != expected {
+                return Err(format!(
+                    "sample {index}: {found:?} are protected instead of {expected:?}"
+                ));
+            }
+        }
+        match header_bits.count() {
+            0 => Ok(()),
+            more => Err(format!("ffmpeg reads {more} slices more")),
+        }
+    });
+}
+
+/// The bits of each slice's NAL unit header and slice header, without emulation prevention bytes, in decode order.
+fn slice_header_bits(ffmpeg: &Path, input: &Path) -> Vec<usize> {
+    let mut command = Command::new(ffmpeg);
+    command.args(["-nostdin", "-v", "info", "-nostats", "-i"]).arg(input);
+    command.args(["-map", "0:v:0", "-c", "copy", "-copyinkf"]);
+    command.args(["-bsf:v", "trace_headers", "-f", "null", "-"]);
+    let trace = run(&mut command).stderr;
+    let (mut bits, mut is_slice) = (Vec::new(), false);
+    for line in String::from_utf8_lossy(&trace).lines() {
+        let Some(line) = line
+            .strip_prefix("[trace_headers")
+            .and_then(|line| Some(line.split_once("] ")?.1))
+        else {
+            continue;
+        };
+        // Position, name, bits, "=", value.
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        match *fields {
+            [position, _, code, "=", _] if is_slice => {
+                let end = position
+                    .parse::<usize>()
+                    .unwrap_or_else(|_| panic!("trace_headers: {line}"))
+                    + code.len();
+                *bits.last_mut().unwrap() = end;
+            }
+            [_, _, _, "=", _] => {}
+            _ => {
+                is_slice = line == "Slice Header";
+                if is_slice {
+                    bits.push(0);
+                }
+            }
+        }
+    }
+    assert!(
+        !bits.is_empty() && bits.iter().all(|bits| *bits > 16),
+        "{}: no slice headers in the trace",
+        input.display()
+    );
+    bits
+}
+
+/// Where the slice data of a sample is, header by header; `None` where there are more slices than headers.
+fn slice_data(
+    sample: &[u8],
+    nal_length_bytes: usize,
+    header_bits: &mut impl Iterator<Item = usize>,
+) -> Option<Vec<Range<usize>>> {
+    let (mut found, mut at) = (Vec::new(), 0);
+    while at < sample.len() {
+        let length = sample
+            .get(at..at + nal_length_bytes)?
+            .iter()
+            .fold(0, |length, byte| length << 8 | usize::from(*byte));
+        let start = at + nal_length_bytes;
+        let nal_unit = sample.get(start..start + length)?;
+        at = start + length;
+        // Coded slices of non-IDR and IDR pictures (H.264, table 7-1).
+        if matches!(nal_unit.first().map(|header| header & 0x1f), Some(1 | 5)) {
+            let header_bytes = with_emulation_prevention(nal_unit, header_bits.next()?.div_ceil(8));
+            if start + header_bytes < at {
+                found.push(start + header_bytes..at);
+            }
+        }
+    }
+    Some(found)
+}
+
+/// How many bytes of a NAL unit hold its first `bytes` without emulation prevention bytes (H.264, 7.3.1).
+fn with_emulation_prevention(nal_unit: &[u8], bytes: usize) -> usize {
+    let (mut zeros, mut left) = (0, bytes);
+    for (at, byte) in nal_unit.iter().enumerate() {
+        if left == 0 {
+            return at;
+        }
+        if zeros >= 2 && *byte == 3 {
+            zeros = 0;
+            continue;
+        }
+        zeros = if *byte == 0 { zeros + 1 } else { 0 };
+        left -= 1;
+    }
+    nal_unit.len()
+}
+
+/// What a sample's subsample map protects.
+fn protected(sample: &Sample) -> Vec<Range<usize>> {
+    let mut at = 0;
+    let entries = sample.subsamples.iter().flatten();
+    let ranges = entries.map(|(clear, protected)| {
+        let start = at + usize::from(*clear);
+        at = start + *protected as usize;
+        start..at
+    });
+    ranges.filter(|range| !range.is_empty()).collect()
+}
