@@ -95,11 +95,11 @@ impl Staging {
     /// [`PackageError::Write`]; the output is as it was then.
     pub fn publish(self, sync: bool) -> Result<(), PackageError> {
         let failed = |cause| PackageError::write(&self.output, cause);
-        if fs::symlink_metadata(&self.output).is_ok() {
-            exchange(&self.folder, &self.output).map_err(failed)?;
-            // What was the output is now in the staging folder, which drop() removes.
-        } else {
-            fs::rename(&self.folder, &self.output).map_err(failed)?;
+        // Whether there is an output is known only at this moment: another run may have published since the start.
+        match fs::rename(&self.folder, &self.output) {
+            // What was the output is in the staging folder then, which drop() removes.
+            Err(error) if is_occupied(&error) => exchange(&self.folder, &self.output).map_err(failed)?,
+            result => result.map_err(failed)?,
         }
         if sync {
             let parent = self
@@ -120,6 +120,12 @@ impl Drop for Staging {
         // Nothing is lost where this fails: the next run tries again.
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+/// Whether a folder can't be renamed because something stands where it should go.
+fn is_occupied(error: &io::Error) -> bool {
+    use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
+    matches!(error.kind(), AlreadyExists | DirectoryNotEmpty | NotADirectory)
 }
 
 /// Exchanges two folders; where the file system can't do it in one step, in two.

@@ -103,3 +103,89 @@ impl Cbcs {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    /// NIST SP 800-38A, F.2.1 and F.2.2: CBC-AES128.
+    const KEY: &str = "2b7e151628aed2a6abf7158809cf4f3c";
+    const IV: &str = "000102030405060708090a0b0c0d0e0f";
+    const PLAIN: [&str; 4] = [
+        "6bc1bee22e409f96e93d7e117393172a",
+        "ae2d8a571e03ac9c9eb76fac45af8e51",
+        "30c81c46a35ce411e5fbc1191a0a52ef",
+        "f69f2445df4f9b17ad2b417be66c3710",
+    ];
+    const ENCRYPTED: [&str; 4] = [
+        "7649abac8119b246cee98e9b12e9197d",
+        "5086cb9b507219ee95db113a917678b2",
+        "73bed6b8e3c1743b7116e69e22229516",
+        "3ff1caa1681fac09120eca307586e1a7",
+    ];
+
+    fn block(hexadecimal: &str) -> [u8; BLOCK_BYTES] {
+        hex::decode(hexadecimal).unwrap().try_into().unwrap()
+    }
+
+    fn cipher(pattern: Pattern) -> Cbcs {
+        Cbcs::new(&ContentKey::new(block(KEY)), Iv(block(IV)), pattern)
+    }
+
+    /// The blocks of the vector, each followed by `clear`.
+    fn range(blocks: [&str; 4], clear: &[u8]) -> Vec<u8> {
+        blocks
+            .into_iter()
+            .flat_map(|text| [&block(text), clear].concat())
+            .collect()
+    }
+
+    #[track_caller]
+    fn assert_encrypts(pattern: Pattern, plain: &[u8], encrypted: &[u8]) {
+        let mut range = plain.to_vec();
+        cipher(pattern).encrypt(&mut range);
+        assert_eq!(hex::encode(&range), hex::encode(encrypted));
+        cipher(pattern).decrypt(&mut range);
+        assert_eq!(hex::encode(&range), hex::encode(plain));
+    }
+
+    #[test]
+    fn without_a_pattern_it_is_cbc() {
+        let one_to_none = Pattern {
+            crypt_blocks: 1,
+            skip_blocks: 0,
+        };
+        for pattern in [Pattern::ALL, one_to_none] {
+            assert_encrypts(pattern, &range(PLAIN, &[]), &range(ENCRYPTED, &[]));
+        }
+    }
+
+    /// The chain runs over the encrypted blocks alone (ISO/IEC 23001-7, 9.6.1).
+    #[test]
+    fn the_chain_skips_what_the_pattern_skips() {
+        let skipped = [0x55; 9 * BLOCK_BYTES];
+        assert_encrypts(
+            Pattern::ONE_IN_TEN,
+            &range(PLAIN, &skipped),
+            &range(ENCRYPTED, &skipped),
+        );
+        let two_to_three = Pattern {
+            crypt_blocks: 2,
+            skip_blocks: 3,
+        };
+        let halves =
+            |[a, b, c, d]: [&str; 4]| [&block(a)[..], &block(b), &skipped[..48], &block(c), &block(d)].concat();
+        assert_encrypts(two_to_three, &halves(PLAIN), &halves(ENCRYPTED));
+    }
+
+    /// A block that is not whole stays clear, wherever in the pattern the range ends.
+    #[test]
+    fn the_rest_stays_clear() {
+        for rest in 0..BLOCK_BYTES {
+            let with_rest = |blocks| [range(blocks, &[]), vec![0xaa; rest]].concat();
+            assert_encrypts(Pattern::ALL, &with_rest(PLAIN), &with_rest(ENCRYPTED));
+            assert_encrypts(Pattern::ONE_IN_TEN, &vec![0xaa; rest], &vec![0xaa; rest]);
+        }
+    }
+}
