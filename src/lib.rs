@@ -18,3 +18,4 @@ pub mod package;
 pub mod plan;
 pub mod protect;
 pub mod secret;
+pub mod verify;

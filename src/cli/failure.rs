@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use vylux_pack::media::InputError;
 use vylux_pack::package::PackageError;
+use vylux_pack::verify::VerifyError;
 
 /// Why a command failed, and the exit code that says so.
 #[derive(Debug)]
@@ -34,6 +35,14 @@ impl Failure {
     pub fn input(error: impl Into<anyhow::Error>) -> Self {
         Self {
             exit_code: 3,
+            error: error.into(),
+        }
+    }
+
+    /// Verification found a difference.
+    pub fn different(error: impl Into<anyhow::Error>) -> Self {
+        Self {
+            exit_code: 4,
             error: error.into(),
         }
     }
@@ -94,5 +103,11 @@ impl From<PackageError> for Failure {
             PackageError::Cancelled => Self::interrupted(error),
             error => Self::work(error),
         }
+    }
+}
+
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        Self::input(error)
     }
 }

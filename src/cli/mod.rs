@@ -17,6 +17,7 @@ mod output;
 mod progress;
 mod records;
 mod store;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ struct Cli {
 enum Command {
     Init(init::Args),
     Encrypt(encrypt::Args),
+    Verify(verify::Args),
     Inspect(inspect::Args),
     Keys(keys::Args),
     Completions(completions::Args),
@@ -50,6 +52,7 @@ fn dispatch(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Init(args) => init::run(args),
         Command::Encrypt(args) => encrypt::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Completions(args) => completions::run(args),

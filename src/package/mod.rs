@@ -50,6 +50,12 @@ pub struct WrittenRendition {
 }
 
 impl WrittenRendition {
+    /// Whether each of its segments can be decoded on its own (RFC 8216bis, 4.4.2.1).
+    #[must_use]
+    pub fn has_independent_segments(&self) -> bool {
+        self.segments.iter().all(|segment| segment.is_independent)
+    }
+
     /// Bytes of its init and media segments.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -62,6 +68,8 @@ impl WrittenRendition {
 pub struct WrittenSegment {
     /// How long it is shown.
     pub duration: Time,
+    /// Whether it can be decoded without the segments before it: its first sample is a sync sample.
+    pub is_independent: bool,
     /// Bytes of its file.
     pub bytes: u64,
 }
@@ -126,9 +134,16 @@ pub fn write_segments(
         let init = init_segment::build(rendition.track, rendition.protection.map(|protection| protection.track));
         let path = path.join(rendition::INIT_SEGMENT);
         std::fs::write(&path, &init).map_err(|cause| PackageError::write(&path, cause))?;
-        let segments = rendition.plan.segments.iter().map(|segment| WrittenSegment {
-            duration: segment.duration,
-            bytes: 0,
+        let segments = rendition.plan.segments.iter().map(|segment| {
+            let first = segment
+                .fragments
+                .first()
+                .and_then(|samples| rendition.track.samples.get(samples.start));
+            WrittenSegment {
+                duration: segment.duration,
+                is_independent: first.is_some_and(|sample| sample.is_sync()),
+                bytes: 0,
+            }
         });
         written.push(WrittenRendition {
             init_bytes: init.len() as u64,

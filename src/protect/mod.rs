@@ -1,5 +1,6 @@
 //! Protects samples: which bytes are encrypted, and what tells a player so.
 
+pub mod auxiliary;
 pub mod cbcs;
 pub mod fragment;
 pub mod signalling;

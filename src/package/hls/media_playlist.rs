@@ -2,21 +2,26 @@
 
 use std::fmt::Write;
 
-use super::key_attributes;
+use super::{INDEPENDENT_SEGMENTS, key_attributes};
 use crate::media::Time;
 use crate::package::rendition::{INIT_SEGMENT, segment_file};
-use crate::package::{Protection, WrittenSegment};
+use crate::package::{Protection, WrittenRendition, WrittenSegment};
 
 /// `EXT-X-MAP` in a playlist that is not `I-FRAMES-ONLY` needs version 6 (RFC 8216bis, 8).
 pub const VERSION: u32 = 6;
 
 /// The media playlist of a rendition.
 #[must_use]
-pub fn render(segments: &[WrittenSegment], target_duration_s: u64, protection: Option<Protection<'_>>) -> String {
+pub fn render(written: &WrittenRendition, target_duration_s: u64, protection: Option<Protection<'_>>) -> String {
+    let segments = &written.segments;
     let mut out = format!(
         "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{target_duration_s}\n#EXT-X-MEDIA-SEQUENCE:1\n\
-         #EXT-X-PLAYLIST-TYPE:VOD\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MAP:URI=\"{INIT_SEGMENT}\"\n"
+         #EXT-X-PLAYLIST-TYPE:VOD\n"
     );
+    if written.has_independent_segments() {
+        out.push_str(INDEPENDENT_SEGMENTS);
+    }
+    let _ = writeln!(out, "#EXT-X-MAP:URI=\"{INIT_SEGMENT}\"");
     if let Some(protection) = protection {
         // Behind the map: a key in front of it would say that the init segment is encrypted. The IV is always
         // there: without it the media sequence number would be the IV.

@@ -15,6 +15,9 @@ pub use bandwidth::Bandwidth;
 /// The multivariant playlist, at the top of an output.
 pub const MULTIVARIANT_PLAYLIST: &str = "master.m3u8";
 
+/// Where it stands, each segment begins with a sync sample: sources that begin between keyframes don't have it.
+const INDEPENDENT_SEGMENTS: &str = "#EXT-X-INDEPENDENT-SEGMENTS\n";
+
 /// Writes the media playlists of all renditions and the multivariant playlist below `folder`.
 ///
 /// # Errors
@@ -29,7 +32,7 @@ pub fn write_playlists(
     let write =
         |path: &Path, text: String| std::fs::write(path, text).map_err(|cause| PackageError::write(path, cause));
     for (rendition, written) in renditions.iter().zip(written) {
-        let text = media_playlist::render(&written.segments, target_duration_s, rendition.protection);
+        let text = media_playlist::render(written, target_duration_s, rendition.protection);
         write(&folder.join(rendition.name.folder()).join(MEDIA_PLAYLIST), text)?;
     }
     write(

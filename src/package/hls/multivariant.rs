@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::bandwidth::Bandwidth;
-use super::key_attributes;
+use super::{INDEPENDENT_SEGMENTS, key_attributes};
 use crate::media::{MediaKind, language};
 use crate::package::{Rendition, WrittenRendition};
 
@@ -50,7 +50,10 @@ pub fn render(renditions: &[Rendition<'_>], written: &[WrittenRendition], target
         .map(|protection| key_attributes(protection.key_uri))
         .collect();
     let version = version(!keys.is_empty());
-    let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-INDEPENDENT-SEGMENTS\n");
+    let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{version}\n");
+    if written.iter().all(WrittenRendition::has_independent_segments) {
+        out.push_str(INDEPENDENT_SEGMENTS);
+    }
     for key in keys {
         let _ = writeln!(out, "#EXT-X-SESSION-KEY:{key}");
     }

@@ -1,0 +1,142 @@
+//! `vylux-pack verify`: an independent look at an output.
+
+mod keys;
+
+use std::collections::HashMap;
+use std::io;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::anyhow;
+use vylux_pack::media::Presentation;
+use vylux_pack::secret::Settings;
+use vylux_pack::verify::{Check, Output, Report};
+
+use super::decimal;
+use super::failure::Failure;
+use super::output::{self, report as print};
+use super::progress::Progress;
+use super::records::store_url;
+
+/// Check an output: playlists, boxes, keys and every sample
+///
+/// Exit code 4 says that something differs, and each difference names its file, sample and byte.
+/// With --source, every sample is compared with the one it was made from.
+#[derive(clap::Args)]
+#[command(
+    after_help = "An encrypted output is opened with the secrets it was made with: MASTER_KEY_HEX and SALT_HEX, and \
+                  KEK_HEX if it was set, from the environment or .env."
+)]
+pub struct Args {
+    /// Output folder
+    #[arg(value_name = "OUT")]
+    output: PathBuf,
+    /// The inputs it was made from, in the same order
+    #[arg(long, value_name = "INPUT", num_args = 1..)]
+    source: Vec<PathBuf>,
+    /// Worker threads [default: one a core]
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Record store [default: DATABASE_URL, else sqlite://vylux-pack.db if it is there]
+    #[arg(long, value_name = "URL", conflicts_with = "no_store")]
+    store: Option<String>,
+    /// Compare keys with keys.json alone
+    #[arg(long)]
+    no_store: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+    /// Print nothing but errors
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let started = Instant::now();
+    let mut output = Output::read(&args.output)?;
+    let source = (!args.source.is_empty())
+        .then(|| Presentation::open(&args.source))
+        .transpose()?;
+    let keys = if output.is_encrypted() {
+        let settings = Settings::load().map_err(Failure::usage)?;
+        let store = keys::StoreChoice {
+            is_chosen: args.store.is_some() || settings.get("DATABASE_URL").is_some(),
+            url: store_url(args.store.clone(), args.no_store, &settings),
+        };
+        keys::check(&mut output, &settings, &store, source.as_ref())?
+    } else {
+        HashMap::new()
+    };
+    let jobs = args
+        .jobs
+        .or_else(|| std::thread::available_parallelism().ok())
+        .map_or(1, NonZeroUsize::get);
+    let progress = Progress::new(output.bytes(), args.quiet || args.json);
+    let report = output.check(&Check {
+        keys: &keys,
+        source: source.as_ref(),
+        jobs,
+        progress: &|bytes| progress.add(bytes),
+    });
+    progress.finish();
+    let report = report?;
+    if args.json {
+        output::json(&report)?;
+    } else if !args.quiet {
+        print_report(&report, started.elapsed())?;
+    }
+    match report.differences.first() {
+        None => Ok(()),
+        Some(first) => {
+            let (count, folder) = (report.difference_count, report.output.display());
+            let plural = if count == 1 { "" } else { "s" };
+            Err(Failure::different(anyhow!(
+                "{folder} has {count} difference{plural}; the first is in {first}"
+            )))
+        }
+    }
+}
+
+/// For a person: what was checked, and what differs.
+fn print_report(report: &Report, elapsed: Duration) -> io::Result<()> {
+    let folder = report.output.display();
+    match report.difference_count {
+        0 => print!("{folder} is as it should be")?,
+        1 => print!("{folder} has 1 difference")?,
+        count => print!("{folder} has {count} differences")?,
+    }
+    for difference in &report.differences {
+        print!("  {difference}")?;
+    }
+    let left_out = report.difference_count.saturating_sub(report.differences.len() as u64);
+    if left_out > 0 {
+        print!("  and {left_out} more")?;
+    }
+    print!(
+        "Checked: playlists, boxes{}",
+        if report.encrypted { ", keys" } else { "" }
+    )?;
+    for track in &report.tracks {
+        let how = match (track.opened, track.kid.is_some(), report.compared_with_source) {
+            (false, ..) => "not opened",
+            (true, true, true) => "decrypted and compared with the source",
+            (true, true, false) => "decrypted",
+            (true, false, true) => "compared with the source",
+            (true, false, false) => "read",
+        };
+        print!(
+            "  {:<28} {:<12} {} segments, {} samples, {:.3} s, {}, {how}",
+            track.playlist.display(),
+            track.codec.as_deref().unwrap_or("unknown"),
+            track.segments,
+            track.samples,
+            track.duration_s,
+            decimal::bytes(track.bytes)
+        )?;
+    }
+    for note in &report.notes {
+        print!("  note: {note}")?;
+    }
+    print!("  {} in {:.2} s", decimal::bytes(report.bytes), elapsed.as_secs_f64())
+}

@@ -1,0 +1,244 @@
+//! Key records against secrets, `tenc` and playlists: where the two planes meet.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use vylux_pack::content_key::{ContentKey, Kid};
+use vylux_pack::keys::{KeyRecord, KeyRing, Master, TrackName, keys_file};
+use vylux_pack::media::{Presentation, fingerprint};
+use vylux_pack::package::publish::KEYS_FILE;
+use vylux_pack::secret::Settings;
+use vylux_pack::verify::findings::FileFindings;
+use vylux_pack::verify::{Findings, Output, Rendition};
+
+use crate::cli::failure::Failure;
+use crate::cli::records::is_missing_file;
+use crate::cli::store::Store;
+
+/// The record store to compare with.
+pub struct StoreChoice {
+    /// Its URL; `None` for none.
+    pub url: Option<String>,
+    /// Whether somebody named it: then it must have the records.
+    pub is_chosen: bool,
+}
+
+/// Checks the records of an output, adding what differs to its findings, and returns the keys that open it.
+///
+/// # Errors
+/// [`Failure`] where the secrets can't be used, or the store can't be read.
+pub fn check(
+    output: &mut Output,
+    settings: &Settings,
+    store: &StoreChoice,
+    source: Option<&Presentation>,
+) -> Result<HashMap<Kid, ContentKey>, Failure> {
+    let ring = KeyRing::load(settings).map_err(Failure::usage)?;
+    let file = Path::new(KEYS_FILE);
+    let records = match keys_file::read(&output.folder.join(file)) {
+        Ok(records) => records,
+        Err(error) => {
+            output
+                .findings
+                .of(file)
+                .add(format!("{:#}", anyhow::Error::from(error)));
+            Vec::new()
+        }
+    };
+    let stored = look_up(store, &records)?;
+    let media_fingerprint = source.map(|source| hex::encode(fingerprint(&source.tracks)));
+    let mut keys = HashMap::new();
+    for (record, stored) in records.iter().zip(stored) {
+        let mut findings = output.findings.of(file);
+        let key = check_record(record, &ring, &mut keys, &mut findings);
+        if let Some(media_fingerprint) = media_fingerprint
+            .as_ref()
+            .filter(|ours| **ours != record.media_fingerprint)
+        {
+            let (kid, recorded) = (record.kid, &record.media_fingerprint);
+            findings.add(format!(
+                "record {kid}: media_fingerprint is {recorded:?}, and the source's is {media_fingerprint}"
+            ));
+        }
+        match stored {
+            Stored::NotAsked => {}
+            Stored::Missing => findings.add(format!("record {} is not in the record store", record.kid)),
+            Stored::There(stored) => check_stored(record, &stored, key.as_ref(), &ring, &mut findings),
+        }
+        let is_used = output
+            .renditions
+            .iter()
+            .any(|rendition| kid_of(rendition) == Some(record.kid));
+        if !is_used {
+            output
+                .findings
+                .of(file)
+                .add(format!("no rendition uses the key of record {}", record.kid));
+        }
+    }
+    for rendition in &output.renditions {
+        check_rendition(rendition, &records, &ring, &mut output.findings);
+    }
+    Ok(keys)
+}
+
+/// A record against itself and the secrets; its key goes under the key ID that the secrets give.
+fn check_record(
+    record: &KeyRecord,
+    ring: &KeyRing,
+    keys: &mut HashMap<Kid, ContentKey>,
+    findings: &mut FileFindings<'_>,
+) -> Option<ContentKey> {
+    let KeyRecord {
+        content_id,
+        kid,
+        scheme,
+        key_uri,
+        key_name,
+        ..
+    } = record;
+    if scheme != "cbcs" {
+        findings.add(format!("record {kid}: scheme is {scheme:?}, expected \"cbcs\""));
+    }
+    let path = format!("/api/key/{content_id}");
+    if !key_uri.ends_with(&path) && !key_uri.ends_with(&format!("{path}/{kid}")) {
+        findings.add(format!(
+            "record {kid}: key_uri {key_uri:?} does not end with {path}, nor with that and the key ID"
+        ));
+    }
+    let unwrapped = ring.unwrap(record);
+    if let Err(error) = &unwrapped {
+        findings.add(error.to_string());
+    }
+    let unwrapped = unwrapped.ok();
+    let Some(master) = ring.master_by_id(&record.master_key_id) else {
+        findings.add(format!(
+            "record {kid}: it was made under the master key of ID {:?}, and the secrets hold {:?}; set MASTER_KEY_HEX and \
+             SALT_HEX, or FALLBACK_MASTER_KEY_HEX and FALLBACK_SALT_HEX, to what the output was made with",
+            record.master_key_id,
+            ring.primary().id()
+        ));
+        if let Some(key) = &unwrapped {
+            keys.insert(*kid, key.clone());
+        }
+        return unwrapped;
+    };
+    let derived_kid = master.kid(content_id, key_name.as_ref());
+    if derived_kid != *kid {
+        findings.add(format!(
+            "record {kid}: its key ID is not {derived_kid}, which content ID {content_id:?} gives"
+        ));
+    }
+    let derived = master.content_key(content_id, key_name.as_ref());
+    if unwrapped.is_some_and(|unwrapped| unwrapped != derived) {
+        findings.add(format!(
+            "record {kid}: its key is not the one that content ID {content_id:?} gives"
+        ));
+    }
+    keys.insert(derived_kid, derived.clone());
+    Some(derived)
+}
+
+/// The store's record says the same as the one beside the output; only its wrap may be another, after a rewrap.
+fn check_stored(
+    record: &KeyRecord,
+    stored: &KeyRecord,
+    key: Option<&ContentKey>,
+    ring: &KeyRing,
+    findings: &mut FileFindings<'_>,
+) {
+    let kid = record.kid;
+    if let Some(difference) = stored.conflict_with(record) {
+        findings.add(format!("record {kid} is not as in the record store: {difference}"));
+    } else if stored.master_key_id != record.master_key_id {
+        findings.add(format!(
+            "record {kid} is not as in the record store: master_key_id differs"
+        ));
+    }
+    match ring.unwrap(stored) {
+        Err(error) => findings.add(format!("the record store's: {error}")),
+        Ok(stored) if key.is_some_and(|key| *key != stored) => {
+            findings.add(format!("record {kid}: the record store has another key"));
+        }
+        Ok(_) => {}
+    }
+}
+
+/// `tenc` and `EXT-X-KEY` of a rendition against its record.
+fn check_rendition(rendition: &Rendition, records: &[KeyRecord], ring: &KeyRing, findings: &mut Findings) {
+    let Some(protection) = rendition.init.as_ref().and_then(|init| init.protection) else {
+        return;
+    };
+    let init_file = rendition.init_file.as_deref().unwrap_or(&rendition.playlist_file);
+    let record = records.iter().find(|record| record.kid == protection.kid);
+    if record.is_none() {
+        findings
+            .of(init_file)
+            .add(format!("default_KID {} is in no record of {KEYS_FILE}", protection.kid));
+    }
+    // A key ID that was changed leaves no doubt about the record where there is only one.
+    let record = record.or(match records {
+        [only] => Some(only),
+        _ => None,
+    });
+    let Some(record) = record else { return };
+    if let Some(key) = &rendition.playlist.key
+        && key.value.uri.as_ref() != Some(&record.key_uri)
+    {
+        let found = key.value.uri.as_deref().unwrap_or("missing");
+        let what = format!("the key URI is {found:?}, and the record says {:?}", record.key_uri);
+        findings.of(&rendition.playlist_file).add_at(key.offset, what);
+    }
+    let Some(master) = ring.master_by_id(&record.master_key_id) else {
+        return;
+    };
+    let Some(expected) = derived_iv(master, record, rendition) else {
+        let what = format!("the folder's name {:?} is no track's", rendition.name);
+        findings.of(&rendition.playlist_file).add(what);
+        return;
+    };
+    if expected != protection.iv {
+        let what = format!(
+            "the IV of tenc is {}, and content ID and track give {expected}",
+            protection.iv
+        );
+        findings.of(init_file).add(what);
+    }
+}
+
+fn derived_iv(master: &Master, record: &KeyRecord, rendition: &Rendition) -> Option<vylux_pack::content_key::Iv> {
+    let track: TrackName = rendition.name.parse().ok()?;
+    Some(master.iv(&record.content_id, &track, record.key_name.as_ref()))
+}
+
+fn kid_of(rendition: &Rendition) -> Option<Kid> {
+    Some(rendition.init.as_ref()?.protection?.kid)
+}
+
+/// What the store has of a record.
+enum Stored {
+    /// There is no store, or nobody said that it should have the record.
+    NotAsked,
+    Missing,
+    There(Box<KeyRecord>),
+}
+
+fn look_up(choice: &StoreChoice, records: &[KeyRecord]) -> Result<Vec<Stored>, Failure> {
+    let of_each = |stored: fn() -> Stored| Ok(records.iter().map(|_| stored()).collect());
+    let store = match choice.url.as_deref() {
+        None => return of_each(|| Stored::NotAsked),
+        // To open it would make it.
+        Some(url) if is_missing_file(url) && choice.is_chosen => return of_each(|| Stored::Missing),
+        Some(url) if is_missing_file(url) => return of_each(|| Stored::NotAsked),
+        Some(url) => Store::open(url).map_err(Failure::work)?,
+    };
+    let look_up = |record: &KeyRecord| {
+        let stored = store.list(Some(&record.content_id)).map_err(Failure::work)?;
+        Ok(match stored.into_iter().find(|stored| stored.kid == record.kid) {
+            Some(stored) => Stored::There(Box::new(stored)),
+            None if choice.is_chosen => Stored::Missing,
+            None => Stored::NotAsked,
+        })
+    };
+    records.iter().map(look_up).collect()
+}

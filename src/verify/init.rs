@@ -1,0 +1,239 @@
+//! What an init segment says, and whether it may say so (ISO/IEC 23000-19, 7.3.1; ISO/IEC 23001-7).
+
+use std::sync::Arc;
+
+use super::findings::FileFindings;
+use crate::codec::{self, Codec};
+use crate::content_key::{Iv, Kid};
+use crate::isobmff::elng::ExtendedLanguage;
+use crate::isobmff::frma::OriginalFormat;
+use crate::isobmff::ftyp::FileType;
+use crate::isobmff::hdlr::Handler;
+use crate::isobmff::mdhd::MediaHeader;
+use crate::isobmff::mvhd::MovieHeader;
+use crate::isobmff::pssh::{COMMON_SYSTEM_ID, ProtectionSystemHeader};
+use crate::isobmff::schm::SchemeType;
+use crate::isobmff::tenc::TrackEncryption;
+use crate::isobmff::tkhd::TrackHeader;
+use crate::isobmff::trex::TrackExtends;
+use crate::isobmff::{BoxError, FourCc, Node};
+use crate::media::edits::EditShift;
+use crate::media::language;
+use crate::media::{Cause, MediaKind, Timescale};
+use crate::protect::{CBCS, Pattern};
+
+/// Version 1.0 of the Common Encryption schemes (ISO/IEC 23001-7, 4.1).
+const SCHEME_VERSION: u32 = 0x0001_0000;
+
+/// What an init segment says of its one track.
+#[derive(Debug)]
+pub struct InitSegment {
+    /// The track's ID.
+    pub track_id: u32,
+    /// What its media is.
+    pub kind: MediaKind,
+    /// Ticks a second of its times.
+    pub timescale: Timescale,
+    /// Defaults of its fragments.
+    pub defaults: TrackExtends,
+    /// Where its media lies in the presentation's time.
+    pub shift: EditShift,
+    /// Its codec.
+    pub codec: Arc<dyn Codec>,
+    /// Width and height of the coded picture in pixels; zero for audio.
+    pub dimensions: (u16, u16),
+    /// A BCP 47 tag; `None` where it is undetermined.
+    pub language: Option<String>,
+    /// How it is protected, where it is.
+    pub protection: Option<Protection>,
+}
+
+/// What `tenc` says.
+#[derive(Debug, Clone, Copy)]
+pub struct Protection {
+    /// The key's ID.
+    pub kid: Kid,
+    /// The constant IV.
+    pub iv: Iv,
+    /// Which blocks are encrypted.
+    pub pattern: Pattern,
+}
+
+impl InitSegment {
+    /// Reads an init segment; `None` where it is too damaged to read segments by.
+    pub fn read(data: &[u8], findings: &mut FileFindings<'_>) -> Option<Self> {
+        match Self::try_read(data, findings) {
+            Ok(init) => init,
+            Err(error) => {
+                findings.add_box_error(&error);
+                None
+            }
+        }
+    }
+
+    fn try_read(data: &[u8], findings: &mut FileFindings<'_>) -> Result<Option<Self>, BoxError> {
+        let nodes = Node::parse_all(data, 0)?;
+        let [ftyp, moov] = nodes.as_slice() else {
+            let kinds: Vec<String> = nodes.iter().map(|node| node.kind.to_string()).collect();
+            findings.add_at(0, format!("the boxes are {}, expected ftyp, moov", kinds.join(", ")));
+            return Ok(None);
+        };
+        let brands: FileType = ftyp.parse()?;
+        for brand in [b"iso6", b"cmfc"] {
+            let brand = FourCc::new(brand);
+            if brands.major_brand != brand && !brands.compatible_brands.contains(&brand) {
+                findings.add_at(ftyp.offset, format!("ftyp does not have the brand '{brand}'"));
+            }
+        }
+        let mut traks = moov.children_of(b"trak");
+        let trak = match (traks.next(), traks.next()) {
+            (Some(trak), None) => trak,
+            (None, _) => return Err(moov.invalid("has no 'trak' box")),
+            (Some(_), Some(second)) => return Err(second.invalid("a second track, where one is expected")),
+        };
+        let header: TrackHeader = trak.require(&[b"tkhd"])?.parse()?;
+        let movie: MovieHeader = moov.require(&[b"mvhd"])?.parse()?;
+        let mdia = trak.require(&[b"mdia"])?;
+        let media: MediaHeader = mdia.require(&[b"mdhd"])?.parse()?;
+        let zero = |node: &Node<'_>| node.invalid("a timescale of 0 is not allowed");
+        let movie_timescale = Timescale::new(movie.timescale).ok_or_else(|| zero(moov))?;
+        let timescale = Timescale::new(media.timescale).ok_or_else(|| zero(mdia))?;
+        let trex = moov.require(&[b"mvex", b"trex"])?;
+        let defaults: TrackExtends = trex.parse()?;
+        findings.expect_at(trex.offset, "track_ID of trex", &defaults.track_id, &header.track_id);
+        let hdlr = mdia.require(&[b"hdlr"])?;
+        let kind = match &hdlr.parse::<Handler>()?.handler_type.0 {
+            b"vide" => MediaKind::Video,
+            b"soun" => MediaKind::Audio,
+            other => return Err(hdlr.invalid(format!("handler '{}', expected vide or soun", FourCc(*other)))),
+        };
+        let stbl = mdia.require(&[b"minf", b"stbl"])?;
+        for table in [b"stts", b"stsc", b"stsz", b"stco"] {
+            let table = stbl.require(&[table])?;
+            if table.fields().iter().any(|byte| *byte != 0) {
+                findings.add_at(table.offset, format!("{} of an init segment is not empty", table.path));
+            }
+        }
+        let stsd = stbl.require(&[b"stsd"])?;
+        let [entry] = stsd.children() else {
+            return Err(stsd.invalid("expected one sample entry"));
+        };
+        let protection = read_protection(entry, kind, findings)?;
+        check_pssh(moov, protection.as_ref(), findings)?;
+        let format = match entry.child(b"sinf") {
+            Some(sinf) => sinf.require(&[b"frma"])?.parse::<OriginalFormat>()?.data_format,
+            None => entry.kind,
+        };
+        let codec = match codec::open(format, entry) {
+            Ok(codec) => codec,
+            Err(codec::OpenError::Box(error)) => return Err(error),
+            Err(error) => return Err(entry.invalid(format!("'{format}': {error}"))),
+        };
+        let shift = match EditShift::read(trak, movie_timescale, timescale) {
+            Ok(shift) => shift,
+            Err(Cause::Scan(crate::isobmff::scan::ScanError::Box(error))) => return Err(error),
+            Err(error) => return Err(trak.invalid(error.to_string())),
+        };
+        let language = match mdia.find::<ExtendedLanguage>()? {
+            Some(language) => Some(language.tag),
+            None => media.language_code().and_then(|code| language::tag(&code)),
+        };
+        let dimensions = match kind {
+            // VisualSampleEntry (ISO/IEC 14496-12, 12.1.3.2).
+            MediaKind::Video => entry.read(|fields| {
+                fields.bytes(24)?;
+                Ok((fields.u16()?, fields.u16()?))
+            })?,
+            MediaKind::Audio => (0, 0),
+        };
+        Ok(Some(Self {
+            track_id: header.track_id,
+            kind,
+            timescale,
+            defaults,
+            shift,
+            codec,
+            dimensions,
+            language,
+            protection,
+        }))
+    }
+}
+
+/// `sinf` and `tenc` of a sample entry.
+fn read_protection(
+    entry: &Node<'_>,
+    kind: MediaKind,
+    findings: &mut FileFindings<'_>,
+) -> Result<Option<Protection>, BoxError> {
+    let (protected, pattern) = match kind {
+        MediaKind::Video => (FourCc::new(b"encv"), Pattern::ONE_IN_TEN),
+        MediaKind::Audio => (FourCc::new(b"enca"), Pattern::ALL),
+    };
+    let Some(sinf) = entry.child(b"sinf") else {
+        return match &entry.kind.0 {
+            b"encv" | b"enca" => Err(entry.invalid("a protected sample entry without 'sinf'")),
+            _ => Ok(None),
+        };
+    };
+    findings.expect_at(entry.offset, "the sample entry's type", &entry.kind, &protected);
+    let schm = sinf.require(&[b"schm"])?;
+    let scheme: SchemeType = schm.parse()?;
+    findings.expect_at(schm.offset, "scheme_type", &scheme.scheme_type, &CBCS);
+    findings.expect_at(schm.offset, "scheme_version", &scheme.scheme_version, &SCHEME_VERSION);
+    let node = sinf.require(&[b"schi", b"tenc"])?;
+    let tenc: TrackEncryption = node.parse()?;
+    findings.expect_at(node.offset, "the version of tenc", &tenc.version, &1);
+    findings.expect_at(node.offset, "default_isProtected", &tenc.is_protected, &true);
+    findings.expect_at(node.offset, "default_Per_Sample_IV_Size", &tenc.per_sample_iv_size, &0);
+    let found = Pattern {
+        crypt_blocks: tenc.crypt_byte_block,
+        skip_blocks: tenc.skip_byte_block,
+    };
+    let blocks = |pattern: Pattern| (pattern.crypt_blocks, pattern.skip_blocks);
+    findings.expect_at(node.offset, "the pattern of tenc", &blocks(found), &blocks(pattern));
+    if tenc.kid.0 == [0; 16] {
+        findings.add_at(node.offset, "default_KID is zero, which players take for none");
+    }
+    let iv = tenc.constant_iv.as_deref().and_then(|iv| iv.try_into().ok()).map(Iv);
+    if iv.is_none() {
+        findings.add_at(node.offset, "there is no constant IV of 16 bytes in tenc");
+    }
+    Ok(iv.map(|iv| Protection {
+        kid: tenc.kid,
+        iv,
+        pattern: found,
+    }))
+}
+
+/// The one `pssh` that lists the key ID for every key system.
+fn check_pssh(
+    moov: &Node<'_>,
+    protection: Option<&Protection>,
+    findings: &mut FileFindings<'_>,
+) -> Result<(), BoxError> {
+    let boxes: Vec<&Node<'_>> = moov.children_of(b"pssh").collect();
+    let Some(protection) = protection else {
+        if let Some(pssh) = boxes.first() {
+            findings.add_at(pssh.offset, "pssh beside a track that is not protected");
+        }
+        return Ok(());
+    };
+    let mut has_common = false;
+    for pssh in boxes {
+        let header: ProtectionSystemHeader = pssh.parse()?;
+        if header.system_id == COMMON_SYSTEM_ID {
+            has_common = true;
+            findings.expect_at(
+                pssh.offset,
+                "the key IDs of the common pssh",
+                &header.kids.unwrap_or_default(),
+                &vec![protection.kid],
+            );
+        }
+    }
+    if !has_common {
+        findings.add_at(moov.offset, "there is no pssh of the common system in moov");
+    }
+    Ok(())
+}

@@ -1,0 +1,245 @@
+//! The boxes of a media segment: fragments that describe all their bytes and nothing else
+//! (ISO/IEC 23000-19, 7.3.2; ISO/IEC 23001-7, 7.2).
+
+use super::findings::FileFindings;
+use super::init::InitSegment;
+use crate::isobmff::ftyp::FileType;
+use crate::isobmff::mfhd::MovieFragmentHeader;
+use crate::isobmff::saio::AuxiliaryOffsets;
+use crate::isobmff::scan::{ReadAt, ScanError, TopLevel, read_box};
+use crate::isobmff::senc::{self, SampleEncryption};
+use crate::isobmff::tfdt::TrackFragmentDecodeTime;
+use crate::isobmff::tfhd::TrackFragmentHeader;
+use crate::isobmff::trun::{Fields, TrackRun};
+use crate::isobmff::{BoxHeader, FourCc, Node};
+use crate::media::{MediaKind, Sample, Source};
+use crate::protect::auxiliary;
+
+/// A movie fragment's boxes are read whole, up to this size; ours are a few kilobytes.
+const MAX_MOOF_BYTES: usize = 64 << 20;
+
+/// Bytes of `senc` in front of its entries: box header, version and flags, count.
+const SENC_HEADER_BYTES: u64 = 16;
+
+/// A movie fragment.
+#[derive(Debug)]
+pub struct Fragment {
+    /// `mfhd` sequence number.
+    pub sequence_number: u32,
+    /// Bytes from the file's start to the `moof`.
+    pub offset: u64,
+    /// In decode order; offsets count from the file's start.
+    pub samples: Vec<Sample>,
+    /// One a sample; `None` where whole samples are protected, or none.
+    pub auxiliary: Option<Vec<SampleEncryption>>,
+}
+
+impl Fragment {
+    /// Where its last sample ends in decode time, in ticks of the track's timescale.
+    #[must_use]
+    pub fn end_ticks(&self) -> u64 {
+        self.samples.last().map_or(0, |last| {
+            last.decode_ticks.saturating_add(u64::from(last.duration_ticks))
+        })
+    }
+}
+
+/// Reads the boxes of a segment, and no media data.
+///
+/// # Errors
+/// [`ScanError`] where a box can't be read; what was found before is in `findings`.
+pub fn read(source: &Source, init: &InitSegment, findings: &mut FileFindings<'_>) -> Result<Vec<Fragment>, ScanError> {
+    let mut fragments = Vec::new();
+    let mut moof: Option<BoxHeader> = None;
+    for (index, header) in TopLevel::new(source).enumerate() {
+        let header = header?;
+        match (&header.kind.0, moof.take()) {
+            (b"styp", None) if index == 0 => {
+                let bytes = read_box(source, &header, MAX_MOOF_BYTES)?;
+                let node = Node::parse_one(&bytes, header.offset)?;
+                let brands = node.read(<FileType as crate::isobmff::TypedBox>::parse)?;
+                for brand in [b"cmfs", b"msdh"] {
+                    let brand = FourCc::new(brand);
+                    if !brands.compatible_brands.contains(&brand) {
+                        findings.add_at(header.offset, format!("styp does not have the brand '{brand}'"));
+                    }
+                }
+            }
+            (b"moof", None) if index > 0 => moof = Some(header),
+            (b"mdat", Some(moof)) => {
+                let bytes = read_box(source, &moof, MAX_MOOF_BYTES)?;
+                let node = Node::parse_one(&bytes, moof.offset)?;
+                fragments.push(read_fragment(source, &node, &header, init, findings)?);
+            }
+            _ => findings.add_at(
+                header.offset,
+                format!(
+                    "the box '{}', where a segment is styp, then moof and mdat in turns",
+                    header.kind
+                ),
+            ),
+        }
+    }
+    if let Some(moof) = moof {
+        findings.add_at(moof.offset, "a moof without mdat: the segment is truncated");
+    }
+    if fragments.is_empty() {
+        findings.add("the segment has no fragment");
+    }
+    Ok(fragments)
+}
+
+fn read_fragment(
+    source: &Source,
+    moof: &Node<'_>,
+    mdat: &BoxHeader,
+    init: &InitSegment,
+    findings: &mut FileFindings<'_>,
+) -> Result<Fragment, ScanError> {
+    let sequence_number = moof
+        .require(&[b"mfhd"])?
+        .parse::<MovieFragmentHeader>()?
+        .sequence_number;
+    let traf = moof.require(&[b"traf"])?;
+    if moof.children_of(b"traf").count() != 1 {
+        findings.add_at(moof.offset, "the fragment has several trafs, expected one");
+    }
+    let tfhd = traf.require(&[b"tfhd"])?;
+    let header: TrackFragmentHeader = tfhd.parse()?;
+    findings.expect_at(tfhd.offset, "track_ID of tfhd", &header.track_id, &init.track_id);
+    findings.expect_at(tfhd.offset, "default-base-is-moof", &header.default_base_is_moof, &true);
+    findings.expect_at(tfhd.offset, "base-data-offset", &header.base_data_offset, &None);
+    let description = header
+        .sample_description_index
+        .unwrap_or(init.defaults.default_sample_description_index);
+    findings.expect_at(tfhd.offset, "sample_description_index", &description, &1);
+    let tfdt: TrackFragmentDecodeTime = traf.require(&[b"tfdt"])?.parse()?;
+    let defaults = Defaults {
+        duration: header
+            .default_sample_duration
+            .unwrap_or(init.defaults.default_sample_duration),
+        size: header.default_sample_size.unwrap_or(init.defaults.default_sample_size),
+        flags: header
+            .default_sample_flags
+            .unwrap_or(init.defaults.default_sample_flags),
+    };
+    let (mut samples, offset) = read_runs(moof, traf, (tfdt, defaults), mdat.payload_offset(), findings)?;
+    if samples.is_empty() {
+        findings.add_at(moof.offset, "the fragment has no samples");
+    }
+    if offset != mdat.end() {
+        findings.add_at(
+            mdat.offset,
+            format!(
+                "the samples take {} bytes of an mdat that holds {}",
+                offset - mdat.payload_offset(),
+                mdat.payload_bytes()
+            ),
+        );
+        // What lies outside can't be read.
+        let reachable = samples.iter().take_while(|sample| sample.end() <= source.len()).count();
+        samples.truncate(reachable);
+    }
+    let auxiliary = if init.protection.is_some() {
+        read_auxiliary(source, moof, traf, init.kind, findings)?
+    } else {
+        for kind in [b"senc", b"saiz", b"saio"] {
+            if let Some(node) = traf.child(kind) {
+                findings.add_at(node.offset, format!("{} in a track that is not protected", node.path));
+            }
+        }
+        None
+    };
+    Ok(Fragment {
+        sequence_number,
+        offset: moof.offset,
+        samples,
+        auxiliary,
+    })
+}
+
+/// What a sample has where its run does not say.
+#[derive(Clone, Copy)]
+struct Defaults {
+    duration: u32,
+    size: u32,
+    flags: u32,
+}
+
+/// The samples of all runs, whose data must lie without gaps from byte `offset` on, and where it ends.
+fn read_runs(
+    moof: &Node<'_>,
+    traf: &Node<'_>,
+    (tfdt, defaults): (TrackFragmentDecodeTime, Defaults),
+    mut offset: u64,
+    findings: &mut FileFindings<'_>,
+) -> Result<(Vec<Sample>, u64), ScanError> {
+    let mut samples: Vec<Sample> = Vec::new();
+    let mut decode_ticks = tfdt.base_media_decode_time;
+    for trun in traf.children_of(b"trun") {
+        let run: TrackRun = trun.parse()?;
+        if let Some(data_offset) = run.data_offset {
+            let start = moof.offset.checked_add_signed(i64::from(data_offset));
+            if start != Some(offset) {
+                let expected = offset - moof.offset;
+                findings.add_at(
+                    trun.offset,
+                    format!("data_offset is {data_offset}, expected {expected}"),
+                );
+            }
+        }
+        for (index, stored) in run.samples.iter().enumerate() {
+            let field = |field, value, default| if run.fields.has(field) { value } else { default };
+            let first_flags = run.first_sample_flags.filter(|_| index == 0);
+            let sample = Sample {
+                offset,
+                size: field(Fields::SIZE, stored.size, defaults.size),
+                decode_ticks,
+                duration_ticks: field(Fields::DURATION, stored.duration, defaults.duration),
+                composition_offset: stored.composition_offset,
+                flags: first_flags.unwrap_or(field(Fields::FLAGS, stored.flags, defaults.flags)),
+            };
+            offset = sample.end();
+            decode_ticks = decode_ticks.saturating_add(u64::from(sample.duration_ticks));
+            samples.push(sample);
+        }
+    }
+    Ok((samples, offset))
+}
+
+/// Reads `saiz`, `saio` and `senc`, which must say the same.
+fn read_auxiliary(
+    source: &Source,
+    moof: &Node<'_>,
+    traf: &Node<'_>,
+    kind: MediaKind,
+    findings: &mut FileFindings<'_>,
+) -> Result<Option<Vec<SampleEncryption>>, ScanError> {
+    let by_offset = auxiliary::read(source, moof, traf, 0)?;
+    let Some(senc) = traf.child(b"senc") else {
+        if kind == MediaKind::Video {
+            findings.add_at(traf.offset, "there is no senc, and video needs subsample maps");
+        }
+        return Ok(by_offset);
+    };
+    let in_place = senc.read(|payload| {
+        let parsed = senc::parse(payload, 0)?;
+        if payload.is_empty() {
+            Ok(parsed)
+        } else {
+            Err(payload.invalid("bytes behind the last sample's entry"))
+        }
+    })?;
+    match traf.child(b"saio") {
+        None => findings.add_at(senc.offset, "there is no saio beside senc"),
+        Some(saio) => {
+            let offsets = saio.parse::<AuxiliaryOffsets>()?.offsets;
+            let expected = senc.offset + SENC_HEADER_BYTES - moof.offset;
+            findings.expect_at(saio.offset, "the offsets of saio", &offsets, &vec![expected]);
+        }
+    }
+    if by_offset.as_ref() != Some(&in_place) {
+        findings.add_at(senc.offset, "senc and what saiz and saio point at are not the same");
+    }
+    Ok(by_offset)
+}
