@@ -13,6 +13,12 @@ use crate::media::{MediaKind, Time, Timescale, Track};
 /// memory of a worker, whatever the bit rate. Segments above it are made of several fragments.
 pub const MAX_FRAGMENT_BYTES: u64 = 8 << 20;
 
+/// A fragment holds at most this many samples: it bounds the memory of a worker where samples are tiny.
+pub const MAX_FRAGMENT_SAMPLES: u32 = 1 << 16;
+
+/// A track has at most this many segments, three days of one second each; each becomes a file.
+pub const MAX_SEGMENTS: usize = 1 << 18;
+
 /// Sync samples of aligned tracks may lie this far apart, in seconds: timescales round differently.
 const ALIGNMENT_TOLERANCE_S: f64 = 0.002;
 
@@ -87,6 +93,19 @@ pub enum PlanError {
         /// Distance to the nearest sync sample, in seconds.
         off_by_s: f64,
     },
+    /// More than [`MAX_SEGMENTS`].
+    #[error(
+        "track {track_id} of {path} would have {segments} segments, and at most {MAX_SEGMENTS} are supported; choose a \
+         longer segment duration"
+    )]
+    TooManySegments {
+        /// The input.
+        path: String,
+        /// Its track.
+        track_id: u32,
+        /// How many there would be.
+        segments: usize,
+    },
 }
 
 impl SegmentPlan {
@@ -113,6 +132,13 @@ impl SegmentPlan {
                 MediaKind::Video => aligned_cuts(track, &boundaries)?,
                 MediaKind::Audio => following_cuts(track, &boundaries, end, target.0),
             };
+            if cuts.len() > MAX_SEGMENTS {
+                return Err(PlanError::TooManySegments {
+                    path: track.source.path().display().to_string(),
+                    track_id: track.id,
+                    segments: cuts.len(),
+                });
+            }
             Ok(TrackPlan::new(track, cuts))
         });
         Ok(Self {
@@ -151,7 +177,10 @@ fn nearest_cuts(track: &Track, target: Time) -> Vec<Cut> {
             };
             let ideal = last.time + target;
             if sync.time < ideal {
-                candidate = Some(sync);
+                // Composition offsets can show it before the last cut, where no segment can start.
+                if sync.time > last.time {
+                    candidate = Some(sync);
+                }
                 break;
             }
             match candidate.take() {
@@ -187,7 +216,14 @@ fn aligned_cuts(track: &Track, boundaries: &[Time]) -> Result<Vec<Cut>, PlanErro
         let nearest = before.into_iter().chain(syncs.peek().copied());
         let nearest = nearest.min_by(|a, b| a.time.distance(*boundary).total_cmp(&b.time.distance(*boundary)));
         match nearest {
-            Some(cut) if cut.time.distance(*boundary) <= ALIGNMENT_TOLERANCE_S => cuts.push(cut),
+            Some(cut)
+                if cut.time.distance(*boundary) <= ALIGNMENT_TOLERANCE_S
+                    && cuts
+                        .last()
+                        .is_none_or(|last| last.sample < cut.sample && last.time < cut.time) =>
+            {
+                cuts.push(cut);
+            }
             // A track that ends before this boundary has nothing to cut there.
             _ if extent(track).1 <= *boundary => break,
             nearest => {
@@ -207,15 +243,21 @@ fn aligned_cuts(track: &Track, boundaries: &[Time]) -> Result<Vec<Cut>, PlanErro
 /// Cuts at the first samples that start at or after `boundaries`, and behind `end` every `target`.
 fn following_cuts(track: &Track, boundaries: &[Time], end: Time, target: Time) -> Vec<Cut> {
     let half_target = Time::new(target.ticks / 2, target.timescale);
-    let track_end = extent(track).1;
-    let tail = std::iter::successors(Some(end), |boundary| Some(*boundary + target))
-        .take_while(|boundary| track_end - *boundary > half_target);
-    let mut boundaries = boundaries.iter().skip(1).copied().chain(tail).peekable();
+    let last_boundary = extent(track).1 - half_target;
+    let mut boundaries = boundaries.iter().skip(1).peekable();
+    let mut passed_behind_end = 0;
     let mut cuts: Vec<Cut> = Vec::new();
     for cut in sync_samples(track) {
         let mut passed = false;
-        while boundaries.next_if(|boundary| *boundary <= cut.time).is_some() {
+        while boundaries.next_if(|boundary| **boundary <= cut.time).is_some() {
             passed = true;
+        }
+        // Counted, for a gap may span any number of boundaries.
+        let behind_end = cut.time.periods_since(end, target);
+        if behind_end > passed_behind_end {
+            let next = Time::new(target.ticks.saturating_mul(passed_behind_end), target.timescale);
+            passed |= end + next < last_boundary;
+            passed_behind_end = behind_end;
         }
         if passed || cuts.is_empty() {
             cuts.push(cut);
@@ -268,18 +310,24 @@ impl TrackPlan {
     }
 }
 
-/// Splits a segment's samples into fragments of at most [`MAX_FRAGMENT_BYTES`].
+/// Splits a segment's samples into fragments of at most [`MAX_FRAGMENT_BYTES`] and [`MAX_FRAGMENT_SAMPLES`].
 fn fragments(track: &Track, samples: Range<u32>) -> Vec<Range<u32>> {
     let mut fragments = Vec::new();
     let mut start = samples.start;
     let mut bytes = 0;
+    let mut last_decode_ticks = 0;
     for (index, sample) in (samples.start..).zip(track.samples.range(samples.clone())) {
         bytes += u64::from(sample.size);
-        if bytes > MAX_FRAGMENT_BYTES && index > start {
+        // How long a sample lasts until the next is stored in 32 bits; a new fragment has its own decode time.
+        let gap_ticks = sample.decode_ticks.saturating_sub(last_decode_ticks);
+        let is_full =
+            bytes > MAX_FRAGMENT_BYTES || index - start >= MAX_FRAGMENT_SAMPLES || u32::try_from(gap_ticks).is_err();
+        if is_full && index > start {
             fragments.push(start..index);
             start = index;
             bytes = u64::from(sample.size);
         }
+        last_decode_ticks = sample.decode_ticks;
     }
     fragments.push(start..samples.end);
     fragments

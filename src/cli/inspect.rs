@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use vylux_pack::isobmff::scan::ScanError;
 use vylux_pack::isobmff::survey::{Survey, TopBox};
-use vylux_pack::isobmff::{BoxError, Node};
+use vylux_pack::isobmff::{BoxError, BoxPath, Node, Problem};
 use vylux_pack::media::{self, Cause, InputError, Source, Summary};
 
 use super::failure::Failure;
@@ -66,7 +66,12 @@ fn check_is_mp4(path: &Path, source: &Source) -> Result<(), Failure> {
     } else {
         "not an MP4 file: it begins with no box of one, such as ftyp, styp, moov or moof"
     };
-    Err(unreadable(path, Cause::Unsupported(what.to_owned())))
+    let error = BoxError {
+        path: BoxPath::default(),
+        offset: 0,
+        problem: Problem::Unsupported(what.into()),
+    };
+    Err(unreadable(path, error.into()))
 }
 
 /// What is found on the way through the boxes.

@@ -95,6 +95,12 @@ type Open = fn(FourCc, &Node<'_>) -> Result<Arc<dyn Codec>, OpenError>;
 /// Sample entry types, and what opens them. A new codec is one line here and a file.
 const CODECS: &[(&[&[u8; 4]], Open)] = &[(&[b"avc1", b"avc3"], avc::open), (&[b"mp4a"], aac::open)];
 
+/// Whether a sample entry type is one that [`open`] reads.
+#[must_use]
+pub fn is_known(format: FourCc) -> bool {
+    CODECS.iter().any(|(formats, _)| formats.contains(&&format.0))
+}
+
 /// Reads the codec configuration of a sample entry; `format` is its type before it was protected.
 ///
 /// # Errors

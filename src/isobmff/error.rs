@@ -103,6 +103,9 @@ pub enum Problem {
     /// A value that the standard forbids, or that contradicts another.
     #[error("{0}")]
     Invalid(Cow<'static, str>),
+    /// Valid, and not supported.
+    #[error("{0}")]
+    Unsupported(Cow<'static, str>),
 }
 
 /// A [`Problem`] at a byte of the payload that was being read.

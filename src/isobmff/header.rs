@@ -9,7 +9,7 @@ pub enum SizeForm {
     Compact,
     /// `size` is 1 and 64 bits follow the type.
     Large,
-    /// `size` is 0: the box goes to the end of what holds it.
+    /// `size` is 0: the box goes to the end of the file.
     ToEnd,
 }
 
@@ -67,7 +67,9 @@ impl BoxHeader {
         }
         let path = parent.child(kind).ok_or_else(|| at(parent, Problem::TooDeep))?;
         let (form, size) = match size {
-            0 => (SizeForm::ToEnd, left),
+            // To the end of the file, which only a box at its top can reach (4.2.2): inside another box, it would
+            // swallow what is written behind it.
+            0 if parent == BoxPath::default() => (SizeForm::ToEnd, left),
             1 => (SizeForm::Large, reader.u64().map_err(|fault| at(path, fault.problem))?),
             _ => (SizeForm::Compact, u64::from(size)),
         };
@@ -104,9 +106,9 @@ impl BoxHeader {
         self.size - self.form.header_bytes() as u64
     }
 
-    /// Bytes from the file's start to the end of the box.
+    /// Bytes from the file's start to the end of the box; at most 2^64 - 1 where it overruns what holds it.
     #[must_use]
     pub const fn end(&self) -> u64 {
-        self.offset + self.size
+        self.offset.saturating_add(self.size)
     }
 }

@@ -30,6 +30,7 @@ pub mod scan;
 pub mod schm;
 pub mod sdtp;
 pub mod senc;
+pub mod sidx;
 pub mod stco;
 pub mod stsc;
 pub mod stss;
@@ -75,6 +76,7 @@ const DESCRIBED: &[(FourCc, describe::Describe)] = &[
     describe::fields::<schm::SchemeType>(),
     describe::fields::<sdtp::SampleDependencies>(),
     describe::sample_encryption(),
+    describe::fields::<sidx::SegmentIndex>(),
     describe::fields::<stco::ChunkOffsets>(),
     describe::fields::<stsc::SampleToChunk>(),
     describe::fields::<stss::SyncSamples>(),

@@ -41,7 +41,7 @@ pub enum ScanError {
 
 /// Box headers at the top of a file, in order.
 ///
-/// Ends after the first error, and before trailing bytes that are all zero (padding that some systems leave).
+/// Ends after the first error.
 pub struct TopLevel<'a, S: ?Sized> {
     source: &'a S,
     pub(super) offset: u64,
@@ -53,17 +53,14 @@ impl<'a, S: ReadAt + ?Sized> TopLevel<'a, S> {
         Self { source, offset: 0 }
     }
 
-    /// The header at the current place, `left` bytes before the end; `None` at padding.
-    pub(super) fn read_header(&self, left: u64) -> Result<Option<BoxHeader>, ScanError> {
+    /// The header at the current place, `left` bytes before the end.
+    pub(super) fn read_header(&self, left: u64) -> Result<BoxHeader, ScanError> {
         let mut bytes = [0; BoxHeader::MAX_BYTES];
         #[expect(clippy::cast_possible_truncation, reason = "at most 16")]
         let available = left.min(BoxHeader::MAX_BYTES as u64) as usize;
         let head = bytes.get_mut(..available).unwrap_or_default();
         read_at(self.source, head, self.offset)?;
-        if available < 8 && head.iter().all(|byte| *byte == 0) {
-            return Ok(None);
-        }
-        Ok(Some(BoxHeader::read(head, self.offset, left, BoxPath::default())?))
+        Ok(BoxHeader::read(head, self.offset, left, BoxPath::default())?)
     }
 }
 
@@ -72,18 +69,14 @@ impl<S: ReadAt + ?Sized> Iterator for TopLevel<'_, S> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let left = self.source.len().checked_sub(self.offset).filter(|left| *left > 0)?;
-        let header = self.read_header(left).and_then(|header| match header {
-            Some(header) => match header.overrun(left, BoxPath::default()) {
+        let header = self
+            .read_header(left)
+            .and_then(|header| match header.overrun(left, BoxPath::default()) {
                 Some(error) => Err(error.into()),
-                None => Ok(Some(header)),
-            },
-            None => Ok(None),
-        });
-        self.offset = match &header {
-            Ok(Some(header)) => header.end(),
-            Ok(None) | Err(_) => self.source.len(),
-        };
-        header.transpose()
+                None => Ok(header),
+            });
+        self.offset = header.as_ref().map_or(self.source.len(), BoxHeader::end);
+        Some(header)
     }
 }
 

@@ -63,8 +63,7 @@ impl<S: ReadAt + ?Sized> Iterator for Survey<'_, S> {
             .len()
             .checked_sub(self.top.offset)
             .filter(|left| *left > 0)?;
-        let header = self.top.read_header(left).transpose()?;
-        let found = header.and_then(|header| self.read(header, left));
+        let found = self.top.read_header(left).and_then(|header| self.read(header, left));
         self.top.offset = match &found {
             Ok(found) => found.header.end(),
             Err(_) => self.source.len(),

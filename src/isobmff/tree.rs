@@ -314,6 +314,11 @@ impl<'a> Node<'a> {
         self.error(0, Problem::Invalid(what.into()))
     }
 
+    /// An error in this box: valid, and not supported.
+    pub fn unsupported(&self, what: impl Into<Cow<'static, str>>) -> BoxError {
+        self.error(0, Problem::Unsupported(what.into()))
+    }
+
     /// Bytes of the whole box as it would be written.
     #[must_use]
     pub fn size(&self) -> u64 {

@@ -19,7 +19,7 @@ impl EditShift {
     /// Reads the edit list of a track: empty edits, then at most one edit that plays the media.
     ///
     /// # Errors
-    /// [`Cause::Unsupported`] where media is played in several pieces, or not at normal speed: fragmented
+    /// A [`Cause`] where media is played in several pieces, or not at normal speed: fragmented
     /// files can't say that, and players don't follow it.
     pub fn read(trak: &Node<'_>, movie: Timescale, media: Timescale) -> Result<Self, Cause> {
         let Some(elst) = trak.descend(&[b"edts", b"elst"]) else {
@@ -35,6 +35,11 @@ impl EditShift {
             .filter(|ticks| *ticks < 1 << 62)
             .ok_or_else(|| elst.invalid("empty edits longer than 2^62 ticks"))?;
         let delay = Time::new(delay_ticks, movie).rescale(media).ticks;
+        if delay >= 1 << 62 {
+            return Err(elst
+                .invalid("empty edits longer than 2^62 ticks of the track's timescale")
+                .into());
+        }
         match edits.get(empty.count()..).unwrap_or_default() {
             [] => Ok(Self { ticks: delay }),
             [
@@ -46,16 +51,18 @@ impl EditShift {
             ] if (0..1 << 62).contains(media_time_ticks) => Ok(Self {
                 ticks: delay.saturating_sub(*media_time_ticks),
             }),
-            [edit] if edit.rate != Edit::NORMAL_RATE => Err(Cause::Unsupported(format!(
-                "{}: an edit that plays at another speed is not supported",
-                elst.path
-            ))),
-            [_] => Err(elst.invalid("an edit that starts before its media").into()),
-            edits => Err(Cause::Unsupported(format!(
-                "{}: media played in {} pieces is not supported; render the edits first (for example by re-encoding)",
-                elst.path,
-                edits.len()
-            ))),
+            [edit] if edit.rate != Edit::NORMAL_RATE => Err(elst
+                .unsupported("an edit that plays at another speed is not supported")
+                .into()),
+            [_] => Err(elst
+                .invalid("an edit that starts before its media, or behind 2^62 ticks")
+                .into()),
+            edits => Err(elst
+                .unsupported(format!(
+                    "media played in {} pieces is not supported; render the edits first (for example by re-encoding)",
+                    edits.len()
+                ))
+                .into()),
         }
     }
 }

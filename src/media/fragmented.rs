@@ -1,17 +1,26 @@
 //! Samples of movie fragments (ISO/IEC 14496-12, 8.8).
 
-use super::{Cause, Layout, Sample, Source, Time, Timescale, Track};
+use std::collections::BTreeMap;
+
+use super::media_data::MediaData;
+use super::{Cause, Layout, Sample, SampleTable, Source, Time, Timescale, Track};
+use crate::isobmff::mdhd::MediaHeader;
 use crate::isobmff::mehd::MovieExtendsHeader;
 use crate::isobmff::mvhd::MovieHeader;
 use crate::isobmff::scan::read_box;
+use crate::isobmff::sidx::SegmentIndex;
 use crate::isobmff::tfdt::TrackFragmentDecodeTime;
 use crate::isobmff::tfhd::TrackFragmentHeader;
+use crate::isobmff::tkhd::TrackHeader;
 use crate::isobmff::trex::TrackExtends;
 use crate::isobmff::trun::{Fields, TrackRun};
-use crate::isobmff::{BoxError, BoxHeader, BoxPath, Node, Problem};
+use crate::isobmff::{BoxError, Node};
 
 /// A movie fragment's boxes are read whole, up to this size: a million samples of 16 bytes each, four times.
 pub(super) const MAX_MOOF_BYTES: usize = 64 << 20;
+
+/// A segment index is read whole; it refers to at most 65,535 subsegments of 12 bytes each.
+const MAX_SIDX_BYTES: usize = 1 << 20;
 
 /// Appends the samples of all movie fragments to their tracks.
 ///
@@ -20,20 +29,23 @@ pub(super) const MAX_MOOF_BYTES: usize = 64 << 20;
 ///
 /// # Errors
 /// [`Cause`] where a fragment is damaged, or its data is not all there.
-pub(super) fn read(source: &Source, moov: &Node<'_>, layout: &Layout, tracks: &mut [Track]) -> Result<(), Cause> {
-    let defaults = moov
-        .require(&[b"mvex"])?
-        .children_of(b"trex")
-        .map(Node::parse)
-        .collect::<Result<Vec<TrackExtends>, _>>()?;
+pub(super) fn read(
+    source: &Source,
+    moov: &Node<'_>,
+    layout: &Layout,
+    movie_timescale: Timescale,
+    tracks: &mut [Track],
+) -> Result<(), Cause> {
+    // What lies in front of the first fragment is the movie box's, if that has samples of its own.
+    let first_fragment = layout.moofs.first().map_or(source.bytes(), |moof| moof.offset);
     let is_fragmented_throughout = tracks.iter().all(|track| track.samples.is_empty());
+    let mut tracks = fragmented_tracks(moov, tracks)?;
     let mut media_data = MediaData::new(&layout.mdats);
     for header in &layout.moofs {
         let bytes = read_box(source, header, MAX_MOOF_BYTES)?;
         let moof = Node::parse_one(&bytes, header.offset)?;
         let mut fragment = Fragment {
-            defaults: &defaults,
-            tracks,
+            tracks: &mut tracks,
             media_data: &mut media_data,
             next_base: header.offset,
         };
@@ -41,67 +53,93 @@ pub(super) fn read(source: &Source, moov: &Node<'_>, layout: &Layout, tracks: &m
             fragment.read_track(&moof, traf)?;
         }
     }
-    if is_fragmented_throughout {
-        media_data.check_complete()?;
+    media_data.check_complete(if is_fragmented_throughout { 0 } else { first_fragment })?;
+    check_segment_indexes(source, layout)?;
+    check_duration(moov, movie_timescale, &tracks)
+}
+
+/// A track while its fragments are read.
+struct FragmentedTrack<'t> {
+    defaults: Option<TrackExtends>,
+    timescale: Timescale,
+    /// Where its samples end so far, in ticks of its timescale.
+    end_ticks: u64,
+    /// What its fragments are read into; `None` where the presentation leaves it out.
+    track: Option<&'t mut Track>,
+}
+
+/// All tracks of `moov` by their IDs.
+fn fragmented_tracks<'t>(
+    moov: &Node<'_>,
+    tracks: &'t mut [Track],
+) -> Result<BTreeMap<u32, FragmentedTrack<'t>>, BoxError> {
+    let mut fragmented = BTreeMap::new();
+    for trak in moov.children_of(b"trak") {
+        let track_id = trak.require(&[b"tkhd"])?.parse::<TrackHeader>()?.track_id;
+        let mdhd = trak.require(&[b"mdia", b"mdhd"])?;
+        let timescale = mdhd.parse::<MediaHeader>()?.timescale;
+        let track = FragmentedTrack {
+            defaults: None,
+            timescale: Timescale::new(timescale).ok_or_else(|| mdhd.invalid("a timescale of 0 is not allowed"))?,
+            end_ticks: 0,
+            track: None,
+        };
+        if fragmented.insert(track_id, track).is_some() {
+            return Err(trak.invalid(format!("a second track with ID {track_id}")));
+        }
     }
-    check_duration(moov, tracks)
+    for trex in moov.require(&[b"mvex"])?.children_of(b"trex") {
+        let defaults: TrackExtends = trex.parse()?;
+        let track = fragmented
+            .get_mut(&defaults.track_id)
+            .ok_or_else(|| trex.invalid(format!("speaks of track {}, which is not there", defaults.track_id)))?;
+        track.defaults = Some(defaults);
+    }
+    for track in tracks {
+        if let Some(fragmented) = fragmented.get_mut(&track.id) {
+            fragmented.end_ticks = track.samples.end_ticks();
+            fragmented.track = Some(track);
+        }
+    }
+    Ok(fragmented)
 }
 
 /// A movie fragment while it is read.
-struct Fragment<'f> {
-    defaults: &'f [TrackExtends],
-    tracks: &'f mut [Track],
+struct Fragment<'f, 't> {
+    tracks: &'f mut BTreeMap<u32, FragmentedTrack<'t>>,
     media_data: &'f mut MediaData,
     /// Where the next track fragment's data starts that states no base: behind the data of the one before.
     next_base: u64,
 }
 
-impl Fragment<'_> {
+impl Fragment<'_, '_> {
     fn read_track(&mut self, moof: &Node<'_>, traf: &Node<'_>) -> Result<(), Cause> {
         let tfhd = traf.require(&[b"tfhd"])?;
         let header: TrackFragmentHeader = tfhd.parse()?;
-        let defaults = self
-            .defaults
-            .iter()
-            .find(|defaults| defaults.track_id == header.track_id)
-            .ok_or_else(|| tfhd.invalid(format!("track {} has no 'trex' box", header.track_id)))?;
-        let mut track = self.tracks.iter_mut().find(|track| track.id == header.track_id);
-
-        let default_duration = header
-            .default_sample_duration
-            .unwrap_or(defaults.default_sample_duration);
-        let default_size = header.default_sample_size.unwrap_or(defaults.default_sample_size);
-        let default_flags = header.default_sample_flags.unwrap_or(defaults.default_sample_flags);
-        let description = header
-            .sample_description_index
-            .unwrap_or(defaults.default_sample_description_index);
-        if track.is_some() && description > 1 {
-            return Err(Cause::Unsupported(format!(
-                "{} at byte {}: sample description {description} in a fragment is not supported yet",
-                tfhd.path, tfhd.offset
-            )));
-        }
-
-        let mut decode_ticks = match (traf.child(b"tfdt"), &track) {
-            (Some(tfdt), Some(track)) => {
-                let time = tfdt.parse::<TrackFragmentDecodeTime>()?.base_media_decode_time;
-                let last = track
-                    .samples
-                    .len()
-                    .checked_sub(1)
-                    .and_then(|last| track.samples.get(last));
-                if let Some(last) = last.filter(|last| time < last.decode_ticks) {
-                    let what = format!(
-                        "decode time {time} lies before {}, that of the sample before it",
-                        last.decode_ticks
-                    );
-                    return Err(tfdt.invalid(what).into());
-                }
-                time
-            }
-            (Some(_), None) => 0,
-            (None, track) => track.as_ref().map_or(0, |track| track.samples.end_ticks()),
+        let track = self.tracks.get_mut(&header.track_id);
+        let Some((defaults, track)) = track.and_then(|track| Some((track.defaults?, track))) else {
+            return Err(tfhd
+                .invalid(format!("track {} has no 'trex' box", header.track_id))
+                .into());
         };
+        let defaults = Defaults::of(&header, &defaults);
+        if track.track.is_some() && defaults.description > 1 {
+            let what = format!(
+                "sample description {} in a fragment is not supported yet",
+                defaults.description
+            );
+            return Err(tfhd.unsupported(what).into());
+        }
+        if let Some(tfdt) = traf.child(b"tfdt") {
+            let time = tfdt.parse::<TrackFragmentDecodeTime>()?.base_media_decode_time;
+            let samples = track.track.as_ref().map(|track| &track.samples);
+            let last = samples.and_then(SampleTable::last_decode_ticks);
+            if let Some(last) = last.filter(|last| time < *last) {
+                let what = format!("decode time {time} lies before {last}, that of the sample before it");
+                return Err(tfdt.invalid(what).into());
+            }
+            track.end_ticks = time;
+        }
 
         let base = match header.base_data_offset {
             Some(offset) => offset,
@@ -116,116 +154,150 @@ impl Fragment<'_> {
                     .checked_add_signed(i64::from(data_offset))
                     .ok_or_else(|| trun.invalid(format!("a data offset of {data_offset} from byte {base}")))?;
             }
-            let start = offset;
-            for (index, stored) in run.samples.iter().enumerate() {
-                let field = |field, value, default| if run.fields.has(field) { value } else { default };
-                let first_flags = run.first_sample_flags.filter(|_| index == 0);
-                let sample = Sample {
-                    offset,
-                    size: field(Fields::SIZE, stored.size, default_size),
-                    decode_ticks,
-                    duration_ticks: field(Fields::DURATION, stored.duration, default_duration),
-                    composition_offset: stored.composition_offset,
-                    flags: first_flags.unwrap_or(field(Fields::FLAGS, stored.flags, default_flags)),
-                };
-                offset = sample.end();
-                decode_ticks = decode_ticks.saturating_add(u64::from(sample.duration_ticks));
-                if let Some(track) = &mut track {
+            let bytes = defaults.bytes(&run);
+            // Each sample is backed by bytes of the file: by fields here, or by media data.
+            if run.fields.bytes() == 0 && bytes == 0 && run.samples.len() > 1 {
+                let what = format!("{} samples without any fields or data", run.samples.len());
+                return Err(trun.invalid(what).into());
+            }
+            self.media_data
+                .claim(offset, offset.saturating_add(bytes))
+                .map_err(|problem| trun.error(0, problem))?;
+            for sample in defaults.samples(&run, offset, track.end_ticks) {
+                if let Some(track) = &mut track.track {
                     track
                         .samples
                         .push(sample)
                         .map_err(|overflow| trun.invalid(overflow.to_string()))?;
                 }
+                track.end_ticks = sample.decode_ticks.saturating_add(u64::from(sample.duration_ticks));
             }
-            self.media_data
-                .claim(start, offset)
-                .map_err(|problem| trun.error(0, problem))?;
+            offset = offset.saturating_add(bytes);
         }
         self.next_base = offset;
         Ok(())
     }
 }
 
-/// Which bytes of the `mdat` boxes belong to samples.
-struct MediaData {
-    boxes: Vec<(BoxHeader, u64)>,
+/// What holds for the samples of a track fragment that say nothing else.
+struct Defaults {
+    duration: u32,
+    size: u32,
+    flags: u32,
+    description: u32,
 }
 
-impl MediaData {
-    fn new(mdats: &[BoxHeader]) -> Self {
+impl Defaults {
+    /// Those of the track fragment, or else of the track.
+    fn of(header: &TrackFragmentHeader, track: &TrackExtends) -> Self {
         Self {
-            boxes: mdats.iter().map(|header| (*header, 0)).collect(),
+            duration: header.default_sample_duration.unwrap_or(track.default_sample_duration),
+            size: header.default_sample_size.unwrap_or(track.default_sample_size),
+            flags: header.default_sample_flags.unwrap_or(track.default_sample_flags),
+            description: header
+                .sample_description_index
+                .unwrap_or(track.default_sample_description_index),
         }
     }
 
-    /// Bytes `start` to `end` of the file belong to samples.
-    fn claim(&mut self, start: u64, end: u64) -> Result<(), Problem> {
-        if start == end {
-            return Ok(());
-        }
-        let next = self.boxes.partition_point(|(mdat, _)| mdat.offset <= start);
-        let mdat = next.checked_sub(1).and_then(|index| self.boxes.get_mut(index));
-        match mdat.filter(|(mdat, _)| mdat.payload_offset() <= start && end <= mdat.end()) {
-            Some((_, claimed)) => {
-                *claimed = claimed.saturating_add(end - start);
-                Ok(())
-            }
-            None => Err(Problem::Invalid(
-                format!(
-                    "samples at bytes {start} to {end} are not inside one 'mdat'; the file is truncated or damaged"
-                )
-                .into(),
-            )),
+    /// Bytes of a run's samples together: less than 2^64, for there are less than 2^32 of less than 2^32 bytes.
+    fn bytes(&self, run: &TrackRun) -> u64 {
+        if run.fields.has(Fields::SIZE) {
+            run.samples.iter().map(|sample| u64::from(sample.size)).sum()
+        } else {
+            u64::from(self.size) * run.samples.len() as u64
         }
     }
 
-    fn check_complete(&self) -> Result<(), Cause> {
-        for (mdat, claimed) in &self.boxes {
-            if *claimed < mdat.payload_bytes() {
-                let path = BoxPath::default().child(mdat.kind).unwrap_or_default();
-                let what = format!(
-                    "{} of its {} bytes belong to no sample; a movie fragment is missing or damaged",
-                    mdat.payload_bytes() - claimed,
-                    mdat.payload_bytes()
-                );
-                let problem = Problem::Invalid(what.into());
-                return Err(BoxError {
-                    path,
-                    offset: mdat.offset,
-                    problem,
-                }
-                .into());
-            }
-        }
-        Ok(())
+    /// A run's samples, the first of which lies at byte `offset` and is decoded at `decode_ticks`.
+    fn samples(&self, run: &TrackRun, offset: u64, decode_ticks: u64) -> impl Iterator<Item = Sample> {
+        let field = |field, value, default| if run.fields.has(field) { value } else { default };
+        let mut first_flags = run.first_sample_flags;
+        run.samples
+            .iter()
+            .scan((offset, decode_ticks), move |(offset, decode_ticks), stored| {
+                let sample = Sample {
+                    offset: *offset,
+                    size: field(Fields::SIZE, stored.size, self.size),
+                    decode_ticks: *decode_ticks,
+                    duration_ticks: field(Fields::DURATION, stored.duration, self.duration),
+                    composition_offset: stored.composition_offset,
+                    flags: first_flags
+                        .take()
+                        .unwrap_or(field(Fields::FLAGS, stored.flags, self.flags)),
+                };
+                *offset = sample.end();
+                *decode_ticks = decode_ticks.saturating_add(u64::from(sample.duration_ticks));
+                Some(sample)
+            })
     }
 }
 
-/// Where `mehd` says how long the presentation is, the fragments must reach its end.
-fn check_duration(moov: &Node<'_>, tracks: &[Track]) -> Result<(), Cause> {
-    let Some(mehd) = moov.descend(&[b"mvex", b"mehd"]) else {
-        return Ok(());
-    };
-    let movie: MovieHeader = moov.require(&[b"mvhd"])?.parse()?;
-    let stated = mehd.parse::<MovieExtendsHeader>()?.fragment_duration_ticks;
-    let movie_timescale =
-        Timescale::new(movie.timescale).ok_or_else(|| moov.invalid("a timescale of 0 is not allowed"))?;
-    let stated_seconds = Time::new(i64::try_from(stated).unwrap_or(i64::MAX), movie_timescale).seconds();
-    let reached = tracks
-        .iter()
-        .map(|track| {
-            Time::new(
-                i64::try_from(track.samples.end_ticks()).unwrap_or(i64::MAX),
-                track.timescale,
-            )
-            .seconds()
-        })
-        .fold(0.0, f64::max);
-    // Writers round, and count in different ways what edits skip: a second is no truncation yet.
-    if reached + 1.0 < stated_seconds {
-        let what =
-            format!("says {stated_seconds:.3} s, and the fragments end at {reached:.3} s; the file is truncated");
-        return Err(mehd.invalid(what).into());
+/// What a segment index refers to must be there: a file cut between two fragments looks whole otherwise.
+fn check_segment_indexes(source: &Source, layout: &Layout) -> Result<(), Cause> {
+    for header in &layout.sidxs {
+        let bytes = read_box(source, header, MAX_SIDX_BYTES)?;
+        let sidx = Node::parse_one(&bytes, header.offset)?;
+        let end = header.end().saturating_add(sidx.parse::<SegmentIndex>()?.reach_bytes());
+        if end > source.bytes() {
+            let what = format!(
+                "refers to media up to byte {end} of a file of {}; it is truncated or damaged",
+                source.bytes()
+            );
+            return Err(sidx.invalid(what).into());
+        }
     }
     Ok(())
+}
+
+/// Where boxes say how long the presentation is, the longest track must reach its end.
+///
+/// `mvhd` should speak of the samples of `moov` alone; many writers have it speak of all.
+fn check_duration(
+    moov: &Node<'_>,
+    movie_timescale: Timescale,
+    tracks: &BTreeMap<u32, FragmentedTrack<'_>>,
+) -> Result<(), Cause> {
+    let mvhd = moov.require(&[b"mvhd"])?;
+    let mut stated = vec![(mvhd, mvhd.parse::<MovieHeader>()?.duration_ticks)];
+    if let Some(mehd) = moov.descend(&[b"mvex", b"mehd"]) {
+        stated.push((mehd, mehd.parse::<MovieExtendsHeader>()?.fragment_duration_ticks));
+    }
+    for (header, ticks) in stated {
+        // Zero and all ones are what writers put where they don't know (ISO/IEC 14496-12, 8.2.2.3).
+        if [0, u64::from(u32::MAX), u64::MAX].contains(&ticks) {
+            continue;
+        }
+        let stated = Time::new(i64::try_from(ticks).unwrap_or(i64::MAX), movie_timescale);
+        // Writers round to a tick.
+        let at_least = Time::new(stated.ticks - 1, movie_timescale);
+        if !tracks.values().any(|track| track.reaches(at_least)) {
+            let what =
+                format!("says that the media lasts {stated}, and its fragments end before; the file is truncated");
+            return Err(header.invalid(what).into());
+        }
+    }
+    Ok(())
+}
+
+impl FragmentedTrack<'_> {
+    /// Whether its samples last until `end`, give or take the last one: writers don't agree on how long that one lasts.
+    fn reaches(&self, end: Time) -> bool {
+        let time = |ticks: u64| Time::new(i64::try_from(ticks).unwrap_or(i64::MAX), self.timescale);
+        let samples = self.track.as_ref().map(|track| &track.samples);
+        let last = samples.and_then(SampleTable::last_decode_ticks);
+        let last_duration = time(last.map_or(0, |last| self.end_ticks.saturating_sub(last)));
+        // A piece of a live stream keeps the stream's times, and counts its duration from its own start.
+        let first = samples.and_then(|samples| samples.get(0));
+        let first = time(first.map_or(0, |first| first.decode_ticks));
+        let end = if first < end { end } else { first + end };
+        if time(self.end_ticks) + last_duration >= end {
+            return true;
+        }
+        // Composition offsets and a late start have it end later.
+        self.track.as_ref().is_some_and(|track| {
+            let shown = track.samples.all().map(|sample| track.presentation_end(&sample)).max();
+            shown.is_some_and(|shown| shown + last_duration >= end)
+        })
+    }
 }

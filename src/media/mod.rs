@@ -4,6 +4,7 @@ pub mod edits;
 pub mod fingerprint;
 pub mod fragmented;
 pub mod language;
+mod media_data;
 pub mod progressive;
 pub mod sample_table;
 pub mod source;
@@ -39,6 +40,13 @@ pub fn max_box_bytes(kind: FourCc) -> usize {
 
 /// The movie box is read whole, up to this size: 16 bytes of tables a sample for four million samples.
 const MAX_MOOV_BYTES: usize = 256 << 20;
+
+/// A file has at most this many tracks: ten times what a film with every language has. Each becomes a folder of its own.
+const MAX_TRACKS: usize = 1024;
+
+/// A file has at most this many fragments: one for each sample, a film of ten hours has four million. Forty bytes are
+/// kept of each.
+const MAX_FRAGMENTS: usize = 1 << 23;
 
 /// Boxes that stand at the top of files; one of them that is cut off means that the file is truncated,
 /// while other bytes behind the last box are junk.
@@ -84,17 +92,16 @@ pub enum Cause {
     /// A box is damaged, or a read failed on the way.
     #[error(transparent)]
     Scan(#[from] ScanError),
-    /// A codec configuration or sample is damaged, or of a kind that is not supported.
-    #[error("track {track_id}: {cause}")]
+    /// A codec configuration is damaged, or of a kind that is not supported.
+    #[error("{path} at byte {offset}: {cause}")]
     Codec {
-        /// The track.
-        track_id: u32,
+        /// The sample entry.
+        path: BoxPath,
+        /// Bytes from the file's start to the sample entry.
+        offset: u64,
         /// What is wrong.
         cause: CodecError,
     },
-    /// Valid, and not supported.
-    #[error("{0}")]
-    Unsupported(String),
 }
 
 impl From<BoxError> for Cause {
@@ -159,15 +166,28 @@ struct Movie {
 impl Movie {
     fn read(source: &Arc<Source>, encrypted: EncryptedInput) -> Result<Self, Cause> {
         let mut warnings = Vec::new();
-        let layout = Layout::scan(source, &mut warnings)?;
+        let layout = Layout::scan(source)?;
         let moov_bytes = read_box(&**source, &layout.moov, MAX_MOOV_BYTES)?;
         let moov = Node::parse_one(&moov_bytes, layout.moov.offset)?;
         let header: MovieHeader = moov.require(&[b"mvhd"])?.parse()?;
 
         let movie_timescale =
             Timescale::new(header.timescale).ok_or_else(|| moov.invalid("a timescale of 0 is not allowed"))?;
+        let is_fragmented = moov.child(b"mvex").is_some() || !layout.moofs.is_empty();
+        if let Some(error) = &layout.trailing {
+            // What is left of a fragment must not pass for junk.
+            if is_fragmented {
+                return Err(error.clone().into());
+            }
+            let bytes = source.bytes() - error.offset;
+            warnings.push(format!("{bytes} trailing bytes are no box and are left out"));
+        }
         let mut tracks: Vec<Track> = Vec::new();
-        for trak in moov.children_of(b"trak") {
+        for (index, trak) in moov.children_of(b"trak").enumerate() {
+            if index >= MAX_TRACKS {
+                let limit = MAX_TRACKS as u64;
+                return Err(trak.error(0, Problem::TooMany { what: "tracks", limit }).into());
+            }
             match Track::open(source, trak, movie_timescale, encrypted) {
                 Ok(track) if tracks.iter().any(|other| other.id == track.id) => {
                     return Err(trak.invalid(format!("a second track with ID {}", track.id)).into());
@@ -185,11 +205,20 @@ impl Movie {
                 Err(Skipped::Failed(cause)) => return Err(cause),
             }
         }
-        if !layout.moofs.is_empty() {
-            fragmented::read(source, &moov, &layout, &mut tracks)?;
+        if is_fragmented {
+            fragmented::read(source, &moov, &layout, movie_timescale, &mut tracks)?;
         }
         if tracks.iter().all(|track| track.samples.is_empty()) {
-            return Err(Cause::Unsupported("there is no video or audio sample in it".into()));
+            return Err(moov.unsupported("there is no video or audio sample in it").into());
+        }
+        // Chunks may lie anywhere, even on top of each other: a small file must not become a large output.
+        let sample_bytes = tracks.iter().map(|track| track.samples.bytes()).sum::<u64>();
+        if sample_bytes > source.bytes() {
+            let what = format!(
+                "samples of {sample_bytes} bytes in a file of {}; tracks that share media data are not supported",
+                source.bytes()
+            );
+            return Err(moov.unsupported(what).into());
         }
         tracks.retain(|track| {
             if track.samples.is_empty() {
@@ -202,16 +231,21 @@ impl Movie {
 }
 
 /// Where the boxes are that matter.
-pub(crate) struct Layout {
+struct Layout {
     moov: BoxHeader,
-    pub(crate) moofs: Vec<BoxHeader>,
-    pub(crate) mdats: Vec<BoxHeader>,
+    moofs: Vec<BoxHeader>,
+    /// Those that hold something.
+    mdats: Vec<BoxHeader>,
+    sidxs: Vec<BoxHeader>,
+    /// Why the bytes behind the last box are none.
+    trailing: Option<BoxError>,
 }
 
 impl Layout {
-    fn scan(source: &Source, warnings: &mut Vec<String>) -> Result<Self, Cause> {
+    fn scan(source: &Source) -> Result<Self, Cause> {
         let mut moov = None;
-        let (mut moofs, mut mdats) = (Vec::new(), Vec::new());
+        let (mut moofs, mut mdats, mut sidxs) = (Vec::new(), Vec::new(), Vec::new());
+        let mut trailing = None;
         for header in TopLevel::new(source) {
             match header {
                 Ok(header) => match &header.kind.0 {
@@ -226,16 +260,12 @@ impl Layout {
                         .into());
                     }
                     b"moov" => moov = Some(header),
-                    b"moof" => moofs.push(header),
-                    b"mdat" => mdats.push(header),
+                    b"moof" => push_limited(&mut moofs, header)?,
+                    b"mdat" if header.payload_bytes() > 0 => push_limited(&mut mdats, header)?,
+                    b"sidx" => push_limited(&mut sidxs, header)?,
                     _ => {}
                 },
-                Err(ScanError::Box(error)) if moov.is_some() && moofs.is_empty() && is_junk(&error) => {
-                    warnings.push(format!(
-                        "{} trailing bytes are no box and are left out",
-                        source.bytes() - error.offset
-                    ));
-                }
+                Err(ScanError::Box(error)) if moov.is_some() && is_junk(&error) => trailing = Some(error),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -247,14 +277,36 @@ impl Layout {
                 problem,
             }
         })?;
-        Ok(Self { moov, moofs, mdats })
+        Ok(Self {
+            moov,
+            moofs,
+            mdats,
+            sidxs,
+            trailing,
+        })
     }
+}
+
+/// Remembers where a box is, of which a file has one a fragment.
+fn push_limited(headers: &mut Vec<BoxHeader>, header: BoxHeader) -> Result<(), BoxError> {
+    if headers.len() < MAX_FRAGMENTS {
+        headers.push(header);
+        return Ok(());
+    }
+    Err(BoxError {
+        path: BoxPath::default().child(header.kind).unwrap_or_default(),
+        offset: header.offset,
+        problem: Problem::TooMany {
+            what: "boxes of this type at the top of a file",
+            limit: MAX_FRAGMENTS as u64,
+        },
+    })
 }
 
 /// Whether an error at the top of a file is at bytes that are no box, rather than at a box that is cut off.
 fn is_junk(error: &BoxError) -> bool {
     match error.path.types() {
-        [] => matches!(error.problem, Problem::NotABox(_)),
+        [] => matches!(error.problem, Problem::NotABox(_) | Problem::Truncated { .. }),
         [kind, ..] => !stands_at_top(*kind),
     }
 }

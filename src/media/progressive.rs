@@ -1,5 +1,6 @@
 //! Samples of a progressive file: the tables of `stbl` (ISO/IEC 14496-12, 8.5 to 8.7).
 
+use super::sample_table::{MAX_SAMPLES, Overflow};
 use super::{Cause, Sample, SampleTable, Source};
 use crate::isobmff::co64::LargeChunkOffsets;
 use crate::isobmff::ctts::CompositionOffsets;
@@ -21,6 +22,9 @@ pub fn read(stbl: &Node<'_>, source: &Source) -> Result<SampleTable, Cause> {
     let sizes = Sizes::read(stbl)?;
     if sizes.len() == 0 {
         return Ok(table);
+    }
+    if sizes.len() > MAX_SAMPLES {
+        return Err(stbl.invalid(Overflow::Samples.to_string()).into());
     }
     if sizes.total() > source.bytes() {
         let what = format!(
@@ -233,6 +237,9 @@ fn chunks(stbl: &Node<'_>, samples: u32) -> Result<Vec<Chunk>, Cause> {
     };
     let stsc = stbl.require(&[b"stsc"])?;
     let runs = stsc.parse::<SampleToChunk>()?.entries;
+    if !runs.is_sorted_by(|a, b| a.first_chunk < b.first_chunk) {
+        return Err(stsc.invalid("chunk numbers do not rise").into());
+    }
     let mut chunks = Vec::with_capacity(offsets.len());
     let mut left = samples;
     let mut run: Option<stsc::Entry> = None;

@@ -51,6 +51,9 @@ const MAX_PLACEMENT_RUN: u32 = 1024;
 /// Decode times stay below this, so that sums with offsets and durations can't overflow.
 pub const MAX_DECODE_TICKS: u64 = 1 << 62;
 
+/// A track has at most this many samples, two weeks at 48 a second: 256 MiB for their sizes.
+pub const MAX_SAMPLES: u32 = 1 << 26;
+
 /// A run of samples that share a value, from sample `first` to the next run's.
 #[derive(Debug, Clone, Copy)]
 struct Run<T> {
@@ -79,8 +82,8 @@ pub struct SampleTable {
 /// Why a sample can't be added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Overflow {
-    /// More than 2^32 samples.
-    #[error("a track with more than 4,294,967,295 samples")]
+    /// More than [`MAX_SAMPLES`].
+    #[error("a track with more than {MAX_SAMPLES} samples; split it into several files")]
     Samples,
     /// Decode times beyond [`MAX_DECODE_TICKS`].
     #[error("a decode time beyond 2^62 ticks")]
@@ -93,7 +96,10 @@ impl SampleTable {
     /// # Errors
     /// [`Overflow`].
     pub fn push(&mut self, sample: Sample) -> Result<(), Overflow> {
-        let index = u32::try_from(self.sizes.len()).map_err(|_| Overflow::Samples)?;
+        let index = self.len();
+        if index >= MAX_SAMPLES {
+            return Err(Overflow::Samples);
+        }
         if sample.decode_ticks >= MAX_DECODE_TICKS {
             return Err(Overflow::Time);
         }
@@ -125,7 +131,7 @@ impl SampleTable {
 
     /// How many samples there are.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "push() counts in 32 bits")]
+    #[expect(clippy::cast_possible_truncation, reason = "push() keeps it below MAX_SAMPLES")]
     pub fn len(&self) -> u32 {
         self.sizes.len() as u32
     }
@@ -146,6 +152,13 @@ impl SampleTable {
     #[must_use]
     pub const fn end_ticks(&self) -> u64 {
         self.next_decode_ticks
+    }
+
+    /// Decode time of the last sample, in ticks; `None` where there is none.
+    #[must_use]
+    pub fn last_decode_ticks(&self) -> Option<u64> {
+        let (_, duration_ticks) = self.timing.last()?.value;
+        Some(self.next_decode_ticks - u64::from(duration_ticks))
     }
 
     /// All samples.

@@ -51,6 +51,20 @@ impl Time {
         self.rescale(NANOSECONDS).ticks
     }
 
+    /// How many of the times `start`, `start + period`, `start + 2 * period`, ... lie at or before this one, exactly.
+    #[must_use]
+    pub fn periods_since(self, start: Self, period: Self) -> i64 {
+        let [this, start_scale, period_scale] =
+            [self.timescale, start.timescale, period.timescale].map(|timescale| i128::from(timescale.get()));
+        let since = i128::from(self.ticks) * start_scale - i128::from(start.ticks) * this;
+        if since < 0 {
+            return 0;
+        }
+        let since = since.saturating_mul(period_scale);
+        let period = (i128::from(period.ticks) * this).saturating_mul(start_scale).max(1);
+        i64::try_from(since / period).unwrap_or(i64::MAX).saturating_add(1)
+    }
+
     /// The distance to another time, in seconds.
     #[must_use]
     pub fn distance(self, other: Self) -> f64 {

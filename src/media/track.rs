@@ -105,10 +105,17 @@ impl Track {
             b"vide" => MediaKind::Video,
             b"soun" => MediaKind::Audio,
             other => {
-                let format = stsd
-                    .children()
-                    .first()
-                    .map_or_else(|| "empty".to_owned(), |entry| entry.kind.to_string());
+                let formats = stsd.children().iter().map(|entry| entry.kind);
+                // Auxiliary video (ISO/IEC 14496-12, 12.1.1), such as alpha, is nothing to be shown.
+                if let Some(format) = formats
+                    .clone()
+                    .find(|format| codec::is_known(*format) && other != b"auxv")
+                {
+                    let what = format!("a track of '{format}' whose handler is '{}'", FourCc(*other));
+                    return Err(trak.invalid(what).into());
+                }
+                let format = formats.map(|format| format.to_string()).next();
+                let format = format.unwrap_or_else(|| "empty".to_owned());
                 return Err(Skipped::Ignored {
                     track_id: header.track_id,
                     what: format!("{}, {format}", FourCc(*other)),
@@ -126,17 +133,13 @@ impl Track {
 
         let entry = used_sample_entry(trak, stsd)?;
         let encryption = read_encryption(entry)?;
-        let codec_error = |cause| Cause::Codec {
-            track_id: header.track_id,
-            cause,
-        };
         let (format, codec) = match &encryption {
             Some(encryption) if encrypted == EncryptedInput::Refuse => {
-                return Err(Cause::Unsupported(format!(
+                let what = format!(
                     "track {} is already encrypted ('{}', key ID {}); give the clear file",
                     header.track_id, encryption.scheme, encryption.tenc.kid
-                ))
-                .into());
+                );
+                return Err(entry.unsupported(what).into());
             }
             Some(_) => {
                 let original = entry.require(&[b"sinf", b"frma"])?;
@@ -147,11 +150,14 @@ impl Track {
         };
         let codec = codec.map_err(|error| match error {
             codec::OpenError::Box(error) => Cause::from(error),
-            codec::OpenError::Codec(cause) => codec_error(cause),
-            codec::OpenError::Unknown => Cause::Unsupported(format!(
-                "track {}: codec '{format}' is not supported yet",
-                header.track_id
-            )),
+            codec::OpenError::Codec(cause) => Cause::Codec {
+                path: entry.path,
+                offset: entry.offset,
+                cause,
+            },
+            codec::OpenError::Unknown => entry
+                .unsupported(format!("codec '{format}' is not supported yet"))
+                .into(),
         })?;
         let dimensions = match kind {
             MediaKind::Video => {
@@ -224,11 +230,11 @@ fn used_sample_entry<'n, 'a>(trak: &Node<'_>, stsd: &'n Node<'a>) -> Result<&'n 
         let runs = stsc.unwrap_or_default().entries;
         index = runs.first().map_or(1, |run| run.sample_description_index);
         if runs.iter().any(|run| run.sample_description_index != index) {
-            return Err(Cause::Unsupported(format!(
-                "{}: a track that switches between {} sample descriptions is not supported yet",
-                stsd.path,
+            let what = format!(
+                "a track that switches between {} sample descriptions is not supported yet",
                 entries.len()
-            )));
+            );
+            return Err(stsd.unsupported(what).into());
         }
     }
     (index as usize)

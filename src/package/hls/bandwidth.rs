@@ -1,6 +1,5 @@
 //! Bit rates as playlists declare them (RFC 8216bis, 4.4.6.2).
 
-use crate::media::Time;
 use crate::package::WrittenSegment;
 
 /// Bit rates of a rendition, in bits a second.
@@ -12,19 +11,27 @@ pub struct Bandwidth {
     pub average_bps: u64,
 }
 
+/// Neighbours shorter than this part of the target duration together are measured as one, which keeps the cost linear
+/// where one segment is thousands of times longer than others.
+const GRAIN: f64 = 0.001;
+
 impl Bandwidth {
     /// Measures `segments`.
     #[must_use]
     pub fn measure(segments: &[WrittenSegment], target_duration_s: u64) -> Self {
-        let total = sum(segments);
-        let average_bps = rate(total);
+        let segments: Vec<(u64, f64)> = segments
+            .iter()
+            .map(|segment| (segment.bytes, segment.duration.seconds()))
+            .collect();
+        let average_bps = rate(sum(&segments));
         let target = u32::try_from(target_duration_s).map_or(f64::MAX, f64::from);
+        let grains: Vec<(u64, f64)> = merge_short(&segments, target * GRAIN);
         let mut peak_bps = 0;
-        for first in 0..segments.len() {
+        for first in 0..grains.len() {
             let (mut bytes, mut seconds) = (0, 0.0);
-            for segment in segments.iter().skip(first) {
-                bytes += segment.bytes;
-                seconds += segment.duration.seconds();
+            for grain in grains.iter().skip(first) {
+                bytes += grain.0;
+                seconds += grain.1;
                 if seconds > target * 1.5 {
                     break;
                 }
@@ -44,8 +51,8 @@ impl Bandwidth {
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self {
-            peak_bps: self.peak_bps + other.peak_bps,
-            average_bps: self.average_bps + other.average_bps,
+            peak_bps: self.peak_bps.saturating_add(other.peak_bps),
+            average_bps: self.average_bps.saturating_add(other.average_bps),
         }
     }
 
@@ -59,12 +66,23 @@ impl Bandwidth {
     }
 }
 
-fn sum(segments: &[WrittenSegment]) -> (u64, f64) {
-    let bytes = segments.iter().map(|segment| segment.bytes).sum();
-    (
-        bytes,
-        segments.iter().map(|segment| segment.duration).map(Time::seconds).sum(),
-    )
+/// Bytes and seconds of all together.
+fn sum(segments: &[(u64, f64)]) -> (u64, f64) {
+    segments
+        .iter()
+        .fold((0, 0.0), |sum, segment| (sum.0 + segment.0, sum.1 + segment.1))
+}
+
+/// Bytes and seconds of neighbours that last `grain_s` seconds together, or of a segment that does alone.
+fn merge_short(segments: &[(u64, f64)], grain_s: f64) -> Vec<(u64, f64)> {
+    let mut merged: Vec<(u64, f64)> = Vec::with_capacity(segments.len());
+    for segment in segments {
+        match merged.last_mut().filter(|last| last.1 + segment.1 < grain_s) {
+            Some(last) => *last = sum(&[*last, *segment]),
+            None => merged.push(*segment),
+        }
+    }
+    merged
 }
 
 #[expect(
