@@ -299,7 +299,11 @@ pub(super) fn check_multivariant(
         Some(Entry {
             rendition: renditions.get(index)?,
             measured: measured.get(index).copied().flatten(),
-            samples: facts.get(index)?.iter().flatten().map(|facts| facts.samples).sum(),
+            samples: facts
+                .get(index)?
+                .iter()
+                .map(|facts| Some(facts.as_ref()?.samples))
+                .sum(),
         })
     };
     let mut uris = BTreeSet::new();
@@ -407,7 +411,8 @@ fn check_media(media: &Located<Media>, renditions: &[Rendition], file: &mut File
 struct Entry<'a> {
     rendition: &'a Rendition,
     measured: Option<Measured>,
-    samples: u64,
+    /// `None` where a segment is damaged.
+    samples: Option<u64>,
 }
 
 /// `EXT-X-STREAM-INF` against its renditions.
@@ -436,11 +441,12 @@ fn check_variant(variant: &Located<Variant>, entry: &Entry<'_>, audios: &[Entry<
     let (width, height) = init.dimensions;
     let dimensions = Some((u64::from(width), u64::from(height)));
     file.expect_at(*offset, "RESOLUTION", &value.resolution, &dimensions);
+    let Some(samples) = entry.samples else { return };
     let total_ns: i128 = durations_ns(entry.rendition).map(i128::from).sum();
-    let measured = i128::from(entry.samples) * i128::from(NANOSECONDS_PER_SECOND).pow(2) / total_ns.max(1);
+    let measured = i128::from(samples) * i128::from(NANOSECONDS_PER_SECOND).pow(2) / total_ns.max(1);
     let measured = i64::try_from(measured).unwrap_or(i64::MAX);
     let close = |rate: i64| rate.abs_diff(measured) <= FRAME_RATE_TOLERANCE_NHZ.unsigned_abs();
-    if entry.measured.is_some() && !value.frame_rate_nhz.is_some_and(close) {
+    if !value.frame_rate_nhz.is_some_and(close) {
         let found = value.frame_rate_nhz.map_or("missing".to_owned(), seconds);
         file.add_at(
             *offset,

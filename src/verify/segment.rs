@@ -215,21 +215,13 @@ fn read_auxiliary(
     kind: MediaKind,
     findings: &mut FileFindings<'_>,
 ) -> Result<Option<Vec<SampleEncryption>>, ScanError> {
-    let by_offset = auxiliary::read(source, moof, traf, 0)?;
     let Some(senc) = traf.child(b"senc") else {
         if kind == MediaKind::Video {
             findings.add_at(traf.offset, "there is no senc, and video needs subsample maps");
         }
-        return Ok(by_offset);
+        return auxiliary::read(source, moof, traf, 0);
     };
-    let in_place = senc.read(|payload| {
-        let parsed = senc::parse(payload, 0)?;
-        if payload.is_empty() {
-            Ok(parsed)
-        } else {
-            Err(payload.invalid("bytes behind the last sample's entry"))
-        }
-    })?;
+    // First where it is: what is read at another place is noise.
     match traf.child(b"saio") {
         None => findings.add_at(senc.offset, "there is no saio beside senc"),
         Some(saio) => {
@@ -238,6 +230,15 @@ fn read_auxiliary(
             findings.expect_at(saio.offset, "the offsets of saio", &offsets, &vec![expected]);
         }
     }
+    let in_place = senc.read(|payload| {
+        let parsed = senc::parse(payload, 0)?;
+        if payload.is_empty() {
+            Ok(parsed)
+        } else {
+            Err(payload.invalid("bytes behind the last sample's entry"))
+        }
+    })?;
+    let by_offset = auxiliary::read(source, moof, traf, 0)?;
     if by_offset.as_ref() != Some(&in_place) {
         findings.add_at(senc.offset, "senc and what saiz and saio point at are not the same");
     }
