@@ -4,7 +4,8 @@
 
 mod common;
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -391,4 +392,78 @@ fn packet_times(ffprobe: &Path, kind: &str, input: &Path, options: &[&str]) -> R
         .collect();
     times.sort();
     Ok(times)
+}
+
+/// A player that knows nothing but the multivariant playlist and the key server: it gets the key once from where the
+/// playlists say, and shows the source's frames.
+#[test]
+fn a_player_needs_the_playlist_and_the_key_alone() {
+    let Some(ffmpeg) = tool("ffmpeg8") else { return };
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("http://{}", server.local_addr().unwrap());
+    let workspace = Workspace::new();
+    workspace.package(
+        &[fixture("demo.mp4")],
+        "out",
+        &["--base-url", &base_url, "--segment-duration", "4"],
+    );
+    let requests = std::thread::spawn(move || serve_key(&server));
+    for kind in ["v", "a"] {
+        let play = |input: &Path, options: &[&str]| -> Vec<String> {
+            let frames = workspace.path("frames");
+            let mut command = Command::new(&ffmpeg);
+            command
+                .args(["-nostdin", "-y", "-v", "error"])
+                .args(options)
+                .arg("-i")
+                .arg(input);
+            command
+                .args([
+                    "-map",
+                    &format!("0:{kind}:0"),
+                    "-fps_mode",
+                    "passthrough",
+                    "-f",
+                    "framemd5",
+                ])
+                .arg(&frames);
+            common::run(&mut command);
+            lines(&frames).into_iter().map(|frame| frame.hash).collect()
+        };
+        let protocols = [
+            "-allowed_extensions",
+            "ALL",
+            "-protocol_whitelist",
+            "file,http,tcp,crypto,data",
+        ];
+        let played = play(&workspace.path("out/master.m3u8"), &protocols);
+        let source = play(&fixture("demo.mp4"), &["-ignore_editlist", "1"]);
+        assert!(
+            source.len() > 200 && source.ends_with(&played) && source.len() - played.len() <= 1,
+            "{kind} differs"
+        );
+    }
+    std::net::TcpStream::connect(base_url.trim_start_matches("http://")).unwrap();
+    let requests = requests.join().unwrap();
+    let expected = format!("GET /api/key/{} HTTP/1.1", common::CONTENT_ID);
+    assert!(
+        !requests.is_empty() && requests.iter().all(|request| *request == expected),
+        "{requests:?}"
+    );
+}
+
+/// Answers every request with the key, until somebody connects and asks nothing; returns the request lines.
+fn serve_key(server: &TcpListener) -> Vec<String> {
+    let mut requests = Vec::new();
+    loop {
+        let (mut client, _) = server.accept().unwrap();
+        let mut request = String::new();
+        BufReader::new(&client).read_line(&mut request).unwrap();
+        if request.is_empty() {
+            return requests;
+        }
+        requests.push(request.trim_end().to_owned());
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\nConnection: close\r\n\r\n";
+        client.write_all(&[answer, &derive::key()[..]].concat()).unwrap();
+    }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::samples::{self, Sample};
-use common::{RenditionFiles, Workspace, derive, fixture, for_each, inputs, tool};
+use common::{RenditionFiles, Workspace, derive, fixture, for_each, inputs, run, tool};
 
 /// Why Shaka Packager 3.8.0 does not write what we write, and what is compared instead.
 #[derive(Clone, Copy)]
@@ -114,6 +114,60 @@ fn every_fixture_has_the_samples_that_shaka_packager_writes() {
         );
         Ok(())
     });
+}
+
+/// Segments of more than 8 MiB have several fragments; no fixture is as large.
+#[test]
+fn segments_of_several_fragments_have_the_samples_that_shaka_packager_writes() {
+    let (Some(packager), Some(ffmpeg)) = (tool("packager"), tool("ffmpeg")) else {
+        return;
+    };
+    let workspace = Workspace::new();
+    let film = workspace.path("film.mp4");
+    let mut command = Command::new(ffmpeg);
+    command.args([
+        "-nostdin",
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=s=640x360:r=25:d=2,noise=alls=100:allf=t",
+    ]);
+    command.args([
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=d=2",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-qp",
+        "0",
+        "-g",
+        "50",
+    ]);
+    run(command.arg(&film));
+    let renditions = workspace.package(std::slice::from_ref(&film), "out", &["--segment-duration", "6"]);
+    for rendition in &renditions {
+        let file = rendition.joined();
+        let fragments = samples::boxes(&file, 0)
+            .unwrap()
+            .iter()
+            .filter(|(kind, ..)| kind == b"moof")
+            .count();
+        assert_eq!(
+            fragments > rendition.segments.len(),
+            rendition.is_video(),
+            "{fragments} fragments"
+        );
+        let theirs = shaka(&packager, &workspace, &film, rendition, &renditions).unwrap();
+        let ours = samples::read(&file).unwrap();
+        compare(&ours, &theirs)
+            .and_then(|()| compare_times(&ours, &theirs))
+            .unwrap();
+    }
 }
 
 /// More subsamples than the one byte of a `saiz` entry can tell (ISO/IEC 14496-12, 8.7.8): we refuse the input, while
