@@ -22,6 +22,10 @@ pub const MAX_SEGMENTS: usize = 1 << 18;
 /// Sync samples of aligned tracks may lie this far apart, in seconds: timescales round differently.
 const ALIGNMENT_TOLERANCE_S: f64 = 0.002;
 
+/// A last segment shorter than this part of the target, or than half a second, joins the one before: it would be a
+/// request for next to nothing. Segments may be half a second longer than their target (Apple's authoring specification, 7.7).
+const SHORT_PART_OF_TARGET: i64 = 10;
+
 /// How long segments should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SegmentDuration(Time);
@@ -201,7 +205,16 @@ fn nearest_cuts(track: &Track, target: Time) -> Vec<Cut> {
             cuts.push(before);
         }
     }
+    if cuts.len() > 1 && cuts.last().is_some_and(|last| end - last.time < short(target)) {
+        cuts.pop();
+    }
     cuts
+}
+
+/// Segments shorter than this join the one before.
+fn short(target: Time) -> Time {
+    const HALF_A_SECOND: Time = Time::new(1, Timescale::new(2).unwrap());
+    Time::new(target.ticks / SHORT_PART_OF_TARGET, target.timescale).min(HALF_A_SECOND)
 }
 
 /// Cuts at the sync samples that lie at `boundaries`.
@@ -332,3 +345,6 @@ fn fragments(track: &Track, samples: Range<u32>) -> Vec<Range<u32>> {
     fragments.push(start..samples.end);
     fragments
 }
+
+#[cfg(test)]
+mod tests;

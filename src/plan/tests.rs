@@ -1,0 +1,191 @@
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::single_range_in_vec_init, reason = "a plan may have one segment")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::*;
+use crate::codec::{Codec, SampleScanner};
+use crate::isobmff::{FourCc, Node, sample_flags};
+use crate::media::edits::EditShift;
+use crate::media::{Sample, SampleTable, Source};
+
+#[derive(Debug)]
+struct AnyCodec;
+
+impl Codec for AnyCodec {
+    fn name(&self) -> &'static str {
+        "any"
+    }
+
+    fn rfc6381(&self) -> String {
+        "any".to_owned()
+    }
+
+    fn scanner(&self) -> Option<Box<dyn SampleScanner>> {
+        None
+    }
+}
+
+/// A track of samples of `size` bytes that last a tick each, sync where `is_sync` says.
+fn track(kind: MediaKind, timescale: u32, samples: u32, size: u32, is_sync: impl Fn(u32) -> bool) -> Track {
+    let mut table = SampleTable::default();
+    for index in 0..samples {
+        let flags = if is_sync(index) {
+            sample_flags::SYNC
+        } else {
+            sample_flags::NON_SYNC
+        };
+        let sample = Sample {
+            offset: u64::from(index) * u64::from(size),
+            size,
+            decode_ticks: index.into(),
+            duration_ticks: 1,
+            composition_offset: 0,
+            flags,
+        };
+        table.push(sample).unwrap();
+    }
+    let any_file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+    Track {
+        source: Arc::new(Source::open(&any_file).unwrap()),
+        id: 1,
+        kind,
+        timescale: Timescale::new(timescale).unwrap(),
+        language: None,
+        codec: Arc::new(AnyCodec),
+        dimensions: (640, 360),
+        shift: EditShift::default(),
+        description: Node::container(FourCc::new(b"trak"), Vec::new()),
+        encryption: None,
+        samples: table,
+    }
+}
+
+/// Video of 25 pictures a second, with a keyframe each `gop` pictures.
+fn video(samples: u32, gop: u32) -> Track {
+    track(MediaKind::Video, 25, samples, 100, move |index| index % gop == 0)
+}
+
+/// Audio of 50 frames a second.
+fn audio(samples: u32) -> Track {
+    track(MediaKind::Audio, 50, samples, 100, |_| true)
+}
+
+fn plan(tracks: &[Track], target: &str) -> Result<Vec<Vec<Range<u32>>>, PlanError> {
+    let plan = SegmentPlan::new(tracks, target.parse().unwrap())?;
+    let samples = |track: &TrackPlan| {
+        let whole = |segment: &PlannedSegment| {
+            let (first, last) = (segment.fragments.first().unwrap(), segment.fragments.last().unwrap());
+            first.start..last.end
+        };
+        track.segments.iter().map(whole).collect()
+    };
+    Ok(plan.tracks.iter().map(samples).collect())
+}
+
+#[test]
+fn segments_start_at_the_keyframes_nearest_to_the_target() {
+    // Keyframes each 2 s: exactly at the target, and as near as can be.
+    assert_eq!(plan(&[video(300, 50)], "4").unwrap(), [[0..100, 100..200, 200..300]]);
+    assert_eq!(
+        plan(&[video(300, 50)], "2.9").unwrap(),
+        [[0..50, 50..100, 100..150, 150..200, 200..250, 250..300]]
+    );
+    assert_eq!(plan(&[video(300, 50)], "3.1").unwrap(), [[0..100, 100..200, 200..300]]);
+    // One keyframe alone: one segment, whatever the target.
+    assert_eq!(plan(&[video(300, 300)], "1").unwrap(), [[0..300]]);
+}
+
+#[test]
+fn audio_is_cut_where_the_video_is() {
+    let tracks = [audio(600), video(300, 50)];
+    let [audio, video] = plan(&tracks, "6").unwrap().try_into().unwrap();
+    assert_eq!(video, [0..150, 150..300]);
+    assert_eq!(audio, [0..300, 300..600]);
+}
+
+#[test]
+fn audio_goes_on_behind_the_video() {
+    let [audio, _] = plan(&[audio(1000), video(300, 50)], "6").unwrap().try_into().unwrap();
+    assert_eq!(
+        audio,
+        [0..300, 300..600, 600..1000],
+        "8 s behind the end are one segment and a third"
+    );
+    let [audio, _] = plan(&[self::audio(610), video(300, 50)], "6")
+        .unwrap()
+        .try_into()
+        .unwrap();
+    assert_eq!(
+        audio,
+        [0..300, 300..610],
+        "0.2 s behind the end stay with the segment before"
+    );
+}
+
+#[test]
+fn audio_alone_decides_for_itself_and_leaves_no_crumbs() {
+    assert_eq!(plan(&[audio(600)], "6").unwrap(), [[0..300, 300..600]]);
+    assert_eq!(plan(&[audio(601)], "6").unwrap(), [[0..300, 300..601]]);
+    assert_eq!(plan(&[audio(624)], "6").unwrap(), [[0..300, 300..624]]);
+    assert_eq!(plan(&[audio(625)], "6").unwrap(), [vec![0..300, 300..600, 600..625]]);
+    // A short track is a segment all the same.
+    assert_eq!(plan(&[audio(1)], "6").unwrap(), [[0..1]]);
+}
+
+#[test]
+fn renditions_are_cut_at_the_same_times() {
+    // The second has more keyframes.
+    let [first, second] = plan(&[video(300, 50), video(300, 25)], "4")
+        .unwrap()
+        .try_into()
+        .unwrap();
+    assert_eq!(first, second);
+}
+
+#[test]
+fn a_rendition_without_a_keyframe_at_a_cut_is_named() {
+    let error = plan(&[video(300, 50), video(300, 40)], "4").unwrap_err();
+    let PlanError::Misaligned { segment, off_by_s, .. } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(*segment, 2);
+    assert!((off_by_s - 0.8).abs() < 1e-9, "{off_by_s}");
+}
+
+#[test]
+fn every_sample_is_in_one_fragment_of_bounded_size() {
+    // 40 MB and one keyframe.
+    let tracks = [track(MediaKind::Video, 25, 100, 400_000, |index| index == 0)];
+    let plan = SegmentPlan::new(&tracks, "6".parse().unwrap()).unwrap();
+    let [segment] = &plan.tracks.first().unwrap().segments[..] else {
+        panic!("{plan:?}");
+    };
+    let samples: Vec<u32> = segment.fragments.iter().cloned().flatten().collect();
+    assert_eq!(samples, (0..100).collect::<Vec<_>>());
+    for fragment in &segment.fragments {
+        assert!(fragment.len() as u64 * 400_000 <= MAX_FRAGMENT_BYTES);
+    }
+    assert_eq!(segment.fragments.len(), 5);
+    assert_eq!(segment.duration, Time::new(4, Timescale::MIN));
+}
+
+#[test]
+fn sequence_numbers_count_fragments() {
+    let tracks = [track(MediaKind::Video, 25, 300, 400_000, |index| index % 50 == 0)];
+    let plan = SegmentPlan::new(&tracks, "2".parse().unwrap()).unwrap();
+    let mut next = 1;
+    for segment in &plan.tracks.first().unwrap().segments {
+        assert_eq!(segment.sequence_number, next);
+        next += u32::try_from(segment.fragments.len()).unwrap();
+    }
+    assert!(next > 12);
+}
+
+#[test]
+fn durations_that_segments_cannot_have() {
+    for text in ["", "0", "-1", "0.05", "3601", "NaN", "inf", "6s"] {
+        assert!(text.parse::<SegmentDuration>().is_err(), "{text}");
+    }
+}
