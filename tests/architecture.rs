@@ -175,6 +175,15 @@ fn every_module_is_in_the_drawing() {
     let house = house();
     let undrawn: Vec<_> = declared.iter().filter(|name| !house.0.contains_key(**name)).collect();
     assert!(undrawn.is_empty(), "not in docs/ARCHITECTURE.md: {undrawn:?}");
+    let missing: Vec<_> = house
+        .0
+        .keys()
+        .filter(|name| !declared.contains(&name.as_str()))
+        .collect();
+    assert!(
+        missing.is_empty(),
+        "drawn in docs/ARCHITECTURE.md, and not in src/lib.rs: {missing:?}"
+    );
 }
 
 /// The two planes share `content_key` alone; only the binary knows both.
