@@ -116,6 +116,21 @@ fn every_fixture_has_the_samples_that_shaka_packager_writes() {
     });
 }
 
+/// Each track has an IV of its own, and is cut where the first video is.
+#[test]
+fn qualities_and_languages_have_the_samples_that_shaka_packager_writes() {
+    let Some(packager) = tool("packager") else { return };
+    let workspace = Workspace::new();
+    let inputs = ["v360.mp4", "v180.mp4", "a-en.mp4", "a-fr.mp4", "two-languages.mp4"].map(fixture);
+    let renditions = workspace.package(&inputs, "out", &[]);
+    let names: Vec<&str> = renditions.iter().map(RenditionFiles::track_name).collect();
+    assert_eq!(names, ["360p", "180p", "en", "fr", "90p", "en-2", "fr-2"]);
+    for rendition in &renditions {
+        let theirs = shaka(&packager, &workspace, &rendition.input, rendition, &renditions).unwrap();
+        compare(&samples::read(&rendition.joined()).unwrap(), &theirs).unwrap();
+    }
+}
+
 /// Segments of more than 8 MiB have several fragments; no fixture is as large.
 #[test]
 fn segments_of_several_fragments_have_the_samples_that_shaka_packager_writes() {
@@ -214,14 +229,19 @@ fn shaka(
     renditions: &[RenditionFiles],
 ) -> Result<Vec<Sample>, String> {
     let kind = if rendition.is_video() { "video" } else { "audio" };
-    let alike = renditions
+    let beside: Vec<_> = renditions
+        .iter()
+        .filter(|other| other.input == rendition.input)
+        .collect();
+    let stream = if beside
         .iter()
         .filter(|other| other.is_video() == rendition.is_video())
-        .count();
-    let stream = if alike == 1 {
+        .count()
+        == 1
+    {
         kind.to_owned()
     } else {
-        renditions
+        beside
             .iter()
             .position(|other| other.name == rendition.name)
             .unwrap()
