@@ -437,7 +437,7 @@ mod tests {
         assert_eq!(playlist.version, Some(6));
         assert_eq!(
             playlist.map.map(|map| (map.offset, map.value)),
-            Some((38, "a,b.mp4".into()))
+            Some((37, "a,b.mp4".into()))
         );
         let key = playlist.key.map(|key| key.value);
         assert_eq!(key.as_ref().and_then(|key| key.uri.as_deref()), Some("http://x/?a=b"));
