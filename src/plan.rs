@@ -324,7 +324,8 @@ impl TrackPlan {
 }
 
 /// Splits a segment's samples into fragments of at most [`MAX_FRAGMENT_BYTES`] and [`MAX_FRAGMENT_SAMPLES`].
-fn fragments(track: &Track, samples: Range<u32>) -> Vec<Range<u32>> {
+#[must_use]
+pub fn fragments(track: &Track, samples: Range<u32>) -> Vec<Range<u32>> {
     let mut fragments = Vec::new();
     let mut start = samples.start;
     let mut bytes = 0;

@@ -4,8 +4,6 @@ mod report;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context;
@@ -18,6 +16,7 @@ use vylux_pack::protect::{Scheme, TrackProtection};
 use vylux_pack::secret::{MASTER_KEY_HEX, Settings};
 
 use super::failure::Failure;
+use super::interrupt;
 use super::output::{self, report as print};
 use super::progress::Progress;
 use super::records::{Content, Records, Settled, base_url, store_url};
@@ -94,10 +93,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         super::init::write_env(args.quiet || args.json)?;
         settings = Settings::load().map_err(Failure::usage)?;
     }
-    let cancelled = Arc::new(AtomicBool::new(false));
-    stop_on_signals(&cancelled)
-        .context("signal handlers can't be installed")
-        .map_err(Failure::work)?;
+    let cancelled = interrupt::flag()?;
     let output = args
         .out
         .clone()
@@ -227,14 +223,4 @@ fn prepare_keys(
         records,
         settled,
     })
-}
-
-/// Ctrl-C and its kin raise the flag; a second time they end the process at once.
-fn stop_on_signals(cancelled: &Arc<AtomicBool>) -> std::io::Result<()> {
-    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(cancelled))?;
-        signal_hook::flag::register(signal, Arc::clone(cancelled))?;
-    }
-    Ok(())
 }

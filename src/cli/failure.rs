@@ -99,7 +99,7 @@ impl From<InputError> for Failure {
 impl From<PackageError> for Failure {
     fn from(error: PackageError) -> Self {
         match error {
-            PackageError::Sample { .. } => Self::input(error),
+            PackageError::Sample { .. } | PackageError::Fragment { .. } => Self::input(error),
             PackageError::Cancelled => Self::interrupted(error),
             error => Self::work(error),
         }

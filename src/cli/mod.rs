@@ -7,10 +7,12 @@
 
 mod completions;
 mod decimal;
+mod decrypt;
 mod encrypt;
 mod failure;
 mod init;
 mod inspect;
+mod interrupt;
 mod keys;
 mod man;
 mod output;
@@ -42,6 +44,7 @@ enum Command {
     Init(init::Args),
     Encrypt(encrypt::Args),
     Verify(verify::Args),
+    Decrypt(decrypt::Args),
     Inspect(inspect::Args),
     Keys(keys::Args),
     Completions(completions::Args),
@@ -53,6 +56,7 @@ fn dispatch(command: &Command) -> Result<(), Failure> {
         Command::Init(args) => init::run(args),
         Command::Encrypt(args) => encrypt::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Decrypt(args) => decrypt::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Keys(args) => keys::run(args),
         Command::Completions(args) => completions::run(args),

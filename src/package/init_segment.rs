@@ -32,17 +32,18 @@ const ENABLED_IN_MOVIE: u32 = 3;
 #[must_use]
 pub fn build(track: &Track, protection: Option<&TrackProtection>) -> Vec<u8> {
     let mut out = Vec::new();
-    write_file_type(&mut out);
+    write_file_type(&mut out, true);
     let pssh = protection.map(|protection| Node::of(&signalling::common_pssh(vec![protection.kid])));
     let trak = describe(track, track.id, protection);
     movie(track.timescale, vec![(track, track.id, trak)], pssh).write(&mut out);
     out
 }
 
-/// Appends the file type of all that this crate writes.
-pub fn write_file_type(out: &mut Vec<u8>) {
+/// Appends the file type of a fragmented file; one of several tracks is no CMAF.
+pub fn write_file_type(out: &mut Vec<u8>, is_single_track: bool) {
     let brand = FourCc::new;
-    let compatible_brands = vec![brand(b"iso6"), brand(b"cmfc"), brand(b"mp41")];
+    let mut compatible_brands = vec![brand(b"iso6"), brand(b"cmfc"), brand(b"mp41")];
+    compatible_brands.retain(|compatible| is_single_track || *compatible != brand(b"cmfc"));
     FileType {
         major_brand: brand(b"iso6"),
         minor_version: 0,

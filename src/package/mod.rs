@@ -1,5 +1,6 @@
 //! Writes segments and playlists, and publishes them in one step.
 
+pub mod clear;
 pub mod hls;
 pub mod init_segment;
 pub mod media_segment;
@@ -12,11 +13,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use crate::isobmff::scan::ScanError;
 use crate::media::{Time, Track};
 use crate::plan::{PlannedSegment, TrackPlan};
 use crate::protect::{FragmentWorker, ProtectError, TrackProtection};
 
-pub use publish::Staging;
+pub use publish::{StagedFile, Staging};
 pub use rendition::Name;
 
 /// What is to be written of one track.
@@ -85,6 +87,14 @@ pub enum PackageError {
         path: PathBuf,
         /// What is wrong.
         cause: ProtectError,
+    },
+    /// A fragment of an input can't be read.
+    #[error("{}: {cause}", path.display())]
+    Fragment {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: ScanError,
     },
     /// The output can't be written.
     #[error("writing {} failed: {cause}", path.display())]

@@ -39,12 +39,17 @@ impl Staging {
     /// # Errors
     /// [`PackageError::Write`] where the folder can't be made, or `output` is something else than an output.
     pub fn create(output: &Path) -> Result<Self, PackageError> {
+        check_replaceable(output).map_err(|cause| PackageError::write(output, cause))?;
+        Self::beside(output)
+    }
+
+    /// Makes the folder for `output`, whatever that is.
+    fn beside(output: &Path) -> Result<Self, PackageError> {
         let failed = |path: &Path, cause| PackageError::write(path, cause);
-        check_replaceable(output).map_err(|cause| failed(output, cause))?;
         let name = output.file_name().ok_or_else(|| {
             failed(
                 output,
-                io::Error::new(io::ErrorKind::InvalidInput, "the output needs a folder name of its own"),
+                io::Error::new(io::ErrorKind::InvalidInput, "the output needs a name of its own"),
             )
         })?;
         let parent = match output.parent() {
@@ -122,6 +127,75 @@ impl Drop for Staging {
     }
 }
 
+/// A file that takes its place in one step, when all of it is there; until then it is in a [`Staging`] folder.
+#[derive(Debug)]
+pub struct StagedFile {
+    staging: Staging,
+    replace: bool,
+}
+
+impl StagedFile {
+    /// Makes the folder for `output`, which must not be there unless it may be replaced.
+    ///
+    /// # Errors
+    /// [`PackageError::Write`].
+    pub fn create(output: &Path, replace: bool) -> Result<Self, PackageError> {
+        let failed = |cause| PackageError::write(output, cause);
+        match fs::symlink_metadata(output) {
+            Ok(there) if there.is_dir() => return Err(failed(io::ErrorKind::IsADirectory.into())),
+            Ok(_) if !replace => return Err(failed(already_there())),
+            _ => {}
+        }
+        Ok(Self {
+            staging: Staging::beside(output)?,
+            replace,
+        })
+    }
+
+    /// Where to write.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.staging.folder.join("file")
+    }
+
+    /// Puts the file in its place.
+    ///
+    /// # Errors
+    /// [`PackageError::Write`]; what was there is as it was then.
+    pub fn publish(self) -> Result<(), PackageError> {
+        let (new, output) = (self.path(), &self.staging.output);
+        let published = if self.replace {
+            fs::rename(new, output)
+        } else {
+            match renameat_with(CWD, &new, CWD, output, RenameFlags::NOREPLACE) {
+                // Not every file system can; a second name for the file can't take another's place either.
+                Err(error) if is_not_supported(error) => fs::hard_link(new, output),
+                result => result.map_err(io::Error::from),
+            }
+        };
+        published.map_err(|cause| {
+            let cause = match cause.kind() {
+                io::ErrorKind::AlreadyExists => already_there(),
+                _ => cause,
+            };
+            PackageError::write(output, cause)
+        })
+    }
+}
+
+fn already_there() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        "there is such a file already; replace it with --replace, or name another",
+    )
+}
+
+/// Whether the file system can't do what a flag of `renameat2` asks for.
+fn is_not_supported(error: rustix::io::Errno) -> bool {
+    use rustix::io::Errno;
+    matches!(error, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP)
+}
+
 /// Whether a folder can't be renamed because something stands where it should go.
 fn is_occupied(error: &io::Error) -> bool {
     use io::ErrorKind::{AlreadyExists, DirectoryNotEmpty, NotADirectory};
@@ -131,7 +205,7 @@ fn is_occupied(error: &io::Error) -> bool {
 /// Exchanges two folders; where the file system can't do it in one step, in two.
 fn exchange(new: &Path, old: &Path) -> io::Result<()> {
     match renameat_with(CWD, new, CWD, old, RenameFlags::EXCHANGE) {
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::OPNOTSUPP) => {
+        Err(error) if is_not_supported(error) => {
             let aside = new.with_extension("old");
             fs::rename(old, &aside)?;
             if let Err(error) = fs::rename(new, old) {

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::TrackProtection;
+use super::{Cbcs, TrackProtection};
 use crate::codec::{CodecError, SampleScanner, Subsample, SubsampleMap};
 use crate::isobmff::scan::ScanError;
-use crate::isobmff::senc;
+use crate::isobmff::senc::{self, SampleEncryption};
 use crate::media::{Sample, Time, Track};
 
 /// A sample's auxiliary information is a 16-bit count and 6 bytes a subsample, and `saiz` states its size in
@@ -50,6 +50,30 @@ pub enum ProtectCause {
     /// Larger than [`MAX_SAMPLE_BYTES`].
     #[error("has {0} bytes; at most {MAX_SAMPLE_BYTES} are supported")]
     TooLarge(u32),
+    /// There is no auxiliary information of an encrypted sample.
+    #[error("its fragment does not say how it is encrypted")]
+    NoMap,
+    /// The subsample map is of another sample.
+    #[error("its subsample map covers {covered} bytes, and it has {size}")]
+    MapDoesNotCover {
+        /// Bytes that the map speaks of.
+        covered: u64,
+        /// Bytes of the sample.
+        size: u32,
+    },
+}
+
+impl ProtectError {
+    /// Sample `index` of `range` can't be protected, or opened.
+    fn new(track: &Track, range: &Range<u32>, index: usize, sample: &Sample, cause: ProtectCause) -> Self {
+        Self {
+            track_id: track.id,
+            index: range.start.saturating_add(u32::try_from(index).unwrap_or(u32::MAX)),
+            time: Time::new(i64::try_from(sample.decode_ticks).unwrap_or(i64::MAX), track.timescale),
+            offset: track.source.locate(sample.offset).1,
+            cause,
+        }
+    }
 }
 
 /// A fragment's samples as they are written: protected, or clear where the track is not protected.
@@ -88,34 +112,9 @@ impl FragmentWorker {
         protection: Option<&TrackProtection>,
         mut scanner: Option<&mut (dyn SampleScanner + 'static)>,
     ) -> Result<ProtectedFragment<'_>, ProtectError> {
-        let failed = |index: usize, sample: &Sample, cause| ProtectError {
-            track_id: track.id,
-            index: range.start + u32::try_from(index).unwrap_or(u32::MAX),
-            time: Time::new(i64::try_from(sample.decode_ticks).unwrap_or(i64::MAX), track.timescale),
-            offset: track.source.locate(sample.offset).1,
-            cause,
-        };
-        self.samples.clear();
-        self.samples.extend(track.samples.range(range.clone()));
-        self.entry_counts.clear();
-        self.map.clear();
-        let mut bytes = 0;
-        for (index, sample) in self.samples.iter().enumerate() {
-            if sample.size > MAX_SAMPLE_BYTES {
-                return Err(failed(index, sample, ProtectCause::TooLarge(sample.size)));
-            }
-            bytes += sample.size as usize;
-        }
-        if self.data.len() < bytes {
-            self.data.resize(bytes, 0);
-        }
+        let failed = |index, sample: &Sample, cause| ProtectError::new(track, &range, index, sample, cause);
+        let bytes = self.read(track, &range)?;
         let data = self.data.get_mut(..bytes).unwrap_or_default();
-        if let Some(first) = self.samples.first() {
-            track
-                .read_samples(&self.samples, data)
-                .map_err(|error| failed(0, first, error.into()))?;
-        }
-
         if let Some(protection) = protection {
             let mut rest = &mut *data;
             for (index, sample) in self.samples.iter().enumerate() {
@@ -142,6 +141,83 @@ impl FragmentWorker {
             entry_counts: &self.entry_counts,
             subsamples: self.map.entries(),
         })
+    }
+
+    /// Reads samples `range` of `track`, and opens them in place where a `cipher` is given: undoes [`Self::protect`].
+    ///
+    /// `auxiliary` has one entry a sample; `None` says that whole samples are protected.
+    ///
+    /// # Errors
+    /// [`ProtectError`] at the first sample that can't be read, or whose subsample map does not cover it.
+    pub fn unprotect(
+        &mut self,
+        track: &Track,
+        range: Range<u32>,
+        cipher: Option<&Cbcs>,
+        auxiliary: Option<&[SampleEncryption]>,
+    ) -> Result<ProtectedFragment<'_>, ProtectError> {
+        let failed = |index, sample: &Sample, cause| ProtectError::new(track, &range, index, sample, cause);
+        let bytes = self.read(track, &range)?;
+        let data = self.data.get_mut(..bytes).unwrap_or_default();
+        if let Some(cipher) = cipher {
+            let mut rest = &mut *data;
+            for (index, sample) in self.samples.iter().enumerate() {
+                let (bytes, later) = rest.split_at_mut(sample.size as usize);
+                rest = later;
+                let subsamples = match auxiliary {
+                    None => &[],
+                    Some(auxiliary) => match auxiliary.get(index) {
+                        Some(entry) => entry.subsamples.as_slice(),
+                        None => return Err(failed(index, sample, ProtectCause::NoMap)),
+                    },
+                };
+                if subsamples.is_empty() {
+                    cipher.decrypt(bytes);
+                    continue;
+                }
+                let covered = subsamples
+                    .iter()
+                    .map(|entry| u64::from(entry.clear_bytes) + u64::from(entry.protected_bytes))
+                    .sum();
+                if covered != u64::from(sample.size) {
+                    let size = sample.size;
+                    return Err(failed(index, sample, ProtectCause::MapDoesNotCover { covered, size }));
+                }
+                for_each_protected(bytes, subsamples, |range| cipher.decrypt(range));
+            }
+        }
+        Ok(ProtectedFragment {
+            samples: &self.samples,
+            data,
+            entry_counts: &[],
+            subsamples: &[],
+        })
+    }
+
+    /// Reads samples `range` of `track` to the start of `self.data`, and returns how many bytes they have.
+    fn read(&mut self, track: &Track, range: &Range<u32>) -> Result<usize, ProtectError> {
+        self.samples.clear();
+        self.samples.extend(track.samples.range(range.clone()));
+        self.entry_counts.clear();
+        self.map.clear();
+        let mut bytes = 0;
+        for (index, sample) in self.samples.iter().enumerate() {
+            if sample.size > MAX_SAMPLE_BYTES {
+                let cause = ProtectCause::TooLarge(sample.size);
+                return Err(ProtectError::new(track, range, index, sample, cause));
+            }
+            bytes += sample.size as usize;
+        }
+        if self.data.len() < bytes {
+            self.data.resize(bytes, 0);
+        }
+        let data = self.data.get_mut(..bytes).unwrap_or_default();
+        if let Some(first) = self.samples.first() {
+            track
+                .read_samples(&self.samples, data)
+                .map_err(|error| ProtectError::new(track, range, 0, first, error.into()))?;
+        }
+        Ok(bytes)
     }
 }
 

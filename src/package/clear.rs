@@ -1,0 +1,185 @@
+//! The clear asset: all tracks of an output in one fragmented MP4, whose fragments follow each other in time.
+
+use std::fs::File;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use super::{Control, PackageError, init_segment, media_segment, write_all};
+use crate::isobmff::scan::{ScanError, TopLevel, read_box};
+use crate::isobmff::senc::SampleEncryption;
+use crate::isobmff::tfhd::TrackFragmentHeader;
+use crate::isobmff::trun::TrackRun;
+use crate::isobmff::{BoxError, BoxHeader, BoxPath, FourCc, Node, Problem};
+use crate::media::{Time, Track};
+use crate::plan;
+use crate::protect::{Cbcs, FragmentWorker, auxiliary};
+
+/// A movie fragment's boxes are read whole, up to this size, as when its samples were found.
+const MAX_MOOF_BYTES: usize = 64 << 20;
+
+/// A track of fragments, and what opens it.
+pub struct ClosedTrack {
+    /// The track.
+    pub track: Track,
+    /// Opens its samples; `None` where they are clear.
+    pub cipher: Option<Cbcs>,
+}
+
+/// A track fragment of one of the tracks.
+struct Fragment {
+    track_index: usize,
+    moof: BoxHeader,
+    /// Which of the track's `traf` boxes in the `moof`.
+    traf_index: usize,
+    samples: Range<u32>,
+    start: Time,
+}
+
+/// Writes `tracks` in the clear to a new file at `path`, and returns its size in bytes.
+///
+/// # Errors
+/// [`PackageError`]. What was written then is of no use.
+pub fn write(mut tracks: Vec<ClosedTrack>, path: &Path, control: &Control<'_>) -> Result<u64, PackageError> {
+    let mut fragments = Vec::new();
+    for (track_index, closed) in tracks.iter().enumerate() {
+        let found = find_fragments(track_index, &closed.track);
+        fragments.extend(found.map_err(|cause| fragment_error(&closed.track, cause))?);
+    }
+    fragments.sort_by_key(|fragment| (fragment.start, fragment.track_index));
+    let original_ids: Vec<u32> = tracks.iter().map(|closed| closed.track.id).collect();
+    for (id, closed) in (1..).zip(&mut tracks) {
+        closed.track.id = id;
+    }
+
+    let failed = |cause| PackageError::write(path, cause);
+    let mut file = File::create_new(path).map_err(failed)?;
+    let mut head = Vec::new();
+    init_segment::write_file_type(&mut head, tracks.len() == 1);
+    let described = tracks
+        .iter()
+        .map(|ClosedTrack { track, .. }| (track, track.id, init_segment::describe(track, track.id, None)));
+    if let Some(first) = tracks.first() {
+        init_segment::movie(first.track.timescale, described.collect(), None).write(&mut head);
+    }
+
+    let mut worker = FragmentWorker::default();
+    let mut sequence_number = 0;
+    let mut bytes = 0;
+    for fragment in &fragments {
+        let Some(ClosedTrack { track, cipher }) = tracks.get(fragment.track_index) else {
+            continue;
+        };
+        let original_id = original_ids.get(fragment.track_index).copied().unwrap_or_default();
+        let maps = match cipher {
+            Some(_) => read_auxiliary(track, original_id, fragment).map_err(|cause| fragment_error(track, cause))?,
+            None => None,
+        };
+        for samples in plan::fragments(track, fragment.samples.clone()) {
+            if control.cancelled.load(Ordering::Relaxed) {
+                return Err(PackageError::Cancelled);
+            }
+            let at = (samples.start - fragment.samples.start) as usize;
+            let maps = maps.as_ref().map(|maps| maps.get(at..).unwrap_or_default());
+            let clear = worker
+                .unprotect(track, samples, cipher.as_ref(), maps)
+                .map_err(|cause| {
+                    let offset = track.samples.get(cause.index).map_or(0, |sample| sample.offset);
+                    let path = track.source.locate(offset).0.to_owned();
+                    PackageError::Sample { path, cause }
+                })?;
+            sequence_number += 1;
+            media_segment::write_fragment_head(&mut head, track, sequence_number, &clear);
+            write_all(&mut file, &head, clear.data).map_err(failed)?;
+            bytes += (head.len() + clear.data.len()) as u64;
+            (control.progress)(clear.data.len() as u64);
+            head.clear();
+        }
+    }
+    Ok(bytes)
+}
+
+/// The track fragments of a track, in order.
+fn find_fragments(track_index: usize, track: &Track) -> Result<Vec<Fragment>, ScanError> {
+    let mut fragments = Vec::new();
+    let mut next = 0_u32;
+    for header in TopLevel::new(&*track.source) {
+        let moof = header?;
+        if moof.kind.0 != *b"moof" {
+            continue;
+        }
+        let bytes = read_box(&*track.source, &moof, MAX_MOOF_BYTES)?;
+        let node = Node::parse_one(&bytes, moof.offset)?;
+        for (traf_index, traf) in trafs(&node, track.id)?.into_iter().enumerate() {
+            let mut count = 0_usize;
+            for trun in traf.children_of(b"trun") {
+                count += trun.parse::<TrackRun>()?.samples.len();
+            }
+            let end = next.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+            if let Some(first) = track.samples.get(next).filter(|_| end > next) {
+                fragments.push(Fragment {
+                    track_index,
+                    moof,
+                    traf_index,
+                    samples: next..end,
+                    start: track.presentation_time(&first),
+                });
+            }
+            next = end;
+        }
+    }
+    if next == track.samples.len() {
+        return Ok(fragments);
+    }
+    let path = BoxPath::default().child(FourCc::new(b"moov")).unwrap_or_default();
+    let problem = Problem::Invalid("has samples that are in no fragment, which no output has".into());
+    Err(BoxError {
+        path,
+        offset: 0,
+        problem,
+    }
+    .into())
+}
+
+/// The `traf` boxes of a track.
+fn trafs<'n, 'a>(moof: &'n Node<'a>, track_id: u32) -> Result<Vec<&'n Node<'a>>, BoxError> {
+    let mut found = Vec::new();
+    for traf in moof.children_of(b"traf") {
+        if traf.require(&[b"tfhd"])?.parse::<TrackFragmentHeader>()?.track_id == track_id {
+            found.push(traf);
+        }
+    }
+    Ok(found)
+}
+
+/// The subsample maps of a fragment's samples.
+fn read_auxiliary(
+    track: &Track,
+    track_id: u32,
+    fragment: &Fragment,
+) -> Result<Option<Vec<SampleEncryption>>, ScanError> {
+    let bytes = read_box(&*track.source, &fragment.moof, MAX_MOOF_BYTES)?;
+    let moof = Node::parse_one(&bytes, fragment.moof.offset)?;
+    match trafs(&moof, track_id)?.get(fragment.traf_index) {
+        Some(traf) => auxiliary::read(&*track.source, &moof, traf, 0),
+        None => Ok(None),
+    }
+}
+
+/// An error names the file that holds the byte, of those that the track is joined from.
+fn fragment_error(track: &Track, cause: ScanError) -> PackageError {
+    let (path, cause) = match cause {
+        ScanError::Box(error) => {
+            let (path, offset) = track.source.locate(error.offset);
+            (path, BoxError { offset, ..error }.into())
+        }
+        ScanError::Io { offset, bytes, cause } => {
+            let (path, offset) = track.source.locate(offset);
+            (path, ScanError::Io { offset, bytes, cause })
+        }
+    };
+    PackageError::Fragment {
+        path: path.to_owned(),
+        cause,
+    }
+}
