@@ -19,7 +19,48 @@ pub struct TrackRun {
     /// Flags of the first sample, instead of the default.
     pub first_sample_flags: Option<u32>,
     /// In decode order.
-    pub samples: Vec<RunSample>,
+    pub samples: RunSamples,
+}
+
+/// The samples of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunSamples {
+    /// So many, of which the run stores nothing: it takes a few bytes whatever their number, here too.
+    Bare(u32),
+    /// Those with fields.
+    Each(Vec<RunSample>),
+}
+
+impl Default for RunSamples {
+    fn default() -> Self {
+        Self::Bare(0)
+    }
+}
+
+impl RunSamples {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Bare(count) => *count as usize,
+            Self::Each(samples) => samples.len(),
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// In decode order.
+    #[must_use]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = RunSample> {
+        (0..self.len()).map(|index| match self {
+            Self::Bare(_) => RunSample::default(),
+            Self::Each(samples) => samples.get(index).copied().unwrap_or_default(),
+        })
+    }
 }
 
 /// One sample of a run; a field that the run does not have is zero.
@@ -129,24 +170,26 @@ impl TypedBox for TrackRun {
             }));
         }
         count_reader.count(fields.bytes())?;
-        let samples = (0..count)
-            .map(|_| {
-                Ok(RunSample {
-                    duration: if fields.has(Fields::DURATION) {
-                        payload.u32()?
-                    } else {
-                        0
-                    },
-                    size: if fields.has(Fields::SIZE) { payload.u32()? } else { 0 },
-                    flags: if fields.has(Fields::FLAGS) { payload.u32()? } else { 0 },
-                    composition_offset: if fields.has(Fields::COMPOSITION_OFFSET) {
-                        payload.i32()?
-                    } else {
-                        0
-                    },
-                })
+        let sample = |payload: &mut Reader<'_>| {
+            Ok(RunSample {
+                duration: if fields.has(Fields::DURATION) {
+                    payload.u32()?
+                } else {
+                    0
+                },
+                size: if fields.has(Fields::SIZE) { payload.u32()? } else { 0 },
+                flags: if fields.has(Fields::FLAGS) { payload.u32()? } else { 0 },
+                composition_offset: if fields.has(Fields::COMPOSITION_OFFSET) {
+                    payload.i32()?
+                } else {
+                    0
+                },
             })
-            .collect::<Result<_, _>>()?;
+        };
+        let samples = match fields.bytes() {
+            0 => RunSamples::Bare(count),
+            _ => RunSamples::Each((0..count).map(|_| sample(payload)).collect::<Result<_, _>>()?),
+        };
         Ok(Self {
             version,
             fields,
@@ -175,7 +218,10 @@ impl TypedBox for TrackRun {
         if let Some(flags) = self.first_sample_flags {
             out.put_u32(flags);
         }
-        for sample in &self.samples {
+        let RunSamples::Each(samples) = &self.samples else {
+            return;
+        };
+        for sample in samples {
             if self.fields.has(Fields::DURATION) {
                 out.put_u32(sample.duration);
             }

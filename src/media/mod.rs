@@ -182,6 +182,13 @@ impl Movie {
             let bytes = source.bytes() - error.offset;
             warnings.push(format!("{bytes} trailing bytes are no box and are left out"));
         }
+        // Unknown boxes are left out, and a damaged type would leave out its track.
+        let is_damaged_trak = |child: &&Node<'_>| child.kind.0 != *b"trak" && child.fields().get(4..8) == Some(b"tkhd");
+        if let Some(child) = moov.children().iter().find(is_damaged_trak) {
+            return Err(child
+                .invalid("holds a track header, and is no 'trak'; the file is damaged")
+                .into());
+        }
         let mut tracks: Vec<Track> = Vec::new();
         for (index, trak) in moov.children_of(b"trak").enumerate() {
             if index >= MAX_TRACKS {

@@ -217,12 +217,12 @@ impl Summary {
                 continue;
             };
             samples += run.samples.len() as u64;
-            let stored = run.fields.has(Fields::DURATION);
-            let durations = run
-                .samples
-                .iter()
-                .map(|sample| if stored { sample.duration } else { default_duration });
-            duration_ticks = durations.fold(duration_ticks, |sum, ticks| sum.saturating_add(ticks.into()));
+            let run_ticks = if run.fields.has(Fields::DURATION) {
+                run.samples.iter().map(|sample| u64::from(sample.duration)).sum()
+            } else {
+                u64::from(default_duration) * run.samples.len() as u64
+            };
+            duration_ticks = duration_ticks.saturating_add(run_ticks);
         }
         if let Some(track) = self.track(header.track_id, traf, errors) {
             track.fragments += 1;

@@ -6,7 +6,7 @@ use crate::isobmff::saio::AuxiliaryOffsets;
 use crate::isobmff::saiz::{AuxiliarySizes, Sizes};
 use crate::isobmff::tfdt::TrackFragmentDecodeTime;
 use crate::isobmff::tfhd::TrackFragmentHeader;
-use crate::isobmff::trun::{Fields, RunSample, TrackRun};
+use crate::isobmff::trun::{Fields, RunSample, RunSamples, TrackRun};
 use crate::isobmff::writer::{Put, boxed};
 use crate::isobmff::{FourCc, TypedBox, senc};
 use crate::media::{Sample, Track};
@@ -55,29 +55,29 @@ pub fn write_fragment_head(out: &mut Vec<u8>, track: &Track, sequence_number: u3
 
 /// Appends `tfhd`, `tfdt` and `trun`, and returns where the data offset is to be patched.
 fn write_track_fragment(out: &mut Vec<u8>, track: &Track, fragment: &ProtectedFragment<'_>) -> usize {
-    let mut run = TrackRun {
-        version: 1,
-        data_offset: Some(0),
-        ..TrackRun::default()
-    };
-    run.samples = run_samples(fragment.samples);
+    let samples = run_samples(fragment.samples);
     let shared = |value: fn(&RunSample) -> u32, from: usize| {
-        let mut values = run.samples.iter().skip(from).map(value);
+        let mut values = samples.iter().skip(from).map(value);
         let first = values.next()?;
         values.all(|value| value == first).then_some(first)
     };
     // What all samples share stands in the header; of flags, what all but the first share.
     let default_sample_duration = shared(|sample| sample.duration, 0);
     let default_sample_flags = shared(|sample| sample.flags, 1).or_else(|| shared(|sample| sample.flags, 0));
-    let first_flags = run.samples.first().map(|sample| sample.flags);
-    run.first_sample_flags = first_flags.filter(|flags| default_sample_flags.is_some_and(|shared| shared != *flags));
-    run.fields = Fields::SIZE
-        .with(Fields::DURATION, default_sample_duration.is_none())
-        .with(Fields::FLAGS, default_sample_flags.is_none())
-        .with(
-            Fields::COMPOSITION_OFFSET,
-            run.samples.iter().any(|sample| sample.composition_offset != 0),
-        );
+    let first_flags = samples.first().map(|sample| sample.flags);
+    let run = TrackRun {
+        version: 1,
+        fields: Fields::SIZE
+            .with(Fields::DURATION, default_sample_duration.is_none())
+            .with(Fields::FLAGS, default_sample_flags.is_none())
+            .with(
+                Fields::COMPOSITION_OFFSET,
+                samples.iter().any(|sample| sample.composition_offset != 0),
+            ),
+        data_offset: Some(0),
+        first_sample_flags: first_flags.filter(|flags| default_sample_flags.is_some_and(|shared| shared != *flags)),
+        samples: RunSamples::Each(samples),
+    };
 
     TrackFragmentHeader {
         track_id: track.id,

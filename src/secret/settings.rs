@@ -49,7 +49,11 @@ impl Settings {
         Self::read(Path::new(".env"), std::env::vars_os())
     }
 
-    fn read(dotenv: &Path, environment: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, SettingsError> {
+    /// Reads a file in the form of `.env`, if it is there, and lays `environment` over it.
+    ///
+    /// # Errors
+    /// [`SettingsError`] if the file is there and can't be read or is malformed.
+    pub fn read(dotenv: &Path, environment: impl Iterator<Item = (OsString, OsString)>) -> Result<Self, SettingsError> {
         let mut settings = read_dotenv(dotenv)?;
         // A name or value that isn't UTF-8 becomes one that no setting accepts, rather than one that isn't there.
         let text = |os: OsString| os.into_string().unwrap_or_else(|os| os.to_string_lossy().into_owned());

@@ -4,6 +4,7 @@
 #![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 pub mod derive;
+pub mod mutation;
 pub mod samples;
 
 use std::ffi::OsStr;

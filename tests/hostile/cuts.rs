@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use vylux_pack::isobmff::scan::TopLevel;
 use vylux_pack::media::Source;
 
-use crate::common::{Workspace, fixture, fixtures, for_each};
+use crate::common::{Workspace, fixture, fixtures, for_each, inputs};
 use crate::reading::{ReadTrack, is_located, read};
+use crate::running::limited;
 
 /// Every fixture is cut at each of so many equal parts.
 const PARTS: u64 = 100;
@@ -103,6 +104,42 @@ fn cut_around_the_start_of_a_fragment_a_file_is_an_error_where_its_boxes_can_tel
         let cuts = Cuts::new(name);
         let around = |moof: &u64| [moof - 1, *moof, moof + 1, moof + 3, moof + 7];
         cuts.check(cuts.moofs.iter().flat_map(around).collect())
+    });
+}
+
+/// The program says so by its exit code, and publishes nothing.
+#[test]
+fn the_program_refuses_what_is_cut_with_exit_code_3() {
+    for_each(&inputs(), |name| {
+        let cuts = Cuts::new(name);
+        let workspace = Workspace::new();
+        for at in [
+            cuts.bytes - 1,
+            cuts.bytes * 9 / 10,
+            cuts.bytes / 2 + 1,
+            cuts.bytes / 100,
+            0,
+        ] {
+            cuts.copy_file.set_len(at).unwrap();
+            let input = cuts.copy.to_str().unwrap();
+            let output = limited(&workspace, &["encrypt", input, "--content-id", "cut", "--no-store"]);
+            let error = String::from_utf8_lossy(&output.stderr);
+            let published = workspace.path("out/cut").exists();
+            match output.status.code() {
+                Some(3) if !published && error.contains(" byte ") => {}
+                // What is missing holds no sample.
+                Some(0) if read(&cuts.copy).ok() == cuts.whole => {
+                    std::fs::remove_dir_all(workspace.path("out")).unwrap();
+                }
+                _ => {
+                    return Err(format!(
+                        "cut to {at}: {}, published {published}: {error}",
+                        output.status
+                    ));
+                }
+            }
+        }
+        Ok(())
     });
 }
 

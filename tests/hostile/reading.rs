@@ -24,14 +24,18 @@ impl ReadTrack {
 
 /// Reads a file's tracks.
 pub fn read(path: &Path) -> Result<Vec<ReadTrack>, InputError> {
-    let presentation = Presentation::open(&[path])?;
+    Presentation::open(&[path]).map(|presentation| tracks_of(&presentation))
+}
+
+/// The tracks of a presentation.
+pub fn tracks_of(presentation: &Presentation) -> Vec<ReadTrack> {
     let tracks = presentation.tracks.iter().map(|track| ReadTrack {
         id: track.id,
         timescale: track.timescale.get(),
         shift_ticks: track.shift.ticks,
         samples: track.samples.all().collect(),
     });
-    Ok(tracks.collect())
+    tracks.collect()
 }
 
 /// Whether an error says which box is wrong, and at which byte.

@@ -1,0 +1,178 @@
+#!/usr/bin/env python3
+"""Makes the seeds of fuzz/corpus from the fixtures: small, and one of each kind. Standard library only.
+
+Inputs that broke something once are named crash-* and stay as they are.
+"""
+
+import json
+import struct
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+FIXTURES = ROOT.parent / "fixtures" / "media"
+CORPUS = ROOT / "corpus"
+sys.path.insert(0, str(ROOT.parent / "fixtures" / "tools"))
+
+import mp4  # noqa: E402
+
+# Whole files, small ones that differ in how they are stored.
+FILES = """
+aac-96k encrypted-cbcs field-pictures-poc1 fragment-per-sample nal-length-1 one-sample one-sample-fragmented
+refuse-mp3 text-only timecode-track
+""".split()
+
+# Files whose boxes without media data are seeds of their own.
+TREES = """
+aac-fragmented base-implied co64 edit-multiple encrypted-cbcs encrypted-cenc fragmented-sidx he-aac-v2-compatible
+many-truns one-sample refuse-flac stz2 text-track timecode-track two-descriptions unknown-boxes vfr
+""".split()
+
+# In the order of BOXES in targets/typed_box.rs.
+BOXES = """
+avcC co64 ctts elng elst esds frma ftyp hdlr mdhd mehd mfhd mvhd pssh saio saiz schm sdtp sidx stco stsc stss stsz
+stts stz2 tenc tfdt tfhd tkhd trex trun senc
+""".split()
+
+# Of a typed box, the shortest and longest payload of at most so many bytes.
+MAX_PAYLOAD = 512
+
+# H.264: slices, parameter sets in band, fields, sizes of one and two bytes.
+AVC = """
+avc3-bare cavlc-baseline field-pictures field-pictures-poc1 high422-10-intra interlaced-mbaff nal-length-1
+parameter-set-ids slices-42 weighted-cavlc
+""".split()
+
+# Of each so many samples, and of a sample so many bytes.
+SAMPLES, SAMPLE_BYTES = 6, 1500
+
+ENTRY_FIELDS = {"avc1": 78, "avc3": 78, "encv": 78, "mp4a": 28, "enca": 28}
+
+
+def boxes(data):
+    """All boxes in `data`, as (type, payload), those in sample entries and sinf too."""
+    at = 0
+    while at + 8 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        header = 8
+        if size == 1:
+            size, header = struct.unpack_from(">Q", data, at + 8)[0], 16
+        size = size or len(data) - at
+        kind, body = kind.decode("latin-1"), data[at + header : at + size]
+        yield kind, body
+        if kind.encode() in mp4.CONTAINERS or kind in ("sinf", "schi"):
+            yield from boxes(body)
+        elif kind in ("stsd", "dref"):
+            yield from boxes(body[8:])
+        elif kind in ENTRY_FIELDS:
+            yield from boxes(body[ENTRY_FIELDS[kind] :])
+        at += max(size, header)
+
+
+def save(folder, name, data):
+    path = CORPUS / folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def read(name):
+    return (FIXTURES / f"{name}.mp4").read_bytes()
+
+
+def box(kind, body):
+    return struct.pack(">I", 8 + len(body)) + kind.encode("latin-1") + body
+
+
+def trees():
+    for name in TREES:
+        seen, tree = set(), b""
+        at, data = 0, read(name)
+        while at + 8 <= len(data):
+            size, kind = struct.unpack_from(">I4s", data, at)
+            size = size or len(data) - at
+            if size > 1 and kind not in (b"mdat", b"free") and kind not in seen:
+                seen.add(kind)
+                tree += data[at : at + size]
+            at += size if size > 1 else struct.unpack_from(">Q", data, at + 8)[0]
+        save("box_tree", name, tree)
+
+
+def typed_boxes():
+    payloads = {kind: set() for kind in BOXES}
+    for path in sorted(FIXTURES.glob("*.mp4")):
+        for kind, body in boxes(path.read_bytes()):
+            if kind in payloads and len(body) <= MAX_PAYLOAD:
+                payloads[kind].add(body)
+    for index, kind in enumerate(BOXES):
+        ordered = sorted(payloads[kind], key=lambda body: (len(body), body))
+        for size, body in zip(("short", "long"), dict.fromkeys(ordered[:1] + ordered[-1:])):
+            save("typed_box", f"{kind}-{size}", bytes([index]) + body)
+
+
+def avc_samples():
+    for name in AVC:
+        track = mp4.load(FIXTURES / f"{name}.mp4").track("vide")
+        config = next(child.body for child in track.entry()[2] if child.kind == b"avcC")
+        data = bytes([len(config)]) + config
+        for sample in track.samples[:SAMPLES]:
+            # Whole NAL units, as many as fit.
+            length_size, end = (config[4] & 3) + 1, 0
+            while end < len(sample.data):
+                length = int.from_bytes(sample.data[end : end + length_size], "big")
+                if end and end + length_size + length > SAMPLE_BYTES:
+                    break
+                end += length_size + length
+            data += struct.pack(">H", end) + sample.data[:end]
+        save("avc_sample", name, data)
+
+
+def aac_configs():
+    seen = {}
+    for path in sorted(FIXTURES.glob("*.mp4")):
+        for kind, body in boxes(path.read_bytes()):
+            if kind == "esds":
+                seen.setdefault(body, path.stem)
+    for body, name in seen.items():
+        save("aac_config", name, body)
+
+
+def texts():
+    record = {
+        "content_id": "fuzz-film",
+        "kid": "02" * 16,
+        "scheme": "cbcs",
+        "key_uri": "https://keys.example.com/api/key/fuzz-film",
+        "wrapped_key": "04" * 32,
+        "wrap_nonce": "05" * 12,
+        "kek_version": "v1",
+        "master_key_id": "06" * 8,
+        "created_at": "2025-01-02T03:04:05Z",
+        "tool_version": "0.1.0",
+        "media_fingerprint": "07" * 32,
+    }
+    named = {**record, "key_name": "hd", "kid": "08" * 16}
+    for name, records in {"none": [], "one": [record], "two": [record, named]}.items():
+        save("keys_file", name, json.dumps({"version": 1, "records": records}, indent=2).encode())
+    save("keys_file", "later-version", b'{"version": 2, "records": {}}')
+    settings = {
+        "secret": "A=" + "0123456789abcdef" * 4,
+        "url": "A=https://keys.example.com/path/\n",
+        "content-id": "export A='movie_1-x' # quoted\n",
+        "quotes": 'B="two\\nlines"\nA="${B} and $B"\n\n# note\nC=\n',
+    }
+    for name, text in settings.items():
+        save("settings", name, text.encode())
+
+
+def main():
+    for name in FILES:
+        save("file", f"{name}.mp4", read(name))
+    trees()
+    typed_boxes()
+    avc_samples()
+    aac_configs()
+    texts()
+
+
+if __name__ == "__main__":
+    main()
