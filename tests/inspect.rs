@@ -383,7 +383,7 @@ fn flipped_bytes_are_an_error_or_another_file() {
                 matches!(output.status.code(), Some(0 | 3)),
                 "{name}, round {round}: {message}"
             );
-            if !message.contains("not an MP4 file") {
+            if !message.contains("file at byte 0: not an MP4 file") {
                 serde_json::from_slice::<Value>(&output.stdout).unwrap();
             }
         }
@@ -451,12 +451,20 @@ fn what_is_no_mp4_is_said_to_be_none() {
         (
             "text.txt",
             &b"Sing, o goddess, the anger of Achilles\n"[..],
-            "not an MP4 file",
+            "file at byte 0: not an MP4 file",
         ),
-        ("playlist.m3u8", b"#EXTM3U\n#EXT-X-VERSION:6\n", "not an MP4 file"),
-        ("picture.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0", "not an MP4 file"),
-        ("short", b"moov", "not an MP4 file"),
-        ("empty", b"", "the file is empty"),
+        (
+            "playlist.m3u8",
+            b"#EXTM3U\n#EXT-X-VERSION:6\n",
+            "file at byte 0: not an MP4 file",
+        ),
+        (
+            "picture.png",
+            b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0",
+            "file at byte 0: not an MP4 file",
+        ),
+        ("short", b"moov", "file at byte 0: not an MP4 file"),
+        ("empty", b"", "file at byte 0: the file is empty"),
     ] {
         for more in [&[][..], &["--json"]] {
             let path = file(&workspace, name, bytes);

@@ -310,13 +310,26 @@ fn check_multivariant(playlist: &MasterPlaylist, renditions: &[RenditionFiles]) 
                 .average_bandwidth
                 .is_some_and(|average| average <= variant.bandwidth)
     };
-    if !playlist.independent_segments || !playlist.variants.iter().all(complete) || !playlist.unknown_tags.is_empty() {
+    let is_independent = renditions.iter().all(begins_with_sync_samples);
+    if playlist.independent_segments != is_independent
+        || !playlist.variants.iter().all(complete)
+        || !playlist.unknown_tags.is_empty()
+    {
         return Err(format!("the multivariant playlist is not complete: {playlist:?}"));
     }
     let [key] = &*playlist.session_key else {
         return Err("not one session key".to_owned());
     };
     is_key(&key.0)
+}
+
+/// Whether every segment begins with a sample that decoding can begin with.
+fn begins_with_sync_samples(rendition: &RenditionFiles) -> bool {
+    let init = std::fs::read(&rendition.init).unwrap();
+    rendition.segments.iter().all(|segment| {
+        let file = [&*init, &std::fs::read(segment).unwrap()].concat();
+        samples::read(&file).unwrap().first().unwrap().is_sync
+    })
 }
 
 fn is_key(key: &m3u8_rs::Key) -> Result<(), String> {
