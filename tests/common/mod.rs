@@ -103,8 +103,6 @@ pub fn tool(name: &str) -> Option<PathBuf> {
 }
 
 /// Says that the test that calls this is not run, and why. Under `CI=true` it fails instead.
-///
-/// Written to the terminal itself: what a passing test prints is not shown.
 pub fn skip(reason: &str) {
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test").to_owned();
@@ -112,7 +110,13 @@ pub fn skip(reason: &str) {
         std::env::var("CI").as_deref() != Ok("true"),
         "{test} can't be run: {reason}"
     );
-    let _ = writeln!(std::io::stderr().lock(), "SKIPPED {test}: {reason}");
+    say_skipped(&test, reason);
+}
+
+/// Written to the terminal itself: what a passing test prints is not shown.
+pub fn say_skipped(what: &str, reason: &str) {
+    // Where standard error is closed, nobody looks on.
+    let _ = writeln!(std::io::stderr().lock(), "SKIPPED {what}: {reason}");
 }
 
 /// An empty folder to run programs in, removed at the end.
