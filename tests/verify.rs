@@ -455,6 +455,90 @@ fn scheme_and_brands() {
     }
 }
 
+/// What no box contradicts, only the source tells: the shape of pixels, how pictures are shown, what a sample depends on.
+#[test]
+fn descriptions_and_flags() {
+    for (kind, at, what) in [
+        (
+            *b"pasp",
+            3,
+            "moov/trak/mdia/minf/stbl/stsd/encv/pasp is not as in the source",
+        ),
+        (*b"tkhd", 45, "moov/trak/tkhd is not as in the source"),
+    ] {
+        let film = Film::new();
+        let file = format!("{VIDEO}/init.mp4");
+        film.change(&file, |data| {
+            let at = full_box(data, kind) + at;
+            data[at] ^= 1;
+        });
+        film.verdict_with_source().finds(&file, None, None, what);
+    }
+    let film = Film::new();
+    let file = segment(VIDEO, 1);
+    film.change(&file, |data| {
+        let first_flags = full_box(data, *b"trun") + 8;
+        data[first_flags] ^= 4;
+    });
+    film.verdict_with_source()
+        .finds(&file, Some(1), None, "the word of its flags");
+}
+
+/// Pseudo-random numbers (xorshift64), the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 33).unwrap() % limit
+    }
+}
+
+/// Whatever stands in an output, `verify` and `decrypt` end with an exit code of theirs.
+#[test]
+fn random_damage_ends_in_a_verdict() {
+    let whole = Film::new();
+    let mut files = vec!["master.m3u8".to_owned(), "keys.json".to_owned()];
+    for folder in [VIDEO, AUDIO] {
+        files.extend([
+            playlist(folder),
+            format!("{folder}/init.mp4"),
+            segment(folder, 1),
+            segment(folder, 3),
+        ]);
+    }
+    let seeds: Vec<String> = (1..=60).map(|seed| seed.to_string()).collect();
+    for_each(&seeds, |seed| {
+        let mut random = Random(seed.parse::<u64>().unwrap().wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let film = Film::new();
+        let file = &files[random.below(files.len())];
+        let mut data = fs::read(whole.path(file)).unwrap();
+        let at = random.below(data.len());
+        // Half of the damage is where the boxes are.
+        let at = if random.below(2) == 0 { at } else { at % 900 };
+        match random.below(4) {
+            0 => data.truncate(at),
+            1 => data[at] ^= 1 << random.below(8),
+            2 => data.splice(at..at, [0xff; 4]).for_each(drop),
+            _ => data.drain(at..data.len().min(at + 4)).for_each(drop),
+        }
+        fs::write(film.path(file), data).unwrap();
+        let mut decrypt = film.workspace.vylux_pack();
+        decrypt.args(["decrypt", "out", "--out", "clear.mp4"]);
+        let exit_codes = [
+            film.verdict().exit_code,
+            film.verdict_with_source().exit_code,
+            decrypt.output().unwrap().status.code().unwrap_or(-1),
+        ];
+        match exit_codes {
+            [0 | 3 | 4, 0 | 3 | 4, 0..=3] => Ok(()),
+            other => Err(format!("{file} at byte {at}: {other:?}")),
+        }
+    });
+}
+
 // --- files ----------------------------------------------------------------------------------------
 
 #[test]

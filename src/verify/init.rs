@@ -46,6 +46,8 @@ pub struct InitSegment {
     pub language: Option<String>,
     /// How it is protected, where it is.
     pub protection: Option<Protection>,
+    /// Its `trak` box.
+    pub description: Node<'static>,
 }
 
 /// What `tenc` says.
@@ -156,6 +158,7 @@ impl InitSegment {
             dimensions,
             language,
             protection,
+            description: trak.copy_where(&|_| true),
         }))
     }
 }

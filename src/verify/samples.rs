@@ -302,6 +302,9 @@ fn compare_times(
         &original.composition_offset,
     );
     findings.expect_in_sample(place, "being a sync sample", &sample.is_sync(), &original.is_sync());
+    if sample.is_sync() == original.is_sync() {
+        findings.expect_in_sample(place, "the word of its flags", &sample.flags, &original.flags);
+    }
     // Where the source has a gap, the sample before it may last until the gap ends.
     let until_next = after.map(|after| after.decode_ticks.saturating_sub(original.decode_ticks));
     if sample.duration_ticks != original.duration_ticks && until_next != Some(u64::from(sample.duration_ticks)) {

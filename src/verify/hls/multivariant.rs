@@ -1,0 +1,234 @@
+//! The multivariant playlist (RFC 8216bis, 4.4.6) against all renditions.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::bandwidth::{Measured, durations_ns};
+use super::{NANOSECONDS_PER_SECOND, check_key_attributes, nearest_second, seconds, shown};
+use crate::media::MediaKind;
+use crate::package::hls::MULTIVARIANT_PLAYLIST;
+use crate::verify::check::SegmentFacts;
+use crate::verify::findings::{FileFindings, Findings};
+use crate::verify::output::Rendition;
+use crate::verify::playlist::{Located, Media, MultivariantPlaylist, Variant};
+
+/// How far declared bit rates may be from measured ones (Apple's authoring specification, 1.26 and 1.27), in percent.
+const BANDWIDTH_TOLERANCE_PERCENT: u64 = 10;
+
+/// `FRAME-RATE` has three decimals: half of the last one, and what rounding durations adds; in nanohertz.
+const FRAME_RATE_TOLERANCE_NHZ: i64 = 1_000_000;
+
+/// Checks the multivariant playlist against all renditions.
+pub(in crate::verify) fn check_multivariant(
+    playlist: &MultivariantPlaylist,
+    renditions: &[Rendition],
+    facts: &[Vec<Option<SegmentFacts>>],
+    findings: &mut Findings,
+) {
+    check_target_durations(renditions, findings);
+    let mut file = findings.of(Path::new(MULTIVARIANT_PLAYLIST));
+    let has_keys = !playlist.session_keys.is_empty();
+    let lowest = if has_keys { 5 } else { 1 };
+    if playlist.version.unwrap_or(1) != lowest {
+        file.add(format!(
+            "EXT-X-VERSION is {}, and {lowest} is the lowest that is true",
+            shown(playlist.version)
+        ));
+    }
+    let all_independent = renditions
+        .iter()
+        .all(|rendition| rendition.playlist.has_independent_segments);
+    if playlist.has_independent_segments && !all_independent {
+        file.add("EXT-X-INDEPENDENT-SEGMENTS, which not all media playlists have");
+    }
+    check_session_keys(playlist, renditions, &mut file);
+    if playlist.variants.is_empty() {
+        file.add("there is no EXT-X-STREAM-INF");
+    }
+    let mut defaults = BTreeSet::new();
+    let mut names = BTreeSet::new();
+    for media in &playlist.media {
+        let group = media.value.group.clone().unwrap_or_default();
+        if media.value.default.as_deref() == Some("YES") && !defaults.insert(group.clone()) {
+            file.add_at(media.offset, "a second DEFAULT=YES in the group");
+        }
+        if !names.insert((group, media.value.name.clone())) {
+            file.add_at(media.offset, "a second NAME of the same in the group");
+        }
+        check_media(media, renditions, &mut file);
+    }
+    let measured: Vec<Option<Measured>> = renditions.iter().map(Measured::of).collect();
+    let look_up = |uri: &str| {
+        let index = renditions
+            .iter()
+            .position(|rendition| rendition.playlist_file == Path::new(uri))?;
+        Some(Entry {
+            rendition: renditions.get(index)?,
+            measured: measured.get(index).copied().flatten(),
+            samples: facts
+                .get(index)?
+                .iter()
+                .map(|facts| Some(facts.as_ref()?.samples))
+                .sum(),
+        })
+    };
+    let mut uris = BTreeSet::new();
+    for variant in &playlist.variants {
+        if !uris.insert(&variant.value.uri) {
+            file.add_at(variant.offset, "a second variant of the same URI");
+        }
+        let group = variant.value.audio.as_deref();
+        let audios: Vec<Entry<'_>> = playlist
+            .media
+            .iter()
+            .filter(|media| group.is_some() && media.value.group.as_deref() == group)
+            .filter_map(|media| look_up(media.value.uri.as_deref()?))
+            .collect();
+        if let Some(group) = group.filter(|_| audios.is_empty()) {
+            file.add_at(
+                variant.offset,
+                format!("AUDIO names the group {group:?}, which has no rendition"),
+            );
+        }
+        if let Some(entry) = look_up(&variant.value.uri) {
+            check_variant(variant, &entry, &audios, &mut file);
+        }
+    }
+}
+
+/// One target duration serves all playlists (Apple's authoring specification, 8.2): that of the longest segment.
+fn check_target_durations(renditions: &[Rendition], findings: &mut Findings) {
+    let all = renditions.iter().flat_map(|rendition| &rendition.playlist.segments);
+    let expected = all
+        .map(|segment| nearest_second(segment.value.duration_ns))
+        .max()
+        .unwrap_or(0)
+        .max(1);
+    for rendition in renditions {
+        if let Some(target) = rendition
+            .playlist
+            .target_duration_s
+            .filter(|target| *target != expected)
+        {
+            let what = format!("EXT-X-TARGETDURATION is {target}, expected {expected} as the longest of all segments");
+            findings.of(&rendition.playlist_file).add(what);
+        }
+    }
+}
+
+/// Each key URI once, and no IV: renditions of one key have IVs of their own.
+fn check_session_keys(playlist: &MultivariantPlaylist, renditions: &[Rendition], file: &mut FileFindings<'_>) {
+    let used: BTreeSet<&str> = renditions
+        .iter()
+        .filter_map(|rendition| rendition.playlist.key.as_ref()?.value.uri.as_deref())
+        .collect();
+    let mut announced = BTreeSet::new();
+    for key in &playlist.session_keys {
+        check_key_attributes(key, file);
+        if key.value.iv.is_some() {
+            file.add_at(
+                key.offset,
+                "EXT-X-SESSION-KEY has an IV, and each rendition has one of its own",
+            );
+        }
+        let Some(uri) = key.value.uri.as_deref() else { continue };
+        if !announced.insert(uri) {
+            file.add_at(key.offset, "a second EXT-X-SESSION-KEY of the same URI");
+        }
+        if !used.contains(uri) {
+            file.add_at(key.offset, format!("no media playlist has the key URI {uri:?}"));
+        }
+    }
+    for uri in used.difference(&announced) {
+        file.add(format!("there is no EXT-X-SESSION-KEY of the key URI {uri:?}"));
+    }
+}
+
+/// `EXT-X-MEDIA` against its rendition.
+fn check_media(media: &Located<Media>, renditions: &[Rendition], file: &mut FileFindings<'_>) {
+    let Located { offset, value } = media;
+    if value.kind.as_deref() != Some("AUDIO") {
+        file.add_at(*offset, "TYPE is not AUDIO");
+    }
+    for (name, found) in [("GROUP-ID", &value.group), ("NAME", &value.name), ("URI", &value.uri)] {
+        if found.is_none() {
+            file.add_at(*offset, format!("{name} is missing"));
+        }
+    }
+    for (name, found) in [("DEFAULT", &value.default), ("AUTOSELECT", &value.autoselect)] {
+        if !matches!(found.as_deref(), Some("YES" | "NO")) {
+            file.add_at(*offset, format!("{name} is neither YES nor NO"));
+        }
+    }
+    let path = value.uri.as_deref().map(PathBuf::from);
+    let rendition = renditions
+        .iter()
+        .find(|rendition| Some(&rendition.playlist_file) == path.as_ref());
+    let Some(init) = rendition.and_then(|rendition| rendition.init.as_ref()) else {
+        return;
+    };
+    file.expect_at(*offset, "the kind of the rendition", &init.kind, &MediaKind::Audio);
+    file.expect_at(*offset, "LANGUAGE", &value.language, &init.language);
+    let channels = init.codec.channels().map(|channels| channels.to_string());
+    file.expect_at(*offset, "CHANNELS", &value.channels, &channels);
+}
+
+/// A rendition that a variant plays.
+struct Entry<'a> {
+    rendition: &'a Rendition,
+    measured: Option<Measured>,
+    /// `None` where a segment is damaged.
+    samples: Option<u64>,
+}
+
+/// `EXT-X-STREAM-INF` against its renditions.
+fn check_variant(variant: &Located<Variant>, entry: &Entry<'_>, audios: &[Entry<'_>], file: &mut FileFindings<'_>) {
+    let Located { offset, value } = variant;
+    let renditions = || std::iter::once(entry).chain(audios);
+    let codec = |entry: &Entry<'_>| entry.rendition.init.as_ref().map(|init| init.codec.rfc6381());
+    if let Some(expected) = renditions().map(codec).collect::<Option<BTreeSet<String>>>() {
+        let codecs = value.codecs.as_deref().unwrap_or_default();
+        let found: BTreeSet<String> = codecs.split(',').map(str::to_owned).collect();
+        file.expect_at(*offset, "CODECS", &found, &expected);
+    }
+    let audio = audios.iter().map(|audio| audio.measured).collect::<Option<Vec<_>>>();
+    if let (Some(measured), Some(audio)) = (entry.measured, audio) {
+        // The variant plays with one audio rendition at a time: the largest of them counts.
+        let largest = |rate: fn(&Measured) -> u64| audio.iter().map(rate).max().unwrap_or(0);
+        let peak = measured.peak_bps + largest(|audio| audio.peak_bps);
+        let average = measured.average_bps + largest(|audio| audio.average_bps);
+        check_bandwidth("BANDWIDTH", value.bandwidth_bps, peak, *offset, file);
+        check_bandwidth("AVERAGE-BANDWIDTH", value.average_bandwidth_bps, average, *offset, file);
+    }
+    let Some(init) = &entry.rendition.init else { return };
+    if init.kind == MediaKind::Audio {
+        return;
+    }
+    let (width, height) = init.dimensions;
+    let dimensions = Some((u64::from(width), u64::from(height)));
+    file.expect_at(*offset, "RESOLUTION", &value.resolution, &dimensions);
+    let Some(samples) = entry.samples else { return };
+    let total_ns: i128 = durations_ns(entry.rendition).map(i128::from).sum();
+    let measured = i128::from(samples) * i128::from(NANOSECONDS_PER_SECOND).pow(2) / total_ns.max(1);
+    let measured = i64::try_from(measured).unwrap_or(i64::MAX);
+    let close = |rate: i64| rate.abs_diff(measured) <= FRAME_RATE_TOLERANCE_NHZ.unsigned_abs();
+    if !value.frame_rate_nhz.is_some_and(close) {
+        let found = value.frame_rate_nhz.map_or("missing".to_owned(), seconds);
+        file.add_at(
+            *offset,
+            format!("FRAME-RATE is {found}, measured {}", seconds(measured)),
+        );
+    }
+}
+
+fn check_bandwidth(name: &str, declared: Option<u64>, measured: u64, offset: u64, file: &mut FileFindings<'_>) {
+    let is_close = |declared: u64| {
+        declared.abs_diff(measured).saturating_mul(100) <= measured.saturating_mul(BANDWIDTH_TOLERANCE_PERCENT)
+    };
+    if !declared.is_some_and(is_close) {
+        let declared = shown(declared);
+        let what =
+            format!("{name} is {declared}, measured {measured}: more than {BANDWIDTH_TOLERANCE_PERCENT} % apart");
+        file.add_at(offset, what);
+    }
+}

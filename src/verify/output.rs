@@ -1,0 +1,257 @@
+//! What an output says of itself: its playlists and init segments, and which files there are.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use super::VerifyError;
+use super::findings::Findings;
+use super::init::InitSegment;
+use super::playlist::{self, Located, MediaPlaylist, MultivariantPlaylist};
+use crate::isobmff::ReadAt;
+use crate::media::Source;
+use crate::package::hls::MULTIVARIANT_PLAYLIST;
+use crate::package::publish::KEYS_FILE;
+
+/// Playlists and init segments are read whole, up to this size.
+const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// An output: its playlists and init segments, and what was found wrong with them.
+#[derive(Debug)]
+pub struct Output {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// The renditions that the multivariant playlist names, in its order: alternatives first.
+    pub renditions: Vec<Rendition>,
+    /// What was found so far; whoever checks more adds to it.
+    pub findings: Findings,
+    pub(super) multivariant: MultivariantPlaylist,
+}
+
+/// One rendition. All paths are relative to the output.
+#[derive(Debug)]
+pub struct Rendition {
+    /// The last part of its folder, such as `720p`.
+    pub name: String,
+    /// Its media playlist.
+    pub playlist_file: PathBuf,
+    /// What that says.
+    pub playlist: MediaPlaylist,
+    /// Its init segment, where the playlist names one.
+    pub init_file: Option<PathBuf>,
+    /// What that says; `None` where it is missing or too damaged.
+    pub init: Option<InitSegment>,
+    /// Its media segments, in order.
+    pub segments: Vec<SegmentFile>,
+}
+
+/// A media segment.
+#[derive(Debug)]
+pub struct SegmentFile {
+    /// The file.
+    pub file: PathBuf,
+    /// Its size; `None` where it is missing.
+    pub bytes: Option<u64>,
+}
+
+impl Output {
+    /// Reads the playlists and init segments of an output, and looks for files that don't belong to it.
+    ///
+    /// # Errors
+    /// [`VerifyError`] where the folder can't be read, or is no output. Damage is no error, but a finding.
+    pub fn read(folder: &Path) -> Result<Self, VerifyError> {
+        let mut findings = Findings::default();
+        let master_file = Path::new(MULTIVARIANT_PLAYLIST);
+        let Some(text) = read_text(folder, master_file, &mut findings)? else {
+            return Err(VerifyError::NoOutput {
+                folder: folder.to_owned(),
+            });
+        };
+        let multivariant = playlist::parse_multivariant(&text, &mut findings.of(master_file));
+        let media = multivariant.media.iter().filter_map(|media| {
+            let uri = media.value.uri.as_deref()?;
+            Some((media.offset, uri))
+        });
+        let variants = multivariant
+            .variants
+            .iter()
+            .map(|variant| (variant.offset, &*variant.value.uri));
+        let mut playlist_files = Vec::new();
+        for (offset, uri) in media.chain(variants) {
+            match relative(Path::new(""), uri) {
+                Some(path) if playlist_files.contains(&path) => {}
+                Some(path) => playlist_files.push(path),
+                None => findings.of(master_file).add_at(offset, leaves_the_output(uri)),
+            }
+        }
+        let mut renditions = Vec::new();
+        for playlist_file in playlist_files {
+            renditions.push(Rendition::read(folder, playlist_file, &mut findings)?);
+        }
+        let mut output = Self {
+            folder: folder.to_owned(),
+            renditions,
+            findings,
+            multivariant,
+        };
+        output.find_strays()?;
+        Ok(output)
+    }
+
+    /// Whether any of it is protected, or says so.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.renditions.iter().any(|rendition| {
+            let says_so = rendition.playlist.key.is_some();
+            says_so || rendition.init.as_ref().is_some_and(|init| init.protection.is_some())
+        })
+    }
+
+    /// Bytes of all media segments.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let segments = self.renditions.iter().flat_map(|rendition| &rendition.segments);
+        segments.filter_map(|segment| segment.bytes).sum()
+    }
+
+    /// Reports files that no playlist names.
+    fn find_strays(&mut self) -> Result<(), VerifyError> {
+        let mut known: BTreeSet<PathBuf> = [PathBuf::from(MULTIVARIANT_PLAYLIST)].into();
+        if self.is_encrypted() {
+            known.insert(PathBuf::from(KEYS_FILE));
+        }
+        for rendition in &self.renditions {
+            known.insert(rendition.playlist_file.clone());
+            known.extend(rendition.init_file.clone());
+            known.extend(rendition.segments.iter().map(|segment| segment.file.clone()));
+        }
+        let mut folders = vec![PathBuf::new()];
+        let mut strays = BTreeSet::new();
+        while let Some(relative) = folders.pop() {
+            let path = self.folder.join(&relative);
+            let failed = |cause| VerifyError::Read {
+                path: path.clone(),
+                cause,
+            };
+            for entry in fs::read_dir(&path).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let relative = relative.join(entry.file_name());
+                if entry.file_type().map_err(failed)?.is_dir() {
+                    folders.push(relative);
+                } else if !known.contains(&relative) {
+                    strays.insert(relative);
+                }
+            }
+        }
+        for stray in strays {
+            self.findings.of(&stray).add("a file that no playlist names");
+        }
+        Ok(())
+    }
+}
+
+impl Rendition {
+    fn read(folder: &Path, playlist_file: PathBuf, findings: &mut Findings) -> Result<Self, VerifyError> {
+        let parent = playlist_file.parent().unwrap_or(Path::new("")).to_owned();
+        let mut rendition = Self {
+            name: parent.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            playlist: MediaPlaylist::default(),
+            init_file: None,
+            init: None,
+            segments: Vec::new(),
+            playlist_file,
+        };
+        let Some(text) = read_text(folder, &rendition.playlist_file, findings)? else {
+            findings.of(&rendition.playlist_file).add("is missing");
+            return Ok(rendition);
+        };
+        let playlist = playlist::parse_media(&text, &mut findings.of(&rendition.playlist_file));
+        let mut resolve = |offset: u64, uri: &str| {
+            let path = relative(&parent, uri);
+            if path.is_none() {
+                findings
+                    .of(&rendition.playlist_file)
+                    .add_at(offset, leaves_the_output(uri));
+            }
+            path
+        };
+        if let Some(Located { offset, value }) = &playlist.map {
+            rendition.init_file = resolve(*offset, value);
+        }
+        let mut files = Vec::new();
+        for Located { offset, value } in &playlist.segments {
+            // What is not there keeps its place, so that segments and playlist entries stay side by side.
+            files.push((*offset, resolve(*offset, &value.uri).unwrap_or_default()));
+        }
+        let mut seen = BTreeSet::new();
+        for (offset, file) in files {
+            let metadata = fs::metadata(folder.join(&file));
+            let bytes = metadata
+                .ok()
+                .filter(fs::Metadata::is_file)
+                .map(|metadata| metadata.len());
+            if !seen.insert(file.clone()) {
+                findings
+                    .of(&rendition.playlist_file)
+                    .add_at(offset, "names a segment for the second time");
+            } else if bytes.is_none() && file != Path::new("") {
+                findings.of(&file).add("is missing");
+            }
+            rendition.segments.push(SegmentFile { file, bytes });
+        }
+        if let Some(file) = &rendition.init_file {
+            match read_file(folder, file)? {
+                Some(data) => rendition.init = InitSegment::read(&data, &mut findings.of(file)),
+                None => findings.of(file).add("is missing"),
+            }
+        }
+        rendition.playlist = playlist;
+        Ok(rendition)
+    }
+}
+
+/// Reads a file of the output; `None` where it is not there.
+fn read_file(folder: &Path, file: &Path) -> Result<Option<Vec<u8>>, VerifyError> {
+    let path = folder.join(file);
+    let source = match Source::open(&path) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened,
+    };
+    let read = source.and_then(|source| {
+        let bytes = usize::try_from(source.len().min(MAX_FILE_BYTES + 1)).unwrap_or(usize::MAX);
+        if bytes as u64 > MAX_FILE_BYTES {
+            let what = format!("larger than {MAX_FILE_BYTES} bytes");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+        }
+        let mut data = vec![0; bytes];
+        source.read_exact_at(&mut data, 0)?;
+        Ok(data)
+    });
+    read.map(Some).map_err(|cause| VerifyError::Read { path, cause })
+}
+
+/// Reads a playlist of the output; `None` where it is not there.
+fn read_text(folder: &Path, file: &Path, findings: &mut Findings) -> Result<Option<String>, VerifyError> {
+    let Some(data) = read_file(folder, file)? else {
+        return Ok(None);
+    };
+    Ok(Some(String::from_utf8(data).unwrap_or_else(|error| {
+        findings
+            .of(file)
+            .add_at(error.utf8_error().valid_up_to() as u64, "is not UTF-8");
+        String::from_utf8_lossy(error.as_bytes()).into_owned()
+    })))
+}
+
+/// A URI of a playlist in `folder` as a path in the output; `None` where it leads elsewhere.
+fn relative(folder: &Path, uri: &str) -> Option<PathBuf> {
+    let is_plain = !uri.is_empty() && !uri.contains(|c: char| c.is_control() || ":%?#\\".contains(c));
+    let path = Path::new(uri);
+    let stays = path.components().all(|part| matches!(part, Component::Normal(_)));
+    (is_plain && stays).then(|| folder.join(path))
+}
+
+fn leaves_the_output(uri: &str) -> String {
+    format!("the URI {uri:?} is no plain path below the playlist's folder")
+}

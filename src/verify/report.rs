@@ -1,0 +1,84 @@
+//! What was checked, and what was found.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::check::SegmentFacts;
+use super::findings::Difference;
+use super::output::Rendition;
+use crate::content_key::Kid;
+use crate::media::{MediaKind, Time};
+
+/// What was checked, and what was found. Its JSON is a promise to scripts.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Whether there is no difference.
+    pub ok: bool,
+    /// The folder.
+    pub output: PathBuf,
+    /// Whether samples are protected.
+    pub encrypted: bool,
+    /// Whether samples were compared with the source's.
+    pub compared_with_source: bool,
+    /// What was checked of each rendition.
+    pub tracks: Vec<TrackReport>,
+    /// Segments of all renditions.
+    pub segments: u64,
+    /// Samples of all renditions.
+    pub samples: u64,
+    /// Bytes of all media segments.
+    pub bytes: u64,
+    /// What is worth knowing and no difference.
+    pub notes: Vec<String>,
+    /// How many differences there are.
+    pub difference_count: u64,
+    /// The first of them, at most [`super::findings::MAX_DIFFERENCES`].
+    pub differences: Vec<Difference>,
+}
+
+/// What was checked of one rendition.
+#[derive(Debug, Serialize)]
+pub struct TrackReport {
+    /// Its media playlist.
+    pub playlist: PathBuf,
+    /// What its media is.
+    pub kind: Option<MediaKind>,
+    /// RFC 6381.
+    pub codec: Option<String>,
+    /// The key's ID.
+    pub kid: Option<Kid>,
+    /// Whether its samples were opened, or are clear.
+    pub opened: bool,
+    /// Media segments that were read.
+    pub segments: u64,
+    /// Samples that were read.
+    pub samples: u64,
+    /// Bytes of its media segments.
+    pub bytes: u64,
+    /// How long it is shown.
+    pub duration_s: f64,
+}
+
+impl TrackReport {
+    pub(super) fn new(rendition: &Rendition, facts: &[Option<SegmentFacts>], has_cipher: bool) -> Self {
+        let init = rendition.init.as_ref();
+        let kid = init.and_then(|init| Some(init.protection?.kid));
+        let shown = facts.iter().flatten();
+        let start = shown.clone().map(|facts| facts.earliest_ticks).min().unwrap_or(0);
+        let end = shown.clone().map(|facts| facts.latest_end_ticks).max().unwrap_or(0);
+        Self {
+            playlist: rendition.playlist_file.clone(),
+            kind: init.map(|init| init.kind),
+            codec: init.map(|init| init.codec.rfc6381()),
+            kid,
+            opened: init.is_some() && (kid.is_none() || has_cipher),
+            segments: shown.clone().count() as u64,
+            samples: shown.map(|facts| facts.samples).sum(),
+            bytes: rendition.segments.iter().filter_map(|segment| segment.bytes).sum(),
+            duration_s: init.map_or(0.0, |init| {
+                Time::new(end.saturating_sub(start), init.timescale).seconds()
+            }),
+        }
+    }
+}
