@@ -22,6 +22,26 @@ pub struct TrackRun {
     pub samples: RunSamples,
 }
 
+impl TrackRun {
+    /// Bytes of all its samples, of which those without a size of their own have `default_size`.
+    ///
+    /// It can't overflow: there are less than 2^32 of less than 2^32 bytes.
+    #[must_use]
+    pub fn data_bytes(&self, default_size: u32) -> u64 {
+        if self.fields.has(Fields::SIZE) {
+            self.samples.iter().map(|sample| u64::from(sample.size)).sum()
+        } else {
+            u64::from(default_size) * self.samples.len() as u64
+        }
+    }
+
+    /// Whether it speaks of samples, more than one, that take no bytes of the file: neither fields nor data.
+    #[must_use]
+    pub fn is_unbacked(&self, default_size: u32) -> bool {
+        self.fields.bytes() == 0 && default_size == 0 && self.samples.len() > 1
+    }
+}
+
 /// The samples of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RunSamples {

@@ -154,9 +154,8 @@ impl Fragment<'_, '_> {
                     .checked_add_signed(i64::from(data_offset))
                     .ok_or_else(|| trun.invalid(format!("a data offset of {data_offset} from byte {base}")))?;
             }
-            let bytes = defaults.bytes(&run);
-            // Each sample is backed by bytes of the file: by fields here, or by media data.
-            if run.fields.bytes() == 0 && bytes == 0 && run.samples.len() > 1 {
+            let bytes = run.data_bytes(defaults.size);
+            if run.is_unbacked(defaults.size) {
                 let what = format!("{} samples without any fields or data", run.samples.len());
                 return Err(trun.invalid(what).into());
             }
@@ -197,15 +196,6 @@ impl Defaults {
             description: header
                 .sample_description_index
                 .unwrap_or(track.default_sample_description_index),
-        }
-    }
-
-    /// Bytes of a run's samples together: less than 2^64, for there are less than 2^32 of less than 2^32 bytes.
-    fn bytes(&self, run: &TrackRun) -> u64 {
-        if run.fields.has(Fields::SIZE) {
-            run.samples.iter().map(|sample| u64::from(sample.size)).sum()
-        } else {
-            u64::from(self.size) * run.samples.len() as u64
         }
     }
 

@@ -123,3 +123,25 @@ impl fmt::Display for Time {
         write!(f, "{:.3} s", self.seconds())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_are_counted_exactly_however_many_there_are() {
+        let scale = |ticks| Timescale::new(ticks).unwrap_or(Timescale::MIN);
+        let time = |ticks, timescale| Time::new(ticks, scale(timescale));
+        let period = time(6_006_000, 1_000_000);
+        let start = time(100, 90_000);
+        assert_eq!(time(99, 90_000).periods_since(start, period), 0);
+        assert_eq!(start.periods_since(start, period), 1);
+        assert_eq!(time(540_639, 90_000).periods_since(start, period), 1);
+        assert_eq!(time(540_640, 90_000).periods_since(start, period), 2);
+        // A period shorter than a tick, and times that no sum of 64 bits reaches.
+        assert_eq!(time(3, 1).periods_since(time(0, 1), time(1, 10)), 31);
+        let far = time(i64::MAX, 1);
+        assert_eq!(far.periods_since(time(i64::MIN, u32::MAX), time(1, u32::MAX)), i64::MAX);
+        assert_eq!(far.periods_since(time(0, 1), time(0, 1)), i64::MAX);
+    }
+}

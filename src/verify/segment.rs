@@ -123,7 +123,14 @@ fn read_fragment(
             .default_sample_flags
             .unwrap_or(init.defaults.default_sample_flags),
     };
-    let (mut samples, offset) = read_runs(moof, traf, (tfdt, defaults), mdat.payload_offset(), findings)?;
+    let (mut samples, offset) = read_runs(
+        moof,
+        traf,
+        (tfdt, defaults),
+        mdat.payload_offset(),
+        source.len(),
+        findings,
+    )?;
     if samples.is_empty() {
         findings.add_at(moof.offset, "the fragment has no samples");
     }
@@ -172,6 +179,7 @@ fn read_runs(
     traf: &Node<'_>,
     (tfdt, defaults): (TrackFragmentDecodeTime, Defaults),
     mut offset: u64,
+    file_bytes: u64,
     findings: &mut FileFindings<'_>,
 ) -> Result<(Vec<Sample>, u64), ScanError> {
     let mut samples: Vec<Sample> = Vec::new();
@@ -187,6 +195,12 @@ fn read_runs(
                     format!("data_offset is {data_offset}, expected {expected}"),
                 );
             }
+        }
+        // What a run of a few bytes claims must be there before memory is taken for it.
+        if run.is_unbacked(defaults.size) || run.data_bytes(defaults.size) > file_bytes.saturating_sub(offset) {
+            let what = format!("{} samples whose data is not in the file", run.samples.len());
+            findings.add_at(trun.offset, what);
+            break;
         }
         for (index, stored) in run.samples.iter().enumerate() {
             let field = |field, value, default| if run.fields.has(field) { value } else { default };

@@ -98,3 +98,48 @@ fn rate((bytes, seconds): (u64, f64)) -> u64 {
         0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::media::{Time, Timescale};
+
+    fn segments(of: &[(u64, i64)]) -> Vec<WrittenSegment> {
+        const MILLISECONDS: Timescale = Timescale::new(1000).unwrap();
+        of.iter()
+            .map(|(bytes, duration_ms)| WrittenSegment {
+                bytes: *bytes,
+                duration: Time::new(*duration_ms, MILLISECONDS),
+                is_independent: true,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_peak_is_that_of_half_to_one_and_a_half_target_durations() {
+        let film = segments(&[(1000, 4000), (9000, 1000), (1000, 4000), (500, 4000)]);
+        let bandwidth = Bandwidth::measure(&film, 4);
+        // The second alone is shorter than half a target duration; with a neighbour it counts.
+        assert_eq!(bandwidth.peak_bps, 10_000 * 8 / 5);
+        assert_eq!(bandwidth.average_bps, (11_500_u64 * 8).div_ceil(13));
+    }
+
+    #[test]
+    fn a_hundred_thousand_segments_beside_a_long_one_are_measured_at_once() {
+        let mut film = vec![(125, 1000); 100_000];
+        film.push((1, 100_000_000));
+        let bandwidth = Bandwidth::measure(&segments(&film), 100_000);
+        assert_eq!(bandwidth.peak_bps, 1000);
+    }
+
+    #[test]
+    fn rates_of_almost_no_time_are_bounded() {
+        let instant = WrittenSegment {
+            bytes: u64::MAX / 2,
+            duration: Time::new(1, Timescale::MAX),
+            is_independent: true,
+        };
+        let bandwidth = Bandwidth::measure(&[instant], 1);
+        assert_eq!(bandwidth.plus(bandwidth).peak_bps, u64::MAX);
+    }
+}
