@@ -17,10 +17,15 @@ fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
         .into()
 }
 
-/// The first 16 bytes that HKDF makes of the tests' master key and salt: one round of the expansion.
+/// The first 32 bytes that HKDF makes of a master key and salt: one round of the expansion.
+pub fn expand(master_key: &[u8; 32], salt: &[u8; 32], info: &str) -> [u8; 32] {
+    let extracted = hmac(salt, &[master_key]);
+    hmac(&extracted, &[info.as_bytes(), &[1]])
+}
+
+/// The first 16 bytes that HKDF makes of the tests' master key and salt.
 fn derive(info: &str) -> [u8; 16] {
-    let extracted = hmac(&SALT, &[&MASTER_KEY]);
-    let expanded = hmac(&extracted, &[info.as_bytes(), &[1]]);
+    let expanded = expand(&MASTER_KEY, &SALT, info);
     std::array::from_fn(|at| expanded.get(at).copied().unwrap_or_default())
 }
 
