@@ -173,6 +173,9 @@ fn write_table(f: &mut fmt::Formatter<'_>, count: &Value, first: &[Value]) -> fm
         let shown = first.len().min(FIRST_NUMBERS);
         return write_rows(f, "", count, first, shown, " ", |value| Field(value).to_string());
     };
+    if columns.is_empty() {
+        return Ok(());
+    }
     let names: Vec<&str> = columns.keys().map(String::as_str).collect();
     let row = |value: &Value| {
         let values = value.as_object().into_iter().flat_map(Map::values);
@@ -258,7 +261,12 @@ impl fmt::Display for TrackLine<'_> {
         if let Some(handler) = track.handler {
             write!(f, " {handler},")?;
         }
-        write!(f, " {} samples", track.samples)?;
+        write!(
+            f,
+            " {} sample{}",
+            track.samples,
+            if track.samples == 1 { "" } else { "s" }
+        )?;
         if track.fragments > 0 {
             write!(f, " (fragments: {})", track.fragments)?;
         }
