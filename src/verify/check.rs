@@ -161,7 +161,7 @@ impl Output {
             );
         }
         let next = AtomicUsize::new(0);
-        let results = Mutex::new(Vec::with_capacity(tasks.len()));
+        let results = Mutex::new((Vec::with_capacity(tasks.len()), InOrder::default()));
         let work = || {
             let mut checker = SampleChecker::default();
             loop {
@@ -173,7 +173,11 @@ impl Output {
                 let facts = check_segment(&self.folder, segment, *expected, &mut checker, &mut findings);
                 (check.progress)(segment.bytes.unwrap_or(0));
                 let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                results.push((index, facts, findings));
+                if facts.is_err() {
+                    next.store(tasks.len(), Ordering::Relaxed);
+                }
+                results.0.push((index, facts));
+                results.1.add(index, findings);
             }
         };
         std::thread::scope(|scope| {
@@ -188,10 +192,9 @@ impl Output {
             .iter()
             .map(|rendition| vec![None; rendition.segments.len()])
             .collect();
-        let mut results = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        results.sort_unstable_by_key(|(index, ..)| *index);
-        for (index, facts, findings) in results {
-            self.findings.append(findings);
+        let (results, findings) = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.findings.append(findings.all);
+        for (index, facts) in results {
             let Some((rendition_index, segment_index, ..)) = tasks.get(index) else {
                 continue;
             };
@@ -203,6 +206,24 @@ impl Output {
             }
         }
         Ok(all)
+    }
+}
+
+/// Findings in the order of tasks, whatever the order in which threads end them; few wait, so memory is bounded.
+#[derive(Default)]
+struct InOrder {
+    all: Findings,
+    next: usize,
+    waiting: BTreeMap<usize, Findings>,
+}
+
+impl InOrder {
+    fn add(&mut self, index: usize, findings: Findings) {
+        self.waiting.insert(index, findings);
+        while let Some(findings) = self.waiting.remove(&self.next) {
+            self.all.append(findings);
+            self.next += 1;
+        }
     }
 }
 
