@@ -28,7 +28,6 @@ const TWICE: &[(&str, &str)] = &[
     ("digest", "sqlx's sha2 0.10"),
     ("hashbrown", "sqlx's hashlink"),
     ("sha2", "sqlx's sha2 0.10"),
-    ("shlex", "tests: trycmd"),
     ("syn", "derive macros that did not move to 3"),
     ("thiserror", "tests: mp4 and mp4-atom"),
     ("thiserror-impl", "tests: mp4 and mp4-atom"),

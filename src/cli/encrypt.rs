@@ -2,7 +2,6 @@
 
 mod report;
 
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -17,6 +16,7 @@ use vylux_pack::secret::{MASTER_KEY_HEX, Settings};
 
 use super::failure::Failure;
 use super::interrupt;
+use super::jobs::Jobs;
 use super::output::{self, report as print};
 use super::progress::Progress;
 use super::records::{Content, Records, Settled, base_url, store_url};
@@ -50,9 +50,8 @@ pub struct Args {
     /// Protection: cbcs, or none to package without encrypting
     #[arg(long, default_value = "cbcs")]
     scheme: Scheme,
-    /// Worker threads [default: one a core]
-    #[arg(long, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
+    #[command(flatten)]
+    jobs: Jobs,
     /// Record store [default: DATABASE_URL, else sqlite://vylux-pack.db]
     #[arg(long, value_name = "URL", conflicts_with = "no_store")]
     store: Option<String>,
@@ -143,13 +142,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     } else {
         let total = presentation.tracks.iter().map(|track| track.samples.bytes()).sum();
         let progress = Progress::new(total, args.quiet || args.json);
-        let jobs = args
-            .jobs
-            .or_else(|| std::thread::available_parallelism().ok())
-            .map_or(1, NonZeroUsize::get);
         let staging = Staging::create(&output)?;
         let control = Control {
-            jobs,
+            jobs: args.jobs.count(),
             cancelled: &cancelled,
             progress: &|bytes| progress.add(bytes),
         };

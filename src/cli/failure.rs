@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+#[cfg(feature = "store")]
+use vylux_pack::keys::store::StoreError;
 use vylux_pack::media::InputError;
 use vylux_pack::package::PackageError;
 use vylux_pack::verify::VerifyError;
@@ -101,6 +103,16 @@ impl From<PackageError> for Failure {
         match error {
             PackageError::Sample { .. } | PackageError::Fragment { .. } => Self::input(error),
             PackageError::Cancelled => Self::interrupted(error),
+            error => Self::work(error),
+        }
+    }
+}
+
+#[cfg(feature = "store")]
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::UnknownUrl | StoreError::PostgresNotYet => Self::usage(error),
             error => Self::work(error),
         }
     }

@@ -13,6 +13,7 @@ mod failure;
 mod init;
 mod inspect;
 mod interrupt;
+mod jobs;
 mod keys;
 mod man;
 mod output;

@@ -44,7 +44,7 @@ impl Records {
         let store = match url.filter(|url| !dry_run || !is_missing_file(url)) {
             None => None,
             Some(url) => {
-                let store = Store::open(url).map_err(Failure::work)?;
+                let store = Store::open(url)?;
                 known.extend(store.list(Some(content_id)).map_err(Failure::work)?);
                 Some(store)
             }

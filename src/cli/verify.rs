@@ -4,7 +4,6 @@ mod keys;
 
 use std::collections::HashMap;
 use std::io;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -15,6 +14,7 @@ use vylux_pack::verify::{Check, Output, Report};
 
 use super::decimal;
 use super::failure::Failure;
+use super::jobs::Jobs;
 use super::output::{self, report as print};
 use super::progress::Progress;
 use super::records::store_url;
@@ -35,9 +35,8 @@ pub struct Args {
     /// The inputs it was made from, in the same order
     #[arg(long, value_name = "INPUT", num_args = 1..)]
     source: Vec<PathBuf>,
-    /// Worker threads [default: one a core]
-    #[arg(long, value_name = "N")]
-    jobs: Option<NonZeroUsize>,
+    #[command(flatten)]
+    jobs: Jobs,
     /// Record store [default: DATABASE_URL, else sqlite://vylux-pack.db if it is there]
     #[arg(long, value_name = "URL", conflicts_with = "no_store")]
     store: Option<String>,
@@ -68,15 +67,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     } else {
         HashMap::new()
     };
-    let jobs = args
-        .jobs
-        .or_else(|| std::thread::available_parallelism().ok())
-        .map_or(1, NonZeroUsize::get);
     let progress = Progress::new(output.bytes(), args.quiet || args.json);
     let report = output.check(&Check {
         keys: &keys,
         source: source.as_ref(),
-        jobs,
+        jobs: args.jobs.count(),
         progress: &|bytes| progress.add(bytes),
     });
     progress.finish();

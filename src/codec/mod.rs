@@ -101,6 +101,31 @@ pub fn is_known(format: FourCc) -> bool {
     CODECS.iter().any(|(formats, _)| formats.contains(&&format.0))
 }
 
+/// Names of codecs that are not supported yet, by their sample entry types.
+const OTHER_CODECS: &[(&[&[u8; 4]], &str)] = &[
+    (&[b"hvc1", b"hev1"], "HEVC"),
+    (&[b"dvh1", b"dvhe"], "Dolby Vision"),
+    (&[b"vvc1", b"vvi1"], "VVC"),
+    (&[b"av01"], "AV1"),
+    (&[b"vp08"], "VP8"),
+    (&[b"vp09"], "VP9"),
+    (&[b"mp4v"], "MPEG-4 Visual"),
+    (&[b"Opus"], "Opus"),
+    (&[b"fLaC"], "FLAC"),
+    (&[b"alac"], "Apple Lossless"),
+    (&[b"ac-3"], "AC-3"),
+    (&[b"ec-3"], "E-AC-3"),
+    (&[b"ac-4"], "AC-4"),
+    (&[b"dtsc", b"dtsh", b"dtsl", b"dtse", b"dtsx"], "DTS"),
+];
+
+/// What people call a codec that [`open`] does not know.
+#[must_use]
+pub fn usual_name(format: FourCc) -> Option<&'static str> {
+    let known = OTHER_CODECS.iter().find(|(formats, _)| formats.contains(&&format.0));
+    known.map(|(_, name)| *name)
+}
+
 /// Reads the codec configuration of a sample entry; `format` is its type before it was protected.
 ///
 /// # Errors

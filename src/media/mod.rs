@@ -272,6 +272,15 @@ impl Layout {
                     b"sidx" => push_limited(&mut sidxs, header)?,
                     _ => {}
                 },
+                Err(ScanError::Box(error)) if error.offset == 0 && is_junk(&error) => {
+                    let problem = Problem::Invalid("begins with no box; this is no MP4".into());
+                    return Err(BoxError {
+                        path: BoxPath::default(),
+                        offset: 0,
+                        problem,
+                    }
+                    .into());
+                }
                 Err(ScanError::Box(error)) if moov.is_some() && is_junk(&error) => trailing = Some(error),
                 Err(error) => return Err(error.into()),
             }

@@ -156,7 +156,10 @@ impl Track {
                 cause,
             },
             codec::OpenError::Unknown => entry
-                .unsupported(format!("codec '{format}' is not supported yet"))
+                .unsupported(match codec::usual_name(format) {
+                    Some(name) => format!("codec {name} ('{format}') is not supported yet"),
+                    None => format!("codec '{format}' is not supported yet"),
+                })
                 .into(),
         })?;
         let dimensions = match kind {

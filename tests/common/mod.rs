@@ -143,7 +143,18 @@ impl Workspace {
 
     /// The program under test, to be run here with the tests' secrets.
     pub fn vylux_pack(&self) -> Command {
-        let mut command = Command::new(VYLUX_PACK);
+        self.command(VYLUX_PACK)
+    }
+
+    /// A shell with the tests' secrets, to be run here; it takes its commands as the next argument.
+    pub fn shell(&self) -> Command {
+        let mut command = self.command("sh");
+        command.arg("-c");
+        command
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
         command
             .current_dir(self.folder())
             .env_clear()

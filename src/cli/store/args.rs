@@ -19,14 +19,14 @@ pub struct StoreArgs {
 impl StoreArgs {
     /// Opens the store; it is made if it isn't there.
     pub fn open_or_create(&self, settings: &Settings) -> Result<Store, Failure> {
-        Store::open(&self.url(settings)).map_err(Failure::work)
+        Ok(Store::open(&self.url(settings))?)
     }
 
     /// Opens the store that is there: a mistyped name makes no empty one.
     pub fn open(&self, settings: &Settings) -> Result<Store, Failure> {
         let url = self.url(settings);
         if !is_missing_file(&url) {
-            return Store::open(&url).map_err(Failure::work);
+            return Ok(Store::open(&url)?);
         }
         Err(Failure::work(anyhow!(
             "there is no record store {url}; name yours with --store or DATABASE_URL, or make one by encrypting or by \

@@ -230,7 +230,7 @@ fn look_up(choice: &StoreChoice, records: &[KeyRecord]) -> Result<Vec<Stored>, F
         // To open it would make it.
         Some(url) if is_missing_file(url) && choice.is_chosen => return of_each(|| Stored::Missing),
         Some(url) if is_missing_file(url) => return of_each(|| Stored::NotAsked),
-        Some(url) => Store::open(url).map_err(Failure::work)?,
+        Some(url) => Store::open(url)?,
     };
     let look_up = |record: &KeyRecord| {
         let stored = store.list(Some(&record.content_id)).map_err(Failure::work)?;
