@@ -1,7 +1,11 @@
 //! The `cbcs` cipher: AES-128-CBC over a pattern of blocks (ISO/IEC 23001-7, 9.6 and 10.4).
 
 use aes::Aes128;
-use aes::cipher::{Array, BlockCipherDecrypt, BlockCipherEncrypt, KeyInit};
+use aes::cipher::consts::U16;
+use aes::cipher::{
+    Array, BlockCipherDecBackend, BlockCipherDecClosure, BlockCipherDecrypt, BlockCipherEncBackend,
+    BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, KeyInit,
+};
 
 use crate::content_key::{ContentKey, Iv};
 
@@ -71,36 +75,77 @@ impl Cbcs {
     ///
     /// A block that is not whole at the range's end stays clear.
     pub fn encrypt(&self, range: &mut [u8]) {
-        let mut chain = u128::from_ne_bytes(self.iv);
-        self.for_each_block(range, |block| {
-            let mixed = u128::from_ne_bytes(*block) ^ chain;
-            let mut output = Array(mixed.to_ne_bytes());
-            self.cipher.encrypt_block(&mut output);
-            chain = u128::from_ne_bytes(output.0);
-            *block = output.0;
-        });
+        self.cipher.encrypt_with_backend(self.chain(range));
     }
 
     /// Decrypts one protected range in place; see [`Self::encrypt`].
     pub fn decrypt(&self, range: &mut [u8]) {
-        let mut chain = u128::from_ne_bytes(self.iv);
-        self.for_each_block(range, |block| {
-            let next = u128::from_ne_bytes(*block);
-            let mut output = Array(*block);
-            self.cipher.decrypt_block(&mut output);
-            *block = (u128::from_ne_bytes(output.0) ^ chain).to_ne_bytes();
-            chain = next;
-        });
+        self.cipher.decrypt_with_backend(self.chain(range));
     }
 
-    /// Calls `work` for each block that the pattern encrypts.
-    fn for_each_block(&self, range: &mut [u8], mut work: impl FnMut(&mut [u8; BLOCK_BYTES])) {
-        let (crypt_bytes, run_bytes) = self.pattern.run_bytes();
+    const fn chain<'r>(&self, range: &'r mut [u8]) -> Chain<'r> {
+        Chain {
+            range,
+            chained: u128::from_ne_bytes(self.iv),
+            pattern: self.pattern,
+        }
+    }
+}
+
+/// A protected range and what its next block is chained to. The cipher calls it with its block function, so that round
+/// keys stay in registers from block to block.
+struct Chain<'r> {
+    range: &'r mut [u8],
+    chained: u128,
+    pattern: Pattern,
+}
+
+impl Chain<'_> {
+    /// Calls `work` for each block that the pattern encrypts, and for what it is chained to.
+    #[inline]
+    fn for_each_block(self, mut work: impl FnMut(&mut [u8; BLOCK_BYTES], &mut u128)) {
+        let Self {
+            range,
+            mut chained,
+            pattern,
+        } = self;
+        let (crypt_bytes, run_bytes) = pattern.run_bytes();
         for run in range.chunks_mut(run_bytes) {
             let crypt = run.len().min(crypt_bytes);
             let (blocks, _) = run.get_mut(..crypt).unwrap_or_default().as_chunks_mut::<BLOCK_BYTES>();
-            blocks.iter_mut().for_each(&mut work);
+            for block in blocks {
+                work(block, &mut chained);
+            }
         }
+    }
+}
+
+impl BlockSizeUser for Chain<'_> {
+    type BlockSize = U16;
+}
+
+impl BlockCipherEncClosure for Chain<'_> {
+    #[inline]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
+        self.for_each_block(|block, chained| {
+            let mut output = Array((u128::from_ne_bytes(*block) ^ *chained).to_ne_bytes());
+            backend.encrypt_block_inplace(&mut output);
+            *chained = u128::from_ne_bytes(output.0);
+            *block = output.0;
+        });
+    }
+}
+
+impl BlockCipherDecClosure for Chain<'_> {
+    #[inline]
+    fn call<B: BlockCipherDecBackend<BlockSize = U16>>(self, backend: &B) {
+        self.for_each_block(|block, chained| {
+            let mut output = Array(*block);
+            backend.decrypt_block_inplace(&mut output);
+            let clear = u128::from_ne_bytes(output.0) ^ *chained;
+            *chained = u128::from_ne_bytes(*block);
+            *block = clear.to_ne_bytes();
+        });
     }
 }
 

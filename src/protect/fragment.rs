@@ -92,8 +92,7 @@ pub struct ProtectedFragment<'w> {
 /// Reads and protects fragment after fragment, reusing its memory.
 #[derive(Default)]
 pub struct FragmentWorker {
-    data: Vec<u8>,
-    samples: Vec<Sample>,
+    buffer: SampleBuffer,
     entry_counts: Vec<u16>,
     map: SubsampleMap,
 }
@@ -112,31 +111,25 @@ impl FragmentWorker {
         protection: Option<&TrackProtection>,
         mut scanner: Option<&mut (dyn SampleScanner + 'static)>,
     ) -> Result<ProtectedFragment<'_>, ProtectError> {
-        let failed = |index, sample: &Sample, cause| ProtectError::new(track, &range, index, sample, cause);
-        let bytes = self.read(track, &range)?;
-        let data = self.data.get_mut(..bytes).unwrap_or_default();
-        if let Some(protection) = protection {
-            let mut rest = &mut *data;
-            for (index, sample) in self.samples.iter().enumerate() {
-                let (bytes, later) = rest.split_at_mut(sample.size as usize);
-                rest = later;
-                let Some(scanner) = &mut scanner else {
-                    protection.cipher.encrypt(bytes);
-                    continue;
-                };
-                scanner
-                    .scan(bytes, &mut self.map)
-                    .map_err(|error| failed(index, sample, error.into()))?;
-                let entries = self.map.end_sample();
-                match u16::try_from(entries.len()) {
-                    Ok(count) if entries.len() <= MAX_SUBSAMPLES => self.entry_counts.push(count),
-                    _ => return Err(failed(index, sample, ProtectCause::TooManySubsamples(entries.len()))),
-                }
-                for_each_protected(bytes, entries, |range| protection.cipher.encrypt(range));
+        self.entry_counts.clear();
+        self.map.clear();
+        let (samples, data) = self.buffer.read(track, range, |_, _, bytes| {
+            let Some(protection) = protection else { return Ok(()) };
+            let Some(scanner) = &mut scanner else {
+                protection.cipher.encrypt(bytes);
+                return Ok(());
+            };
+            scanner.scan(bytes, &mut self.map)?;
+            let entries = self.map.end_sample();
+            match u16::try_from(entries.len()) {
+                Ok(count) if entries.len() <= MAX_SUBSAMPLES => self.entry_counts.push(count),
+                _ => return Err(ProtectCause::TooManySubsamples(entries.len())),
             }
-        }
+            for_each_protected(bytes, entries, |range| protection.cipher.encrypt(range));
+            Ok(())
+        })?;
         Ok(ProtectedFragment {
-            samples: &self.samples,
+            samples,
             data,
             entry_counts: &self.entry_counts,
             subsamples: self.map.entries(),
@@ -156,55 +149,61 @@ impl FragmentWorker {
         cipher: Option<&Cbcs>,
         auxiliary: Option<&[SampleEncryption]>,
     ) -> Result<ProtectedFragment<'_>, ProtectError> {
-        let failed = |index, sample: &Sample, cause| ProtectError::new(track, &range, index, sample, cause);
-        let bytes = self.read(track, &range)?;
-        let data = self.data.get_mut(..bytes).unwrap_or_default();
-        if let Some(cipher) = cipher {
-            let mut rest = &mut *data;
-            for (index, sample) in self.samples.iter().enumerate() {
-                let (bytes, later) = rest.split_at_mut(sample.size as usize);
-                rest = later;
-                let subsamples = match auxiliary {
-                    None => &[],
-                    Some(auxiliary) => match auxiliary.get(index) {
-                        Some(entry) => entry.subsamples.as_slice(),
-                        None => return Err(failed(index, sample, ProtectCause::NoMap)),
-                    },
-                };
-                if subsamples.is_empty() {
-                    cipher.decrypt(bytes);
-                    continue;
-                }
-                let covered = subsamples
-                    .iter()
-                    .map(|entry| u64::from(entry.clear_bytes) + u64::from(entry.protected_bytes))
-                    .sum();
-                if covered != u64::from(sample.size) {
-                    let size = sample.size;
-                    return Err(failed(index, sample, ProtectCause::MapDoesNotCover { covered, size }));
-                }
-                for_each_protected(bytes, subsamples, |range| cipher.decrypt(range));
+        let (samples, data) = self.buffer.read(track, range, |index, sample, bytes| {
+            let Some(cipher) = cipher else { return Ok(()) };
+            let subsamples = match auxiliary {
+                None => &[],
+                Some(auxiliary) => auxiliary.get(index).ok_or(ProtectCause::NoMap)?.subsamples.as_slice(),
+            };
+            if subsamples.is_empty() {
+                cipher.decrypt(bytes);
+                return Ok(());
             }
-        }
+            let covered = subsamples
+                .iter()
+                .map(|entry| u64::from(entry.clear_bytes) + u64::from(entry.protected_bytes))
+                .sum();
+            let size = sample.size;
+            if covered != u64::from(size) {
+                return Err(ProtectCause::MapDoesNotCover { covered, size });
+            }
+            for_each_protected(bytes, subsamples, |range| cipher.decrypt(range));
+            Ok(())
+        })?;
         Ok(ProtectedFragment {
-            samples: &self.samples,
+            samples,
             data,
             entry_counts: &[],
             subsamples: &[],
         })
     }
+}
 
-    /// Reads samples `range` of `track` to the start of `self.data`, and returns how many bytes they have.
-    fn read(&mut self, track: &Track, range: &Range<u32>) -> Result<usize, ProtectError> {
+/// Samples are read and worked on in batches of about this many bytes, which a core's own cache holds.
+const BATCH_BYTES: usize = 256 << 10;
+
+/// The samples of a fragment, and their bytes.
+#[derive(Default)]
+struct SampleBuffer {
+    samples: Vec<Sample>,
+    data: Vec<u8>,
+}
+
+impl SampleBuffer {
+    /// Reads samples `range` of `track` and hands each, with its index and bytes, to `work`.
+    fn read(
+        &mut self,
+        track: &Track,
+        range: Range<u32>,
+        mut work: impl FnMut(usize, &Sample, &mut [u8]) -> Result<(), ProtectCause>,
+    ) -> Result<(&[Sample], &[u8]), ProtectError> {
+        let failed = |index, sample: &Sample, cause| ProtectError::new(track, &range, index, sample, cause);
         self.samples.clear();
         self.samples.extend(track.samples.range(range.clone()));
-        self.entry_counts.clear();
-        self.map.clear();
         let mut bytes = 0;
         for (index, sample) in self.samples.iter().enumerate() {
             if sample.size > MAX_SAMPLE_BYTES {
-                let cause = ProtectCause::TooLarge(sample.size);
-                return Err(ProtectError::new(track, range, index, sample, cause));
+                return Err(failed(index, sample, ProtectCause::TooLarge(sample.size)));
             }
             bytes += sample.size as usize;
         }
@@ -212,13 +211,38 @@ impl FragmentWorker {
             self.data.resize(bytes, 0);
         }
         let data = self.data.get_mut(..bytes).unwrap_or_default();
-        if let Some(first) = self.samples.first() {
+
+        let mut rest = &mut *data;
+        let mut index = 0;
+        while let Some(first) = self.samples.get(index) {
+            let batch = batch(self.samples.get(index..).unwrap_or_default());
+            let bytes = batch.iter().map(|sample| sample.size as usize).sum();
+            let (mut batch_data, later) = rest.split_at_mut(bytes);
+            rest = later;
             track
-                .read_samples(&self.samples, data)
-                .map_err(|error| ProtectError::new(track, range, 0, first, error.into()))?;
+                .read_samples(batch, batch_data)
+                .map_err(|error| failed(index, first, error.into()))?;
+            for sample in batch {
+                let (bytes, later) = batch_data.split_at_mut(sample.size as usize);
+                batch_data = later;
+                work(index, sample, bytes).map_err(|cause| failed(index, sample, cause))?;
+                index += 1;
+            }
         }
-        Ok(bytes)
+        Ok((&self.samples, data))
     }
+}
+
+/// The first samples that have [`BATCH_BYTES`] together, at least one.
+fn batch(samples: &[Sample]) -> &[Sample] {
+    let mut bytes = 0;
+    let full = samples.iter().position(|sample| {
+        bytes += sample.size as usize;
+        bytes > BATCH_BYTES
+    });
+    samples
+        .get(..full.map_or(samples.len(), |full| full.max(1)))
+        .unwrap_or_default()
 }
 
 /// Calls `work` for each protected range of a sample; what the map says beyond the sample is left out.
