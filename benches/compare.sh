@@ -4,7 +4,11 @@
 #
 #   benches/compare.sh [--rounds N] [--large] [--dir DIR]
 #
-# --large adds a file of 10 GB, for memory; DIR (default: target/bench) takes 5 GB, with --large 25 GB.
+# --large adds a file of 10 GB, for memory. DIR (default: target/bench) takes 20 GB, with --large 40 GB.
+#
+# Runs take turns. Each writes to a place of its own, and nothing is removed before all are done: ext4 is slow in making
+# files right after others were removed. Before each run 3 GB of memory are used and given back: a virtual machine is
+# slow in handing out memory that was not in use a moment ago.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,6 +23,7 @@ while (($#)); do
 done
 
 fixtures/oracles.sh >&2
+type -P time >/dev/null || { echo "$0: there is no 'time': apt-get install time hyperfine" >&2; exit 1; }
 cargo build --release --quiet
 mkdir -p "$dir"
 ours=$PWD/target/release/vylux-pack
@@ -47,40 +52,53 @@ out=$dir/out
 results=$dir/results
 : >"$results"
 export MASTER_KEY_HEX=$key$key SALT_HEX=${key}0123456789abcdef0123456789abcdef BASE_URL=http://localhost:4100
+run=0
+place=
+new_place() { # a folder of its own for the next run
+  run=$((run + 1))
+  place=$out/$run
+  mkdir -p "$place"
+  sync
+}
 measure() { # NAME FILE COMMAND...
   local name=$1 file=$2
   shift 2
-  rm -rf "$out"
-  mkdir "$out"
-  sync
+  cat "$file" >/dev/null # warm cache
+  python3 -c 'b"x" * (3 << 30)' # warm memory
   # seconds of wall time, user and system time; kilobytes at the peak
   command time -f "$name $(basename "$file") %e %U %S %M" -a -o "$results" "$@" >/dev/null 2>"$dir/log" ||
     { cat "$dir/log" >&2; exit 1; }
 }
-with_cp() { measure cp "$1" cp "$1" "$out/copy.mp4"; }
+with_cp() {
+  new_place
+  measure cp "$1" cp "$1" "$place/copy.mp4"
+}
 with_ours() {
-  measure vylux-pack "$1" "$ours" encrypt "$1" --content-id bench --no-store --out "$out/asset" --quiet
+  new_place
+  measure vylux-pack "$1" "$ours" encrypt "$1" --content-id bench --no-store --out "$place/asset" --quiet
 }
 with_shaka() {
+  new_place
   measure shaka-packager "$1" "$shaka" --quiet \
-    "in=$1,stream=video,init_segment=$out/v/init.mp4,segment_template=$out/v/\$Number\$.m4s,playlist_name=v.m3u8" \
-    "in=$1,stream=audio,init_segment=$out/a/init.mp4,segment_template=$out/a/\$Number\$.m4s,playlist_name=a.m3u8" \
+    "in=$1,stream=video,init_segment=$place/v/init.mp4,segment_template=$place/v/\$Number\$.m4s,playlist_name=v.m3u8" \
+    "in=$1,stream=audio,init_segment=$place/a/init.mp4,segment_template=$place/a/\$Number\$.m4s,playlist_name=a.m3u8" \
     --enable_raw_key_encryption --keys "label=:key_id=$key:key=$key:iv=$key" --protection_scheme cbcs --clear_lead 0 \
-    --hls_master_playlist_output "$out/master.m3u8"
+    --hls_master_playlist_output "$place/master.m3u8"
 }
 with_ffmpeg() { # packages without encryption: it has no cbcs for fMP4
+  new_place
   measure ffmpeg-hls-copy "$1" ffmpeg -v error -i "$1" -c copy -f hls -hls_segment_type fmp4 -hls_time 6 \
-    -hls_list_size 0 -hls_segment_filename "$out/%d.m4s" "$out/index.m3u8"
+    -hls_list_size 0 -hls_segment_filename "$place/%d.m4s" "$place/index.m3u8"
 }
 
 for file in "$dir/fragmented.mp4" "$dir/progressive.mp4"; do
-  cat "$file" >/dev/null # warm cache
   for ((round = 0; round < rounds; round++)); do
     with_cp "$file"
     with_ours "$file"
+    if ((round < 3)); then with_shaka "$file"; fi
   done
-  for ((round = 0; round < 3; round++)); do with_shaka "$file"; done
   with_ffmpeg "$file"
+  rm -rf "$out"
 done
 if [[ $large == yes ]]; then
   with_cp "$dir/large.mp4"
