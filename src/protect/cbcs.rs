@@ -1,5 +1,7 @@
 //! The `cbcs` cipher: AES-128-CBC over a pattern of blocks (ISO/IEC 23001-7, 9.6 and 10.4).
 
+use std::mem;
+
 use aes::Aes128;
 use aes::cipher::consts::U16;
 use aes::cipher::{
@@ -34,11 +36,11 @@ impl Pattern {
         skip_blocks: 0,
     };
 
-    /// Bytes encrypted in each run, and bytes of the run; without skipped blocks a run never ends.
-    const fn run_bytes(self) -> (usize, usize) {
-        match (self.crypt_blocks as usize, self.skip_blocks as usize) {
-            (_, 0) => (BLOCK_BYTES, BLOCK_BYTES),
-            (crypt, skip) => (crypt * BLOCK_BYTES, (crypt + skip) * BLOCK_BYTES),
+    /// Encrypted blocks in each run, and clear bytes behind them; without those a run never ends.
+    const fn run(self) -> (u8, usize) {
+        match (self.crypt_blocks, self.skip_blocks) {
+            (_, 0) => (1, 0),
+            (crypt, skip) => (crypt, skip as usize * BLOCK_BYTES),
         }
     }
 }
@@ -71,81 +73,119 @@ impl Cbcs {
         self.pattern
     }
 
-    /// Encrypts one protected range in place: a subsample's protected bytes, or a whole sample.
+    /// Encrypts protected ranges in place, each a subsample's protected bytes or a whole sample.
     ///
-    /// A block that is not whole at the range's end stays clear.
-    pub fn encrypt(&self, range: &mut [u8]) {
-        self.cipher.encrypt_with_backend(self.chain(range));
+    /// A block that is not whole at a range's end stays clear.
+    pub fn encrypt<'r>(&self, ranges: impl IntoIterator<Item = &'r mut [u8]>) {
+        self.cipher.encrypt_with_backend(Encryption {
+            pattern: self.pattern,
+            iv: self.iv,
+            ranges: ranges.into_iter(),
+        });
     }
 
     /// Decrypts one protected range in place; see [`Self::encrypt`].
     pub fn decrypt(&self, range: &mut [u8]) {
-        self.cipher.decrypt_with_backend(self.chain(range));
-    }
-
-    const fn chain<'r>(&self, range: &'r mut [u8]) -> Chain<'r> {
-        Chain {
-            range,
-            chained: u128::from_ne_bytes(self.iv),
+        self.cipher.decrypt_with_backend(Decryption {
             pattern: self.pattern,
+            chain: Chain::new(range, self.iv),
+        });
+    }
+}
+
+/// A protected range from its next encrypted block on, and what that is chained to.
+#[derive(Default)]
+struct Chain<'r> {
+    rest: &'r mut [u8],
+    blocks_in_run: u8,
+    chained: u128,
+}
+
+impl<'r> Chain<'r> {
+    fn new(range: &'r mut [u8], iv: [u8; BLOCK_BYTES]) -> Self {
+        Self {
+            rest: range,
+            blocks_in_run: 0,
+            chained: u128::from_ne_bytes(iv),
         }
     }
-}
 
-/// A protected range and what its next block is chained to. The cipher calls it with its block function, so that round
-/// keys stay in registers from block to block.
-struct Chain<'r> {
-    range: &'r mut [u8],
-    chained: u128,
-    pattern: Pattern,
-}
-
-impl Chain<'_> {
-    /// Calls `work` for each block that the pattern encrypts, and for what it is chained to.
+    /// The next block that the pattern encrypts.
     #[inline]
-    fn for_each_block(self, mut work: impl FnMut(&mut [u8; BLOCK_BYTES], &mut u128)) {
-        let Self {
-            range,
-            mut chained,
-            pattern,
-        } = self;
-        let (crypt_bytes, run_bytes) = pattern.run_bytes();
-        for run in range.chunks_mut(run_bytes) {
-            let crypt = run.len().min(crypt_bytes);
-            let (blocks, _) = run.get_mut(..crypt).unwrap_or_default().as_chunks_mut::<BLOCK_BYTES>();
-            for block in blocks {
-                work(block, &mut chained);
+    fn next(&mut self, (crypt_blocks, skip_bytes): (u8, usize)) -> Option<&'r mut [u8; BLOCK_BYTES]> {
+        if crypt_blocks == 0 {
+            return None;
+        }
+        let (block, mut rest) = mem::take(&mut self.rest).split_first_chunk_mut()?;
+        self.blocks_in_run += 1;
+        if self.blocks_in_run == crypt_blocks {
+            self.blocks_in_run = 0;
+            rest = rest.get_mut(skip_bytes..).unwrap_or_default();
+        }
+        self.rest = rest;
+        Some(block)
+    }
+}
+
+/// Ranges encrypted side by side: a block has to wait for the one before it in its chain, but not for those of others.
+const CHAINS: usize = 4;
+
+/// What the cipher calls with its block function, so that round keys stay in registers from block to block.
+struct Encryption<I> {
+    pattern: Pattern,
+    iv: [u8; BLOCK_BYTES],
+    ranges: I,
+}
+
+impl<I> BlockSizeUser for Encryption<I> {
+    type BlockSize = U16;
+}
+
+impl<'r, I: Iterator<Item = &'r mut [u8]>> BlockCipherEncClosure for Encryption<I> {
+    #[inline]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(mut self, backend: &B) {
+        let run = self.pattern.run();
+        let mut chains: [Chain<'_>; CHAINS] = Default::default();
+        let mut done = false;
+        while !done {
+            done = true;
+            for chain in &mut chains {
+                if let Some(block) = chain.next(run) {
+                    let mut output = Array((u128::from_ne_bytes(*block) ^ chain.chained).to_ne_bytes());
+                    backend.encrypt_block_inplace(&mut output);
+                    chain.chained = u128::from_ne_bytes(output.0);
+                    *block = output.0;
+                } else if let Some(range) = self.ranges.next() {
+                    *chain = Chain::new(range, self.iv);
+                } else {
+                    continue;
+                }
+                done = false;
             }
         }
     }
 }
 
-impl BlockSizeUser for Chain<'_> {
+struct Decryption<'r> {
+    pattern: Pattern,
+    chain: Chain<'r>,
+}
+
+impl BlockSizeUser for Decryption<'_> {
     type BlockSize = U16;
 }
 
-impl BlockCipherEncClosure for Chain<'_> {
+impl BlockCipherDecClosure for Decryption<'_> {
     #[inline]
-    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, backend: &B) {
-        self.for_each_block(|block, chained| {
-            let mut output = Array((u128::from_ne_bytes(*block) ^ *chained).to_ne_bytes());
-            backend.encrypt_block_inplace(&mut output);
-            *chained = u128::from_ne_bytes(output.0);
-            *block = output.0;
-        });
-    }
-}
-
-impl BlockCipherDecClosure for Chain<'_> {
-    #[inline]
-    fn call<B: BlockCipherDecBackend<BlockSize = U16>>(self, backend: &B) {
-        self.for_each_block(|block, chained| {
+    fn call<B: BlockCipherDecBackend<BlockSize = U16>>(mut self, backend: &B) {
+        let run = self.pattern.run();
+        while let Some(block) = self.chain.next(run) {
             let mut output = Array(*block);
             backend.decrypt_block_inplace(&mut output);
-            let clear = u128::from_ne_bytes(output.0) ^ *chained;
-            *chained = u128::from_ne_bytes(*block);
+            let clear = u128::from_ne_bytes(output.0) ^ self.chain.chained;
+            self.chain.chained = u128::from_ne_bytes(*block);
             *block = clear.to_ne_bytes();
-        });
+        }
     }
 }
 
@@ -189,7 +229,7 @@ mod tests {
     #[track_caller]
     fn assert_encrypts(pattern: Pattern, plain: &[u8], encrypted: &[u8]) {
         let mut range = plain.to_vec();
-        cipher(pattern).encrypt(&mut range);
+        cipher(pattern).encrypt([&mut range[..]]);
         assert_eq!(hex::encode(&range), hex::encode(encrypted));
         cipher(pattern).decrypt(&mut range);
         assert_eq!(hex::encode(&range), hex::encode(plain));
@@ -222,6 +262,21 @@ mod tests {
         let halves =
             |[a, b, c, d]: [&str; 4]| [&block(a)[..], &block(b), &skipped[..48], &block(c), &block(d)].concat();
         assert_encrypts(two_to_three, &halves(PLAIN), &halves(ENCRYPTED));
+    }
+
+    /// Ranges are worked on side by side, and each is what it is alone, whatever the lengths of its neighbours.
+    #[test]
+    fn each_range_is_a_chain_of_its_own() {
+        let lengths = [0, 16, 1000, 15, 400, 16_000, 33, 0, 160, 161, 5000];
+        for pattern in [Pattern::ALL, Pattern::ONE_IN_TEN] {
+            let mut alone: Vec<Vec<u8>> = lengths.iter().map(|&length| vec![0x5a; length]).collect();
+            let mut together = alone.clone();
+            for range in &mut alone {
+                cipher(pattern).encrypt([&mut range[..]]);
+            }
+            cipher(pattern).encrypt(together.iter_mut().map(|range| &mut range[..]));
+            assert!(alone == together, "{pattern:?}");
+        }
     }
 
     /// A block that is not whole stays clear, wherever in the pattern the range ends.

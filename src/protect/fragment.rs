@@ -1,5 +1,6 @@
 //! Reads a fragment's samples and protects them in place.
 
+use std::mem;
 use std::ops::Range;
 
 use super::{Cbcs, TrackProtection};
@@ -59,7 +60,7 @@ pub enum ProtectCause {
         /// Bytes that the map speaks of.
         covered: u64,
         /// Bytes of the sample.
-        size: u32,
+        size: usize,
     },
 }
 
@@ -113,19 +114,26 @@ impl FragmentWorker {
     ) -> Result<ProtectedFragment<'_>, ProtectError> {
         self.entry_counts.clear();
         self.map.clear();
-        let (samples, data) = self.buffer.read(track, range, |_, _, bytes| {
+        let (samples, data) = self.buffer.read(track, range, |_, samples, data| {
             let Some(protection) = protection else { return Ok(()) };
             let Some(scanner) = &mut scanner else {
-                protection.cipher.encrypt(bytes);
+                protection.cipher.encrypt(split(samples, data));
                 return Ok(());
             };
-            scanner.scan(bytes, &mut self.map)?;
-            let entries = self.map.end_sample();
-            match u16::try_from(entries.len()) {
-                Ok(count) if entries.len() <= MAX_SUBSAMPLES => self.entry_counts.push(count),
-                _ => return Err(ProtectCause::TooManySubsamples(entries.len())),
+            let before = self.map.entries().len();
+            for (index, sample) in split(samples, data).enumerate() {
+                let failed = |cause| (index, cause);
+                scanner
+                    .scan(sample, &mut self.map)
+                    .map_err(|error| failed(error.into()))?;
+                let entries = self.map.end_sample().len();
+                match u16::try_from(entries) {
+                    Ok(count) if entries <= MAX_SUBSAMPLES => self.entry_counts.push(count),
+                    _ => return Err(failed(ProtectCause::TooManySubsamples(entries))),
+                }
             }
-            for_each_protected(bytes, entries, |range| protection.cipher.encrypt(range));
+            let entries = self.map.entries().get(before..).unwrap_or_default();
+            protection.cipher.encrypt(protected_ranges(data, entries));
             Ok(())
         })?;
         Ok(ProtectedFragment {
@@ -149,25 +157,31 @@ impl FragmentWorker {
         cipher: Option<&Cbcs>,
         auxiliary: Option<&[SampleEncryption]>,
     ) -> Result<ProtectedFragment<'_>, ProtectError> {
-        let (samples, data) = self.buffer.read(track, range, |index, sample, bytes| {
+        let (samples, data) = self.buffer.read(track, range, |first, samples, data| {
             let Some(cipher) = cipher else { return Ok(()) };
-            let subsamples = match auxiliary {
-                None => &[],
-                Some(auxiliary) => auxiliary.get(index).ok_or(ProtectCause::NoMap)?.subsamples.as_slice(),
-            };
-            if subsamples.is_empty() {
-                cipher.decrypt(bytes);
-                return Ok(());
+            for (index, sample) in split(samples, data).enumerate() {
+                let failed = |cause| (index, cause);
+                let subsamples = match auxiliary {
+                    None => &[],
+                    Some(auxiliary) => {
+                        let entry = auxiliary.get(first + index).ok_or(failed(ProtectCause::NoMap))?;
+                        entry.subsamples.as_slice()
+                    }
+                };
+                if subsamples.is_empty() {
+                    cipher.decrypt(sample);
+                    continue;
+                }
+                let covered = subsamples
+                    .iter()
+                    .map(|entry| u64::from(entry.clear_bytes) + u64::from(entry.protected_bytes))
+                    .sum();
+                if covered != sample.len() as u64 {
+                    let size = sample.len();
+                    return Err(failed(ProtectCause::MapDoesNotCover { covered, size }));
+                }
+                protected_ranges(sample, subsamples).for_each(|range| cipher.decrypt(range));
             }
-            let covered = subsamples
-                .iter()
-                .map(|entry| u64::from(entry.clear_bytes) + u64::from(entry.protected_bytes))
-                .sum();
-            let size = sample.size;
-            if covered != u64::from(size) {
-                return Err(ProtectCause::MapDoesNotCover { covered, size });
-            }
-            for_each_protected(bytes, subsamples, |range| cipher.decrypt(range));
             Ok(())
         })?;
         Ok(ProtectedFragment {
@@ -190,12 +204,13 @@ struct SampleBuffer {
 }
 
 impl SampleBuffer {
-    /// Reads samples `range` of `track` and hands each, with its index and bytes, to `work`.
+    /// Reads samples `range` of `track` and hands batch after batch to `work`: the index of its first sample, its
+    /// samples, and their bytes. An error names its sample by the index in the batch.
     fn read(
         &mut self,
         track: &Track,
         range: Range<u32>,
-        mut work: impl FnMut(usize, &Sample, &mut [u8]) -> Result<(), ProtectCause>,
+        mut work: impl FnMut(usize, &[Sample], &mut [u8]) -> Result<(), (usize, ProtectCause)>,
     ) -> Result<(&[Sample], &[u8]), ProtectError> {
         let failed = |index, sample: &Sample, cause| ProtectError::new(track, &range, index, sample, cause);
         self.samples.clear();
@@ -213,21 +228,18 @@ impl SampleBuffer {
         let data = self.data.get_mut(..bytes).unwrap_or_default();
 
         let mut rest = &mut *data;
-        let mut index = 0;
-        while let Some(first) = self.samples.get(index) {
-            let batch = batch(self.samples.get(index..).unwrap_or_default());
+        let mut first = 0;
+        while let Some(sample) = self.samples.get(first) {
+            let batch = batch(self.samples.get(first..).unwrap_or_default());
             let bytes = batch.iter().map(|sample| sample.size as usize).sum();
-            let (mut batch_data, later) = rest.split_at_mut(bytes);
+            let (batch_data, later) = rest.split_at_mut(bytes);
             rest = later;
             track
                 .read_samples(batch, batch_data)
-                .map_err(|error| failed(index, first, error.into()))?;
-            for sample in batch {
-                let (bytes, later) = batch_data.split_at_mut(sample.size as usize);
-                batch_data = later;
-                work(index, sample, bytes).map_err(|cause| failed(index, sample, cause))?;
-                index += 1;
-            }
+                .map_err(|error| failed(first, sample, error.into()))?;
+            work(first, batch, batch_data)
+                .map_err(|(index, cause)| failed(first + index, batch.get(index).unwrap_or(sample), cause))?;
+            first += batch.len();
         }
         Ok((&self.samples, data))
     }
@@ -245,14 +257,25 @@ fn batch(samples: &[Sample]) -> &[Sample] {
         .unwrap_or_default()
 }
 
-/// Calls `work` for each protected range of a sample; what the map says beyond the sample is left out.
-pub fn for_each_protected(sample: &mut [u8], subsamples: &[Subsample], mut work: impl FnMut(&mut [u8])) {
-    let mut rest = sample;
-    for entry in subsamples {
-        let clear = usize::from(entry.clear_bytes).min(rest.len());
-        let protected = (entry.protected_bytes as usize).min(rest.len() - clear);
-        let (range, later) = rest.split_at_mut(clear).1.split_at_mut(protected);
-        work(range);
+/// The bytes of each of `samples`, which lie one behind the other in `data`.
+fn split<'d>(samples: &[Sample], data: &'d mut [u8]) -> impl Iterator<Item = &'d mut [u8]> {
+    let mut rest = data;
+    samples.iter().map(move |sample| {
+        let (bytes, later) = mem::take(&mut rest).split_at_mut(sample.size as usize);
         rest = later;
-    }
+        bytes
+    })
+}
+
+/// The protected ranges of samples that lie one behind the other in `data`; what the map says beyond it is left out.
+pub fn protected_ranges<'d>(data: &'d mut [u8], map: &[Subsample]) -> impl Iterator<Item = &'d mut [u8]> {
+    let mut rest = data;
+    map.iter().map(move |entry| {
+        let data = mem::take(&mut rest);
+        let clear = usize::from(entry.clear_bytes).min(data.len());
+        let protected = (entry.protected_bytes as usize).min(data.len() - clear);
+        let (range, later) = data.split_at_mut(clear).1.split_at_mut(protected);
+        rest = later;
+        range
+    })
 }

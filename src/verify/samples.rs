@@ -14,7 +14,7 @@ use crate::isobmff::scan::{ScanError, read_at};
 use crate::media::{Sample, Source, Time, Track};
 use crate::protect::Cbcs;
 use crate::protect::cbcs::BLOCK_BYTES;
-use crate::protect::fragment::MAX_SAMPLE_BYTES;
+use crate::protect::fragment::{MAX_SAMPLE_BYTES, protected_ranges};
 
 /// Samples are read in groups of about this many bytes, whatever the size of a fragment.
 const GROUP_BYTES: u64 = 8 << 20;
@@ -272,15 +272,7 @@ fn decrypt(
         findings.add_in_sample(index, sample.offset, what);
         return;
     }
-    let mut rest = bytes;
-    for entry in map {
-        let (range, later) = rest
-            .split_at_mut(usize::from(entry.clear_bytes))
-            .1
-            .split_at_mut(entry.protected_bytes as usize);
-        cipher.decrypt(range);
-        rest = later;
-    }
+    protected_ranges(bytes, map).for_each(|range| cipher.decrypt(range));
 }
 
 /// Compares when a sample is decoded and shown, how long it lasts, and whether decoding can start at it.
