@@ -12,7 +12,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-rounds=5 large=no dir=target/bench
+rounds=7 large=no dir=target/bench
 while (($#)); do
   case $1 in
     --rounds) rounds=$2; shift 2 ;;
@@ -109,15 +109,16 @@ rm -rf "$out"
 # --- the table ------------------------------------------------------------------------------------------------
 echo "$(nproc) cores, $(sed -n 's/^model name\s*: //p' /proc/cpuinfo | head -1), $("$ours" --version), $(date -u +%F)"
 echo
-echo '| file | program | wall s (median) | of cp | CPU s | peak MB | runs |'
-echo '|---|---|---|---|---|---|---|'
+echo '| file | program | best wall s | of cp | median wall s | of cp | median CPU s | peak MB | runs |'
+echo '|---|---|---|---|---|---|---|---|---|'
 sort -k2,2 -k1,1 -k3,3n "$results" | awk '
   { key = $2 " | " $1; n[key]++; wall[key, n[key]] = $3; cpu[key, n[key]] = $4 + $5; if ($6 > rss[key]) rss[key] = $6
     if (!(key in seen)) { seen[key] = 1; order[++keys] = key } }
   function median(values, key, count) { return (values[key, int((count + 1) / 2)] + values[key, int(count / 2) + 1]) / 2 }
   END { for (i = 1; i <= keys; i++) { key = order[i]; split(key, part, " [|] ")
-      base = median(wall, part[1] " | cp", n[part[1] " | cp"])
-      printf "| %s | %.2f | %.2f | %.2f | %.0f | %d |\n", key, median(wall, key, n[key]), median(wall, key, n[key]) / base,
+      cp = part[1] " | cp"
+      printf "| %s | %.2f | %.2f | %.2f | %.2f | %.2f | %.0f | %d |\n", key, wall[key, 1], wall[key, 1] / wall[cp, 1],
+        median(wall, key, n[key]), median(wall, key, n[key]) / median(wall, cp, n[cp]),
         median(cpu, key, n[key]), rss[key] / 1024, n[key] } }'
 echo
 echo "Start-up:"
