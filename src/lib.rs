@@ -4,11 +4,13 @@
 //!
 //! ```text
 //! content_key ┬ isobmff -> codec -> media -> plan -> protect -> package -> verify   (media plane)
-//!             └ secret  -> keys                                                     (key plane)
+//!             └ secret  -> keys -> access -> server                                 (key plane)
 //! ```
 //!
 //! The two planes meet only in the binary's `cli`; `docs/ARCHITECTURE.md` draws the house.
 
+#[cfg(feature = "server")]
+pub mod access;
 pub mod codec;
 pub mod content_key;
 pub mod isobmff;
@@ -18,4 +20,6 @@ pub mod package;
 pub mod plan;
 pub mod protect;
 pub mod secret;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod verify;

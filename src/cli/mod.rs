@@ -19,7 +19,11 @@ mod man;
 mod output;
 mod progress;
 mod records;
+#[cfg(feature = "server")]
+mod serve;
 mod store;
+#[cfg(feature = "server")]
+mod token;
 mod verify;
 
 use std::process::ExitCode;
@@ -48,6 +52,10 @@ enum Command {
     Decrypt(decrypt::Args),
     Inspect(inspect::Args),
     Keys(keys::Args),
+    #[cfg(feature = "server")]
+    Serve(serve::Args),
+    #[cfg(feature = "server")]
+    Token(token::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -60,6 +68,10 @@ fn dispatch(command: &Command) -> Result<(), Failure> {
         Command::Decrypt(args) => decrypt::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Keys(args) => keys::run(args),
+        #[cfg(feature = "server")]
+        Command::Serve(args) => serve::run(args),
+        #[cfg(feature = "server")]
+        Command::Token(args) => token::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

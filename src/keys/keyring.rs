@@ -98,10 +98,12 @@ impl KeyRing {
     /// The master of that [`Master::id`], if it is at hand.
     #[must_use]
     pub fn master_by_id(&self, id: &str) -> Option<&Master> {
-        [Some(&self.primary), self.fallback.as_ref()]
-            .into_iter()
-            .flatten()
-            .find(|master| master.id() == id)
+        self.masters().find(|master| master.id() == id)
+    }
+
+    /// Every master at hand, the one of new content first.
+    pub fn masters(&self) -> impl Iterator<Item = &Master> {
+        std::iter::once(&self.primary).chain(&self.fallback)
     }
 
     /// The version of the key-encryption key that wraps, [`Kek::version`].

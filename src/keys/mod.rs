@@ -14,6 +14,8 @@ mod hex_bytes;
 mod kek;
 mod keyring;
 pub mod keys_file;
+#[cfg(feature = "server")]
+pub mod lookup;
 mod name;
 mod record;
 #[cfg(feature = "store")]

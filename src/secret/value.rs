@@ -51,3 +51,10 @@ impl SecretText {
         &self.0
     }
 }
+
+impl From<String> for SecretText {
+    /// Takes a text that turned out to be, or to hold, a secret.
+    fn from(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+}

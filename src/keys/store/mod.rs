@@ -27,6 +27,9 @@ pub trait RecordStore: Send + Sync {
     /// The records of a content, or all, ordered by content, time of creation and key ID.
     async fn list(&self, content_id: Option<&ContentId>) -> Result<Vec<KeyRecord>, StoreError>;
 
+    /// One record, whichever; `None` of an empty store.
+    async fn any(&self) -> Result<Option<KeyRecord>, StoreError>;
+
     /// Puts a record in, unless its key has one. Returns the one that is in the store now: the first wrap wins.
     async fn insert_or_get(&self, record: &KeyRecord) -> Result<KeyRecord, StoreError>;
 

@@ -196,6 +196,12 @@ impl RecordStore for Sqlite {
         rows.iter().map(|row| self.record(row)).collect()
     }
 
+    async fn any(&self) -> Result<Option<KeyRecord>, StoreError> {
+        let row = sqlx::query("SELECT * FROM key_records LIMIT 1").fetch_optional(&self.pool);
+        let row = row.await.map_err(|error| self.failed(error))?;
+        row.map(|row| self.record(&row)).transpose()
+    }
+
     async fn insert_or_get(&self, record: &KeyRecord) -> Result<KeyRecord, StoreError> {
         let mut transaction = self.begin_write().await?;
         let found = self.insert_or_find(&mut transaction, record).await?;

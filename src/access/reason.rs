@@ -1,0 +1,99 @@
+//! Why a key is not handed out.
+
+use std::fmt;
+
+/// A closed set: the same words in logs, in metrics and in a dry run. The client is told none of them.
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
+        /// Why a key is not handed out: kebab-case words, the same in logs, metrics and a dry run.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum DenyReason {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl DenyReason {
+            /// Every reason.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The reason's word.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// No Bearer token came.
+    MissingToken = "missing-token",
+    /// Several `Authorization` fields came; RFC 9110, 5.3 allows one.
+    DuplicateAuthorization = "duplicate-authorization",
+    /// The token came in the query, which is not allowed here.
+    QueryToken = "query-token",
+    /// It is larger than any token.
+    TokenTooLarge = "token-too-large",
+    /// It has the form of no token that is accepted here.
+    TokenMalformed = "token-malformed",
+    /// An HMAC token that no secret at hand signed.
+    TokenSignature = "token-signature",
+    /// An HMAC token whose time is over.
+    TokenExpired = "token-expired",
+    /// An HMAC token for other content.
+    TokenContentMismatch = "token-content-mismatch",
+    /// A JWT whose parts can't be read, or whose claims are of a wrong type.
+    JwtMalformed = "jwt-malformed",
+    /// A JWT with an algorithm that is not configured, `none` among them.
+    JwtAlgorithm = "jwt-algorithm",
+    /// A JWT with `crit`: extensions that must be understood (RFC 7515, 4.1.11), and none is.
+    JwtCritical = "jwt-critical",
+    /// A JWT that names no key of the key set.
+    JwtUnknownKey = "jwt-unknown-key",
+    /// A JWT that no key at hand signed.
+    JwtSignature = "jwt-signature",
+    /// A JWT without `exp`.
+    JwtNoExpiry = "jwt-no-expiry",
+    /// A JWT whose time is over.
+    JwtExpired = "jwt-expired",
+    /// A JWT whose time has not come: `nbf`.
+    JwtNotYetValid = "jwt-not-yet-valid",
+    /// A JWT that was issued in the future: `iat`.
+    JwtIssuedInFuture = "jwt-issued-in-future",
+    /// A JWT for another audience.
+    JwtAudienceMismatch = "jwt-aud-mismatch",
+    /// A JWT of another issuer.
+    JwtIssuerMismatch = "jwt-iss-mismatch",
+    /// A JWT that names no content.
+    JwtNoContent = "jwt-no-content",
+    /// A JWT for other content.
+    JwtContentMismatch = "jwt-content-mismatch",
+    /// The key set could not be fetched so far, so nothing can be said of the token.
+    JwksUnavailable = "jwks-unavailable",
+}
+
+impl fmt::Display for DenyReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn reasons_are_kebab_case_and_different() {
+        let words: HashSet<_> = DenyReason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(words.len(), DenyReason::ALL.len());
+        for word in words {
+            assert!(
+                word.split('-')
+                    .all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase()))
+            );
+        }
+    }
+}

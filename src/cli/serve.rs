@@ -1,0 +1,98 @@
+//! `vylux-pack serve`: the key server.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args as Arguments;
+use tokio::runtime::Builder;
+use vylux_pack::keys::KeyRing;
+use vylux_pack::keys::lookup::Lookup;
+use vylux_pack::keys::store;
+use vylux_pack::secret::Settings;
+use vylux_pack::server::config::{self, Config, Flags, Records};
+use vylux_pack::server::metrics::Metrics;
+use vylux_pack::server::rate_limit::RateLimits;
+use vylux_pack::server::{App, listen, logs};
+
+use super::failure::Failure;
+use super::output::report;
+
+/// Hand out content keys to players that bring a valid token
+///
+/// Settings come from the environment and .env; docs/configuration.md lists them all. Keys are those of the records in the
+/// store, and tokens those that KEY_TOKEN_SECRET, AUTH_JWT_SECRET or AUTH_JWKS_URL says are good.
+#[derive(Arguments)]
+pub struct Args {
+    /// Address and port to listen on [default: LISTEN, else 127.0.0.1 and PORT, which is 4100]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Listening")]
+    listen: Option<SocketAddr>,
+
+    /// PEM file with a certificate chain, to speak TLS [default: TLS_CERT]
+    #[arg(long, value_name = "FILE", help_heading = "Listening", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// PEM file with the certificate's key [default: TLS_KEY]
+    #[arg(long, value_name = "FILE", help_heading = "Listening", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// Record store [default: DATABASE_URL, else sqlite://vylux-pack.db]
+    #[arg(long, value_name = "URL", help_heading = "Keys")]
+    store: Option<String>,
+
+    /// Derive a key for every content ID, and need no store
+    #[arg(long, help_heading = "Keys", conflicts_with = "store")]
+    derive_any: bool,
+
+    /// Hand keys to everybody who can reach this machine's loopback address; for development
+    #[arg(long, help_heading = "Access")]
+    insecure_no_auth: bool,
+
+    /// Check settings, store and secrets, and exit
+    #[arg(long, help_heading = "Operation")]
+    check: bool,
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let settings = Settings::load().map_err(Failure::usage)?;
+    let flags = Flags {
+        listen: args.listen,
+        store: args.store.clone(),
+        tls_cert: args.tls_cert.clone(),
+        tls_key: args.tls_key.clone(),
+        derive_any: args.derive_any,
+        insecure_no_auth: args.insecure_no_auth,
+    };
+    let config = Config::load(&settings, flags).map_err(Failure::usage)?;
+    let access = config::access(&settings, args.insecure_no_auth).map_err(Failure::usage)?;
+    let ring = KeyRing::load(&settings).map_err(Failure::usage)?;
+    let runtime = Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the async runtime can't start")
+        .map_err(Failure::work)?;
+    runtime.block_on(async {
+        let keys = match &config.records {
+            Records::Derived => Lookup::derived(ring),
+            Records::Store(url) => Lookup::stored(ring, store::open(url.expose()).await?),
+        };
+        if args.check {
+            keys.check().await.map_err(Failure::work)?;
+            keys.close().await;
+            report!("The configuration is good: it would listen on {}.", config.listen)?;
+            return Ok(());
+        }
+        logs::start(config.log_level);
+        if access.is_insecure() {
+            tracing::warn!("--insecure-no-auth: everybody who can reach this address gets every key");
+        }
+        let app = App {
+            keys,
+            access,
+            rate_limits: RateLimits::default(),
+            metrics: Metrics::default(),
+            config,
+        };
+        listen::serve(app).await.map_err(Failure::work)
+    })
+}

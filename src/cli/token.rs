@@ -1,0 +1,104 @@
+//! `vylux-pack token`: tokens for tests. In production the application that knows its users mints them.
+
+use std::io::Read;
+
+use anyhow::{Context, anyhow};
+use clap::{Args as Arguments, Subcommand};
+use jiff::{SignedDuration, Timestamp};
+use tokio::runtime::Builder;
+use vylux_pack::access::{Decision, MAX_TOKEN_BYTES, Question, UnixSeconds, mint};
+use vylux_pack::keys::ContentId;
+use vylux_pack::secret::{KEY_TOKEN_SECRET, SecretError, Settings};
+use vylux_pack::server::config;
+
+use super::failure::Failure;
+use super::output::report;
+
+/// Mint and check tokens, for tests
+///
+/// In production your application mints tokens, after it has found out who asks: see docs/deployment.md for their form.
+#[derive(Arguments)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print an HMAC token for a content, signed with KEY_TOKEN_SECRET
+    ///
+    /// A helper for tests: in production your application mints tokens.
+    Mint(MintArgs),
+    /// Say whether the server would accept a token, which is read from standard input
+    ///
+    /// Exit code 4: it would not.
+    Check(CheckArgs),
+}
+
+#[derive(Arguments)]
+struct MintArgs {
+    /// The content that the token opens
+    #[arg(long, value_name = "ID")]
+    content_id: ContentId,
+
+    /// How long it is good for: 15m, 1h30m, 90s
+    #[arg(long, value_name = "DURATION", default_value = "15m")]
+    ttl: SignedDuration,
+}
+
+#[derive(Arguments)]
+struct CheckArgs {
+    /// The content that the token should open
+    #[arg(long, value_name = "ID")]
+    content_id: ContentId,
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let settings = Settings::load().map_err(Failure::usage)?;
+    match &args.command {
+        Command::Mint(args) => {
+            let secret = settings.secret(KEY_TOKEN_SECRET).map_err(Failure::usage)?;
+            let secret = secret.ok_or_else(|| Failure::usage(SecretError::missing(KEY_TOKEN_SECRET)))?;
+            if args.ttl <= SignedDuration::ZERO {
+                return Err(Failure::usage(anyhow!("--ttl must be longer than nothing")));
+            }
+            let expires = now().saturating_add(args.ttl.as_secs());
+            report!("{}", mint(&secret, &args.content_id, expires))?;
+            Ok(())
+        }
+        Command::Check(args) => check(&settings, &args.content_id),
+    }
+}
+
+fn check(settings: &Settings, content_id: &ContentId) -> Result<(), Failure> {
+    let access = config::access(settings, false).map_err(Failure::usage)?;
+    let mut token = String::new();
+    let limit = MAX_TOKEN_BYTES as u64 + 2;
+    std::io::stdin()
+        .take(limit)
+        .read_to_string(&mut token)
+        .context("the token can't be read from standard input")
+        .map_err(Failure::work)?;
+    let question = Question { content_id, now: now() };
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the async runtime can't start")
+        .map_err(Failure::work)?;
+    match runtime.block_on(access.decide(Some(token.trim_end_matches(['\r', '\n'])), question)) {
+        Decision::Allow(authenticated) => {
+            let subject = authenticated
+                .subject
+                .map(|subject| format!(", for subject {subject:?}"));
+            report!("The token opens {content_id}{}.", subject.unwrap_or_default())?;
+            Ok(())
+        }
+        Decision::Deny(reason) => Err(Failure::different(anyhow!(
+            "the token does not open {content_id}: {reason}"
+        ))),
+    }
+}
+
+fn now() -> UnixSeconds {
+    Timestamp::now().as_second()
+}

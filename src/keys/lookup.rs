@@ -1,0 +1,166 @@
+//! Content keys by what a player asks for: from the records of a store, or derived anew.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+
+use super::store::{RecordStore, StoreError};
+use super::{ContentId, KeyName, KeyRecord, KeyRing, Master, WrapError};
+use crate::content_key::{ContentKey, Kid};
+
+/// A key that was found is used again for this long without a look into the store, so whoever takes a record away waits no
+/// longer than this for it to count. What was not found is looked up every time.
+pub const CACHE_FOR: Duration = Duration::from_secs(5);
+
+/// Keys that are kept at hand at most.
+const CACHED_KEYS: u64 = 10_000;
+
+/// Which key of a content.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Which {
+    /// The one whose URI names the content alone.
+    Primary,
+    /// The one of this ID.
+    Kid(Kid),
+    /// The one of this name, such as an epoch's.
+    Named(KeyName),
+}
+
+/// A content key and its ID.
+#[derive(Clone)]
+pub struct FoundKey {
+    /// The key's ID.
+    pub kid: Kid,
+    /// The key.
+    pub key: ContentKey,
+}
+
+/// A key can't be looked up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LookupError {
+    /// There is none of that content, ID or name.
+    #[error("no such key")]
+    NotFound,
+    /// The store can't be asked; it may be back in a moment.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The record is there, and the keys at hand don't open it.
+    #[error(transparent)]
+    Wrap(#[from] WrapError),
+}
+
+/// Finds content keys. Clones share it.
+#[derive(Clone)]
+pub struct Lookup(Arc<Source>);
+
+enum Source {
+    Stored {
+        ring: KeyRing,
+        store: Box<dyn RecordStore>,
+        cache: Cache<(ContentId, Which), FoundKey>,
+    },
+    Derived(KeyRing),
+}
+
+impl Lookup {
+    /// Finds keys that have a record in `store`, and no others.
+    #[must_use]
+    pub fn stored(ring: KeyRing, store: Box<dyn RecordStore>) -> Self {
+        let cache = Cache::builder().max_capacity(CACHED_KEYS).time_to_live(CACHE_FOR);
+        Self(Arc::new(Source::Stored {
+            ring,
+            store,
+            cache: cache.build(),
+        }))
+    }
+
+    /// Derives a key for every content there could be, and needs no store.
+    #[must_use]
+    pub fn derived(ring: KeyRing) -> Self {
+        Self(Arc::new(Source::Derived(ring)))
+    }
+
+    /// A content's key.
+    ///
+    /// # Errors
+    /// [`LookupError`] if there is no such key, the store can't be asked, or the record can't be opened. Those who ask at
+    /// once wait for one look, and share what comes of it.
+    pub async fn find(&self, content_id: &ContentId, which: Which) -> Result<FoundKey, Arc<LookupError>> {
+        match &*self.0 {
+            Source::Derived(ring) => derive(ring, content_id, &which).ok_or(Arc::new(LookupError::NotFound)),
+            Source::Stored { ring, store, cache } => {
+                let asked = (content_id.clone(), which);
+                let look = look(ring, &**store, content_id, asked.1.clone());
+                cache.try_get_with(asked, look).await
+            }
+        }
+    }
+
+    /// Whether keys can be found now: the store answers, and the keys at hand open one of its records, if it has any.
+    ///
+    /// # Errors
+    /// [`LookupError`] if not.
+    pub async fn check(&self) -> Result<(), LookupError> {
+        if let Source::Stored { ring, store, .. } = &*self.0
+            && let Some(record) = store.any().await?
+        {
+            ring.unwrap(&record)?;
+        }
+        Ok(())
+    }
+
+    /// Waits for what is under way and closes the store.
+    pub async fn close(&self) {
+        if let Source::Stored { store, .. } = &*self.0 {
+            store.close().await;
+        }
+    }
+}
+
+async fn look(
+    ring: &KeyRing,
+    store: &dyn RecordStore,
+    content_id: &ContentId,
+    which: Which,
+) -> Result<FoundKey, LookupError> {
+    let record = match &which {
+        Which::Kid(kid) => store.get(content_id, kid).await?,
+        _ => choose(store.list(Some(content_id)).await?, &which),
+    };
+    let record = record.ok_or(LookupError::NotFound)?;
+    let key = ring.unwrap(&record)?;
+    Ok(FoundKey { kid: record.kid, key })
+}
+
+/// The record that is asked for, of those of one content, ordered by time of creation.
+fn choose(records: Vec<KeyRecord>, which: &Which) -> Option<KeyRecord> {
+    let position = match which {
+        Which::Kid(kid) => records.iter().position(|record| record.kid == *kid),
+        Which::Named(name) => records.iter().position(|record| record.key_name.as_ref() == Some(name)),
+        Which::Primary => {
+            // A newer master's key has a URI of its own, with its ID, because the older one's is in playlists.
+            let is_plain = |record: &KeyRecord| record.key_uri.ends_with(&format!("/key/{}", record.content_id));
+            let unnamed = |record: &KeyRecord| record.key_name.is_none();
+            let plain = records.iter().position(|record| unnamed(record) && is_plain(record));
+            plain.or_else(|| records.iter().position(unnamed))
+        }
+    };
+    position.and_then(|position| records.into_iter().nth(position))
+}
+
+fn derive(ring: &KeyRing, content_id: &ContentId, which: &Which) -> Option<FoundKey> {
+    let found = |master: &Master, name: Option<&KeyName>| FoundKey {
+        kid: master.kid(content_id, name),
+        key: master.content_key(content_id, name),
+    };
+    match which {
+        Which::Primary => Some(found(ring.primary(), None)),
+        Which::Named(name) => Some(found(ring.primary(), Some(name))),
+        Which::Kid(kid) => ring
+            .masters()
+            .find(|master| master.kid(content_id, None) == *kid)
+            .map(|master| found(master, None)),
+    }
+}

@@ -1,0 +1,300 @@
+//! A configuration that was found to be one: settings and flags in, checked values out.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use zeroize::Zeroizing;
+
+use super::client_address::TrustedProxies;
+use super::cors::parse_origin;
+use super::jwks_http::JwksUrl;
+use super::rate_limit::Limit;
+use super::settings::{
+    ALLOW_QUERY_TOKEN, AUTH_CONTENT_CLAIM, AUTH_JWKS_URL, AUTH_JWT_AUDIENCE, AUTH_JWT_ISSUER, AUTH_JWT_SECRET,
+    CORS_ORIGINS, DATABASE_URL, FALLBACK_AUTH_JWT_SECRET, FALLBACK_KEY_TOKEN_SECRET, HEADER_TIMEOUT, KEY_TOKEN_SECRET,
+    LISTEN, LOG_LEVEL, METRICS_ADDR, PORT, RATE_LIMIT_KEYS, REDIS_URL, REQUEST_TIMEOUT, SHUTDOWN_TIMEOUT, Setting,
+    SettingError, TLS_CERT, TLS_KEY, TOKEN_LEEWAY, TRUSTED_PROXIES,
+};
+use crate::access::jwks::KeySet;
+use crate::access::{Access, HmacTokens, JwtRules, Jwts, Verifier};
+use crate::secret::{SecretText, Settings};
+
+/// What the command line says; it wins over settings.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--listen`.
+    pub listen: Option<SocketAddr>,
+    /// `--store`.
+    pub store: Option<String>,
+    /// `--tls-cert`.
+    pub tls_cert: Option<PathBuf>,
+    /// `--tls-key`.
+    pub tls_key: Option<PathBuf>,
+    /// `--derive-any`.
+    pub derive_any: bool,
+    /// `--insecure-no-auth`.
+    pub insecure_no_auth: bool,
+}
+
+/// The pages of which origins may ask.
+#[derive(Debug, Clone)]
+pub enum Origins {
+    /// All.
+    Any,
+    /// These.
+    Exactly(Vec<HeaderValue>),
+}
+
+/// Where records are.
+pub enum Records {
+    /// In the store at this URL, which may hold a password.
+    Store(SecretText),
+    /// Nowhere: keys are derived.
+    Derived,
+}
+
+/// A certificate chain and its key, in PEM files.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// The chain.
+    pub cert: PathBuf,
+    /// The key.
+    pub key: PathBuf,
+}
+
+/// A checked configuration. Secrets are in it, so it has no `Debug`.
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where to listen for `/metrics` alone.
+    pub metrics_address: Option<SocketAddr>,
+    /// Whether to speak TLS.
+    pub tls: Option<Tls>,
+    /// Where records are.
+    pub records: Records,
+    /// Whose pages may ask.
+    pub origins: Origins,
+    /// Whether a token may come in the query.
+    pub allow_query_token: bool,
+    /// Who is believed about client addresses.
+    pub trusted_proxies: TrustedProxies,
+    /// Key requests a minute.
+    pub keys_per_minute: NonZeroU32,
+    /// The Redis that counts rate limits.
+    pub redis: Option<SecretText>,
+    /// How long an answer may take.
+    pub request_timeout: Duration,
+    /// How long a header may take to arrive.
+    pub header_timeout: Duration,
+    /// How long what is under way may take when the server stops.
+    pub shutdown_timeout: Duration,
+    /// The least severe events that are logged.
+    pub log_level: tracing::Level,
+}
+
+/// The name that key requests are counted under.
+pub const KEYS: &str = "keys";
+
+impl Config {
+    /// Reads and checks everything but the secrets that keys come from.
+    ///
+    /// # Errors
+    /// [`SettingError`] at the first setting that can't be used.
+    pub fn load(settings: &Settings, flags: Flags) -> Result<Self, SettingError> {
+        let listen = listen(settings, flags.listen)?;
+        if flags.insecure_no_auth && !listen.ip().is_loopback() {
+            return Err(SettingError::Contradiction(format!(
+                "--insecure-no-auth gives keys to everybody, so it listens on loopback alone; {listen} is not"
+            )));
+        }
+        let metrics_address = METRICS_ADDR.parse(settings, "an address and port such as 127.0.0.1:9100")?;
+        Ok(Self {
+            listen,
+            metrics_address,
+            tls: tls(settings, flags.tls_cert, flags.tls_key)?,
+            records: match flags.derive_any {
+                true => Records::Derived,
+                false => Records::Store(store_url(settings, flags.store)?),
+            },
+            origins: origins(settings, flags.insecure_no_auth)?,
+            allow_query_token: choice(settings, ALLOW_QUERY_TOKEN, ["false", "true"])?,
+            trusted_proxies: match TRUSTED_PROXIES.text(settings) {
+                None => TrustedProxies::default(),
+                Some(text) => TrustedProxies::parse(&text)
+                    .map_err(|word| TRUSTED_PROXIES.invalid(&word, "an address, or a range such as 10.0.0.0/8"))?,
+            },
+            keys_per_minute: needed(RATE_LIMIT_KEYS, settings, "a whole number above 0")?,
+            redis: settings.secret(REDIS_URL.name)?,
+            request_timeout: seconds(settings, REQUEST_TIMEOUT)?,
+            header_timeout: seconds(settings, HEADER_TIMEOUT)?,
+            shutdown_timeout: seconds(settings, SHUTDOWN_TIMEOUT)?,
+            log_level: needed(LOG_LEVEL, settings, "error, warn, info or debug")?,
+        })
+    }
+
+    /// The limit of a resource.
+    #[must_use]
+    pub const fn limit(&self, name: &'static str) -> Limit {
+        Limit {
+            name,
+            per_minute: self.keys_per_minute,
+        }
+    }
+}
+
+/// Who may have keys, as the settings say.
+///
+/// # Errors
+/// [`SettingError`] if no kind of token is configured and not everybody is to be let in, or one can't be.
+pub fn access(settings: &Settings, insecure_no_auth: bool) -> Result<Access, SettingError> {
+    if insecure_no_auth {
+        return Ok(Access::insecure());
+    }
+    let mut verifiers: Vec<Box<dyn Verifier>> = Vec::new();
+    let hmac = secrets(settings, [KEY_TOKEN_SECRET, FALLBACK_KEY_TOKEN_SECRET])?;
+    if !hmac.is_empty() {
+        let leeway = needed(TOKEN_LEEWAY, settings, "a whole number of seconds")?;
+        verifiers.push(Box::new(HmacTokens::new(
+            hmac.into_iter().map(|(_, secret)| secret).collect(),
+            leeway,
+        )));
+    }
+    let jwt = secrets(settings, [AUTH_JWT_SECRET, FALLBACK_AUTH_JWT_SECRET])?;
+    let jwt: Vec<_> = jwt
+        .iter()
+        .map(|(setting, secret)| jwt_secret(*setting, secret))
+        .collect::<Result<_, _>>()?;
+    let key_set = settings
+        .secret(AUTH_JWKS_URL.name)?
+        .map(|url| key_set(&url))
+        .transpose()?;
+    if !jwt.is_empty() || key_set.is_some() {
+        let rules = JwtRules {
+            audience: AUTH_JWT_AUDIENCE.text(settings),
+            issuer: AUTH_JWT_ISSUER.text(settings),
+            any_content: choice(settings, AUTH_CONTENT_CLAIM, ["on", "off"])?,
+        };
+        verifiers.push(Box::new(Jwts::new(&jwt, key_set, rules)));
+    }
+    if verifiers.is_empty() {
+        return Err(SettingError::Contradiction(format!(
+            "nothing says who may have keys: set {}, {} or {}; or, on your own machine, give --insecure-no-auth",
+            KEY_TOKEN_SECRET.name, AUTH_JWT_SECRET.name, AUTH_JWKS_URL.name
+        )));
+    }
+    Ok(Access::new(verifiers))
+}
+
+/// The secrets of those settings that are set.
+fn secrets(settings: &Settings, names: [Setting; 2]) -> Result<Vec<(Setting, SecretText)>, SettingError> {
+    let mut found = Vec::new();
+    for setting in names {
+        if let Some(secret) = settings.secret(setting.name)? {
+            found.push((setting, secret));
+        }
+    }
+    Ok(found)
+}
+
+/// HS256 asks for a key of 32 bytes at least (RFC 7518, 3.2).
+const MIN_JWT_SECRET_BYTES: usize = 32;
+
+fn jwt_secret(setting: Setting, text: &SecretText) -> Result<Zeroizing<Vec<u8>>, SettingError> {
+    let text = text.expose().trim();
+    let bytes = STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text));
+    let bytes = Zeroizing::new(bytes.map_err(|_| setting.invalid("", "base64 of the secret"))?);
+    if bytes.len() < MIN_JWT_SECRET_BYTES {
+        let expected = format!(
+            "base64 of {MIN_JWT_SECRET_BYTES} bytes at least, and it has {}",
+            bytes.len()
+        );
+        return Err(setting.invalid("", expected));
+    }
+    Ok(bytes)
+}
+
+fn key_set(url: &SecretText) -> Result<KeySet, SettingError> {
+    let wrong = || AUTH_JWKS_URL.invalid("", "an http(s) URL");
+    let url: reqwest::Url = url.expose().parse().map_err(|_| wrong())?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong());
+    }
+    let source = JwksUrl::new(url).map_err(|_| wrong())?;
+    Ok(KeySet::new(Box::new(source)))
+}
+
+fn listen(settings: &Settings, flag: Option<SocketAddr>) -> Result<SocketAddr, SettingError> {
+    if let Some(address) = flag.map_or_else(
+        || LISTEN.parse(settings, "an address and port such as 0.0.0.0:4100"),
+        |flag| Ok(Some(flag)),
+    )? {
+        return Ok(address);
+    }
+    let port: u16 = needed(PORT, settings, "a port from 0 to 65535")?;
+    Ok(SocketAddr::from(([127, 0, 0, 1], port)))
+}
+
+fn tls(settings: &Settings, cert: Option<PathBuf>, key: Option<PathBuf>) -> Result<Option<Tls>, SettingError> {
+    let cert = cert.or_else(|| TLS_CERT.text(settings).map(PathBuf::from));
+    let key = key.or_else(|| TLS_KEY.text(settings).map(PathBuf::from));
+    match (cert, key) {
+        (None, None) => Ok(None),
+        (Some(cert), Some(key)) => Ok(Some(Tls { cert, key })),
+        _ => Err(SettingError::Contradiction(
+            "a certificate and its key go together: set both TLS_CERT and TLS_KEY, or neither".to_owned(),
+        )),
+    }
+}
+
+fn store_url(settings: &Settings, flag: Option<String>) -> Result<SecretText, SettingError> {
+    if let Some(url) = flag {
+        return Ok(SecretText::from(url));
+    }
+    let default = || SecretText::from(DATABASE_URL.default.unwrap_or_default().to_owned());
+    Ok(settings.secret(DATABASE_URL.name)?.unwrap_or_else(default))
+}
+
+fn origins(settings: &Settings, insecure_no_auth: bool) -> Result<Origins, SettingError> {
+    let Some(text) = CORS_ORIGINS.text(settings) else {
+        return Ok(if insecure_no_auth {
+            Origins::Any
+        } else {
+            Origins::Exactly(Vec::new())
+        });
+    };
+    if text.trim() == "*" {
+        if insecure_no_auth {
+            return Ok(Origins::Any);
+        }
+        return Err(CORS_ORIGINS.invalid(&text, "exact origins; * goes with --insecure-no-auth alone"));
+    }
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    let expected = "an origin such as https://player.example.com";
+    let origins = words.map(|word| parse_origin(word).ok_or_else(|| CORS_ORIGINS.invalid(word, expected)));
+    origins.collect::<Result<_, _>>().map(Origins::Exactly)
+}
+
+/// Whether a setting is the second of two words, and not the first.
+fn choice(settings: &Settings, setting: Setting, [no, yes]: [&str; 2]) -> Result<bool, SettingError> {
+    let text = setting.text(settings).unwrap_or_default();
+    match text.trim() {
+        text if text == no => Ok(false),
+        text if text == yes => Ok(true),
+        other => Err(setting.invalid(other, format!("{no} or {yes}"))),
+    }
+}
+
+fn seconds(settings: &Settings, setting: Setting) -> Result<Duration, SettingError> {
+    needed(setting, settings, "a whole number of seconds").map(Duration::from_secs)
+}
+
+/// The value of a setting that has a default, or has to be set.
+fn needed<T: std::str::FromStr>(setting: Setting, settings: &Settings, expected: &str) -> Result<T, SettingError> {
+    let value = setting.parse(settings, expected)?;
+    value.ok_or_else(|| setting.invalid("", expected))
+}

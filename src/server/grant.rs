@@ -1,0 +1,125 @@
+//! From a request to the right to a key, in the order that every key route keeps.
+//!
+//! Malformed ID 400; too often 429; no token 401; a token that does not do 403. Whether the content exists is found out
+//! only after that, so nobody can probe for it.
+
+use std::net::SocketAddr;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use axum::extract::ConnectInfo;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+
+use super::App;
+use super::causes::chain;
+use super::client_address::limited_as;
+use super::config::KEYS;
+use super::observe::Told;
+use super::problem::Problem;
+use super::rate_limit::{Limit, Who};
+use crate::access::{Decision, DenyReason, Question, UnixSeconds};
+use crate::keys::ContentId;
+use crate::keys::lookup::{FoundKey, LookupError, Which};
+
+/// The proof that the keys of a content may be handed out to who asked.
+pub struct Granted {
+    content_id: ContentId,
+}
+
+/// Decides whether whoever sent `request` may have keys of `content_id`. What is known goes to `told` on the way.
+///
+/// # Errors
+/// The [`Problem`] that is the answer.
+pub async fn grant(app: &App, request: &Parts, content_id: &str, told: &mut Told) -> Result<Granted, Problem> {
+    let content_id: ContentId = content_id
+        .parse()
+        .map_err(|_| Problem::malformed("malformed-content-id"))?;
+    told.content_id = Some(content_id.clone());
+    let limit = app.config.limit(KEYS);
+    take(app, limit, address(app, request)).await?;
+    let question = Question {
+        content_id: &content_id,
+        now: now(),
+    };
+    let token = token(app, request)?;
+    match app.access.decide(token.as_deref(), question).await {
+        Decision::Deny(reason) => Err(reason.into()),
+        Decision::Allow(authenticated) => {
+            told.subject.clone_from(&authenticated.subject);
+            if let Some(subject) = authenticated.subject {
+                take(app, limit, Who::Subject(subject)).await?;
+            }
+            Ok(Granted { content_id })
+        }
+    }
+}
+
+impl Granted {
+    /// A key of the content.
+    ///
+    /// # Errors
+    /// 404 if there is none, 503 if that can't be found out, 500 if it can't be opened.
+    pub async fn key(&self, app: &App, which: Which) -> Result<FoundKey, Problem> {
+        let started = Instant::now();
+        let found = app.keys.find(&self.content_id, which).await;
+        app.metrics.count_lookup(started.elapsed());
+        found.map_err(|error| match &*error {
+            LookupError::NotFound => Problem::not_found("no-record"),
+            LookupError::Store(_) => Problem::unavailable("store-unavailable", chain(&*error)),
+            _ => Problem::internal("key-unusable", chain(&*error)),
+        })
+    }
+}
+
+async fn take(app: &App, limit: Limit, who: Who) -> Result<(), Problem> {
+    let reason = match who {
+        Who::Address(_) => "rate-limited-address",
+        Who::Subject(_) => "rate-limited-subject",
+    };
+    let taken = app.rate_limits.take(limit, &who).await;
+    taken.map_err(|wait| Problem::rate_limited(reason, wait))
+}
+
+fn address(app: &App, request: &Parts) -> Who {
+    let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)), |ConnectInfo(peer)| *peer);
+    Who::Address(limited_as(app.config.trusted_proxies.client(peer, &request.headers)))
+}
+
+/// The token of a request: `Authorization: Bearer` (RFC 6750, 2.1), else `?jwt=` where that is allowed.
+fn token(app: &App, request: &Parts) -> Result<Option<String>, DenyReason> {
+    if let Some(token) = bearer(&request.headers)? {
+        return Ok(Some(token));
+    }
+    let pairs = url::form_urlencoded::parse(request.uri.query().unwrap_or_default().as_bytes());
+    let mut tokens = pairs
+        .filter(|(name, _)| name == "jwt")
+        .map(|(_, value)| value.into_owned());
+    match (tokens.next(), tokens.next()) {
+        (None, _) => Ok(None),
+        (Some(_), _) if !app.config.allow_query_token => Err(DenyReason::QueryToken),
+        (Some(token), None) => Ok(Some(token)),
+        (Some(_), Some(_)) => Err(DenyReason::TokenMalformed),
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<Option<String>, DenyReason> {
+    let mut fields = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(field) = fields.next() else { return Ok(None) };
+    if fields.next().is_some() {
+        return Err(DenyReason::DuplicateAuthorization);
+    }
+    let Ok(text) = field.to_str() else {
+        return Err(DenyReason::TokenMalformed);
+    };
+    // The scheme's case does not matter (RFC 9110, 11.1); another scheme is no Bearer token.
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => Ok(Some(token.trim().to_owned())),
+        _ => Ok(None),
+    }
+}
+
+fn now() -> UnixSeconds {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixSeconds::try_from(since.as_secs()).unwrap_or(UnixSeconds::MAX)
+}

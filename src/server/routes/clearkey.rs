@@ -1,0 +1,124 @@
+//! `POST /api/key/{content_id}/clearkey`: a licence in the form of W3C Clear Key (Encrypted Media Extensions, 9.1).
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::content_key::Kid;
+use crate::keys::lookup::{FoundKey, Which};
+use crate::server::App;
+use crate::server::grant::grant;
+use crate::server::observe::Told;
+use crate::server::problem::{Details, Problem};
+
+/// A request names no more keys than this.
+const MAX_KIDS: usize = 64;
+
+/// A licence request (EME, 9.1.3).
+#[derive(Deserialize, ToSchema)]
+pub struct LicenceRequest {
+    /// Key IDs in base64url.
+    #[schema(max_items = 64, min_items = 1)]
+    kids: Vec<String>,
+}
+
+/// A licence (EME, 9.1.4), which is a JSON Web Key Set.
+#[derive(Serialize, ToSchema)]
+pub struct Licence {
+    keys: Vec<LicenceKey>,
+    /// Not kept by the player.
+    #[serde(rename = "type")]
+    #[schema(example = "temporary")]
+    session: &'static str,
+}
+
+/// A symmetric key (RFC 7518, 6.4).
+#[derive(Serialize, ToSchema)]
+struct LicenceKey {
+    kty: &'static str,
+    /// The key ID in base64url.
+    kid: String,
+    /// The key in base64url.
+    k: String,
+}
+
+impl LicenceKey {
+    fn new(found: &FoundKey) -> Self {
+        Self {
+            kty: "oct",
+            kid: URL_SAFE_NO_PAD.encode(found.kid.0),
+            k: URL_SAFE_NO_PAD.encode(found.key.expose()),
+        }
+    }
+}
+
+/// A licence for players that speak Clear Key.
+#[utoipa::path(
+    post,
+    path = "/api/key/{content_id}/clearkey",
+    tag = "keys",
+    params(("content_id" = String, Path, description = "`[A-Za-z0-9_-]{1,256}`")),
+    request_body = LicenceRequest,
+    responses(
+        (status = 200, description = "The licence", body = Licence),
+        (status = 400, description = "The content ID or the request is malformed", content_type = "application/problem+json", body = Details),
+        (status = 401, description = "No Bearer token", content_type = "application/problem+json", body = Details),
+        (status = 403, description = "The token does not open this content", content_type = "application/problem+json", body = Details),
+        (status = 404, description = "One of the keys is none of this content", content_type = "application/problem+json", body = Details),
+        (status = 413, description = "The request is too large", content_type = "application/problem+json", body = Details),
+        (status = 429, description = "Too many requests; Retry-After says when", content_type = "application/problem+json", body = Details),
+        (status = 503, description = "The record store can't be asked", content_type = "application/problem+json", body = Details),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn licence(
+    State(app): State<Arc<App>>,
+    Path(content_id): Path<String>,
+    request: Parts,
+    // The media type is not looked at: Shaka Player and hls.js send none that says JSON.
+    body: Bytes,
+) -> Response {
+    let mut told = Told::default();
+    let licence = async {
+        let granted = grant(&app, &request, &content_id, &mut told).await?;
+        let mut keys = Vec::new();
+        for kid in key_ids(&body)? {
+            keys.push(LicenceKey::new(&granted.key(&app, Which::Kid(kid)).await?));
+        }
+        Ok::<_, Problem>(Licence {
+            keys,
+            session: "temporary",
+        })
+    };
+    let response = match licence.await {
+        Ok(licence) => {
+            let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+            ([no_store], Json(licence)).into_response()
+        }
+        Err(problem) => problem.into_response(),
+    };
+    told.to(response)
+}
+
+fn key_ids(body: &[u8]) -> Result<Vec<Kid>, Problem> {
+    let request: LicenceRequest =
+        serde_json::from_slice(body).map_err(|_| Problem::malformed("malformed-licence-request"))?;
+    if request.kids.is_empty() || request.kids.len() > MAX_KIDS {
+        return Err(Problem::malformed("licence-request-key-count"));
+    }
+    let read = |text: &String| {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        bytes.try_into().ok().map(Kid)
+    };
+    let kids: Option<Vec<Kid>> = request.kids.iter().map(read).collect();
+    kids.ok_or(Problem::malformed("malformed-key-id"))
+}
