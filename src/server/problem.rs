@@ -29,7 +29,6 @@ enum Kind {
     Forbidden,
     NotFound,
     MethodNotAllowed,
-    RequestTimeout,
     TooLarge,
     UnsupportedMediaType,
     RateLimited,
@@ -52,11 +51,6 @@ impl Kind {
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method-not-allowed",
                 "The resource does not have this method",
-            ),
-            Self::RequestTimeout => (
-                StatusCode::REQUEST_TIMEOUT,
-                "request-timeout",
-                "The request took too long",
             ),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
             Self::UnsupportedMediaType => (
@@ -150,7 +144,7 @@ impl Problem {
         let (kind, reason) = match status {
             StatusCode::NOT_FOUND => (Kind::NotFound, "no-route"),
             StatusCode::METHOD_NOT_ALLOWED => (Kind::MethodNotAllowed, "method"),
-            StatusCode::REQUEST_TIMEOUT => (Kind::RequestTimeout, "timeout"),
+            StatusCode::SERVICE_UNAVAILABLE => (Kind::Unavailable, "timeout"),
             StatusCode::PAYLOAD_TOO_LARGE => (Kind::TooLarge, "body-size"),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => (Kind::UnsupportedMediaType, "media-type"),
             status if status.is_client_error() => (Kind::MalformedRequest, "malformed"),

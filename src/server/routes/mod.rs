@@ -5,6 +5,7 @@ mod health;
 mod key;
 mod metrics;
 mod openapi;
+mod schema;
 
 use std::sync::Arc;
 
