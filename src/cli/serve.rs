@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             report!("The configuration is good: it would listen on {}.", config.listen)?;
             return Ok(());
         }
-        logs::start(config.log_level);
+        let _log = logs::start(config.log_level).map_err(Failure::work)?;
         if access.is_insecure() {
             tracing::warn!("--insecure-no-auth: everybody who can reach this address gets every key");
         }

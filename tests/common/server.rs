@@ -83,37 +83,17 @@ impl Server {
 
     /// Opens a connection.
     pub fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream
+        connect(self.address)
     }
 
     /// Sends `METHOD PATH` with header lines, and waits for the answer.
     pub fn ask(&self, request: &str, headers: &[&str]) -> Answer {
-        self.post(request, headers, b"")
+        Answer::of(self.address, request, headers)
     }
 
     /// The same with a body.
     pub fn post(&self, request: &str, headers: &[&str], body: &[u8]) -> Answer {
-        let mut text = format!("{request} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n").into_bytes();
-        for header in headers {
-            text.extend_from_slice(header.as_bytes());
-            text.extend_from_slice(b"\r\n");
-        }
-        if !body.is_empty() {
-            text.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
-        }
-        text.extend_from_slice(b"\r\n");
-        text.extend_from_slice(body);
-        self.send(&text)
-    }
-
-    /// Sends bytes as they are, and reads until the server closes the connection.
-    pub fn send(&self, request: &[u8]) -> Answer {
-        let mut stream = self.connect();
-        // The server may answer and close before it has read everything.
-        let _ = stream.write_all(request);
-        Answer::read(&mut stream)
+        Answer::to(self.address, request, headers, body)
     }
 
     /// Sends a signal, by `kill`.
@@ -130,6 +110,12 @@ impl Server {
         self.reader.take().unwrap().join().unwrap();
         (status.code(), self.log())
     }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
 }
 
 impl Drop for Server {
@@ -151,6 +137,29 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Sends `METHOD PATH` with header lines to whoever listens at `address`.
+    pub fn of(address: SocketAddr, request: &str, headers: &[&str]) -> Self {
+        Self::to(address, request, headers, b"")
+    }
+
+    /// The same with a body.
+    pub fn to(address: SocketAddr, request: &str, headers: &[&str], body: &[u8]) -> Self {
+        let mut text = format!("{request} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n").into_bytes();
+        for header in headers {
+            text.extend_from_slice(header.as_bytes());
+            text.extend_from_slice(b"\r\n");
+        }
+        if !body.is_empty() {
+            text.extend_from_slice(format!("Content-Length: {}\r\n", body.len()).as_bytes());
+        }
+        text.extend_from_slice(b"\r\n");
+        text.extend_from_slice(body);
+        let mut stream = connect(address);
+        // The server may answer and close before it has read everything.
+        let _ = stream.write_all(&text);
+        Self::read(&mut stream)
+    }
+
     /// Reads until the server closes the connection.
     pub fn read(stream: &mut TcpStream) -> Self {
         let mut bytes = Vec::new();
