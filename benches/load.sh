@@ -40,27 +40,31 @@ until grep -q listening log; do sleep 0.05; done
 url=$(sed -n 's/.*"url":"\([^"]*\)".*/\1/p' log)
 bare=127.0.0.1:$((RANDOM % 20000 + 20000))
 "$release/examples/bare_server" "$bare" &
-pids+=($!)
+bare_server=$!
+pids+=("$bare_server")
 until curl -s "http://$bare/api/key/bench" >/dev/null; do sleep 0.05; done
 
-load() { # NAME URL SECONDS
+ticks() { awk '{ print $14 + $15 }' "/proc/$1/stat"; } # of CPU, a hundredth of a second each
+load() { # NAME URL SECONDS PID
   : >log
+  local before
+  before=$(ticks "$4")
   wrk --latency -t1 -c32 -d"$3"s -H "Authorization: Bearer $token" "$2/api/key/bench" >wrk.txt
   if grep -q 'Non-2xx' wrk.txt; then cat wrk.txt >&2; exit 1; fi
-  awk -v name="$1" '/Requests\/sec/ { rate = $2 } $1 == "50%" { median = $2 } $1 == "99%" { p99 = $2 }
-    END { print name, rate, median, p99 }' wrk.txt | tee -a results
+  awk -v name="$1" -v ticks=$(($(ticks "$4") - before)) '/requests in/ { requests = $1 } /Requests\/sec/ { rate = $2 } $1 == "50%" { median = $2 } $1 == "99%" { p99 = $2 }
+    END { print name, rate, "a second, median", median, "p99", p99, "CPU", ticks * 1e4 / requests, "us" }' wrk.txt | tee -a results
 }
 memory() { awk '/VmRSS/ { printf "%.1f MB", $2 / 1024 }' "/proc/$server/status"; }
 
 for ((round = 0; round < rounds; round++)); do
-  load bare "http://$bare" "$seconds"
-  load key "$url" "$seconds"
+  load bare "http://$bare" "$seconds" "$bare_server"
+  load key "$url" "$seconds" "$server"
 done
 awk '{ rate[$1] = rate[$1] " " $2; if ($2 > best[$1]) best[$1] = $2 } END { printf "key route: %.2f of the bare handler (best of each)\n", best["key"] / best["bare"] }' results
 echo "memory of the server: $(memory)"
 sent=0
 while ((sent < requests)); do
-  load key "$url" 10 >/dev/null
+  load key "$url" 10 "$server" >/dev/null
   sent=$((sent + $(awk '/requests in/ { print $1 }' wrk.txt)))
   echo "after $sent requests: $(memory)"
 done

@@ -3,13 +3,16 @@
 //! Lines are gathered for some milliseconds and written together: a system call for each would cost as much as the answer
 //! that it tells of.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tracing::Level;
-use tracing_subscriber::fmt::MakeWriter;
+use jiff::Timestamp;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
 
 /// A line is written at the latest after this.
 const GATHER_FOR: Duration = Duration::from_millis(50);
@@ -23,14 +26,10 @@ const MAX_WAITING_BYTES: usize = 1 << 20;
 /// The thread that writes can't be started.
 pub fn start(level: Level) -> io::Result<Log> {
     let lines = Arc::new(Lines::default());
-    let subscriber = tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_target(false)
-        .with_max_level(level)
-        .with_writer(LineWriter(Arc::clone(&lines)))
-        .finish();
+    let subscriber = Json {
+        level,
+        lines: Arc::clone(&lines),
+    };
     // A subscriber that is there already was set by whoever uses this as a library, and stays.
     drop(tracing::subscriber::set_global_default(subscriber));
     let writer = Arc::clone(&lines);
@@ -118,24 +117,75 @@ fn write(lines: &[u8]) {
     let _ = output.write_all(lines).and_then(|()| output.flush());
 }
 
-/// Takes the lines of the subscriber, which hands over each with one call.
-struct LineWriter(Arc<Lines>);
+/// Turns events into lines. There are no spans: an event says all by itself.
+struct Json {
+    level: Level,
+    lines: Arc<Lines>,
+}
 
-impl<'w> MakeWriter<'w> for LineWriter {
-    type Writer = &'w Self;
+impl Subscriber for Json {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        // Events of libraries are theirs: their text is not ours to vouch for.
+        *metadata.level() <= self.level && metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
+    }
 
-    fn make_writer(&'w self) -> Self::Writer {
-        self
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(Vec::with_capacity(512));
+        line.0.extend_from_slice(b"{\"timestamp\":\"");
+        // Writing to memory does not fail.
+        let _ = write!(
+            line.0,
+            "{:.6}\",\"level\":\"{}\"",
+            Timestamp::now(),
+            event.metadata().level()
+        );
+        event.record(&mut line);
+        line.0.extend_from_slice(b"}\n");
+        self.lines.add(&line.0);
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+/// A line of JSON in the making. A field's name is one of Rust's, which needs no escaping.
+struct Line(Vec<u8>);
+
+impl Line {
+    fn add(&mut self, field: &Field, value: impl serde::Serialize) {
+        let _ = write!(self.0, ",\"{}\":", field.name());
+        let _ = serde_json::to_writer(&mut self.0, &value);
     }
 }
 
-impl Write for &LineWriter {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.add(line);
-        Ok(line.len())
+impl Visit for Line {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value);
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value);
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value);
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, format_args!("{value:?}").to_string());
     }
 }

@@ -71,7 +71,7 @@ pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) 
     let content_id = told.content_id.as_ref().map(ContentId::as_str);
     let subject = told.subject.as_deref();
     let cause = problem.as_ref().and_then(|problem| problem.cause.as_deref());
-    let duration_ms = took.as_secs_f64() * 1e3;
+    let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let (status, method) = (status.as_u16(), method.as_str());
     macro_rules! log {
         ($level:ident) => {
@@ -84,7 +84,7 @@ pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) 
                 content_id,
                 subject,
                 cause,
-                duration_ms,
+                duration_us,
                 "request"
             )
         };
