@@ -6,6 +6,7 @@
 pub mod derive;
 pub mod mutation;
 pub mod samples;
+pub mod server;
 
 use std::ffi::OsStr;
 use std::io::Write;
