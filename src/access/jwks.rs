@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use super::DenyReason;
 
 /// A key set is fetched again when it is as old as this, while the one at hand stays in use.
-pub const MAX_AGE: Duration = Duration::from_secs(300);
+pub const MAX_AGE: Duration = Duration::from_mins(5);
 
 /// Nothing makes us fetch more often than this: neither tokens with invented key IDs nor an outage.
 pub const MIN_INTERVAL: Duration = Duration::from_secs(10);
