@@ -4,11 +4,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use super::DenyReason;
 
@@ -36,7 +37,7 @@ pub trait Fetch: Send + Sync {
 pub(super) struct Key {
     id: Option<String>,
     algorithm: Algorithm,
-    pub(super) key: DecodingKey,
+    pub(super) public: DecodingKey,
 }
 
 /// A key set that keeps itself fresh. Clones share it.
@@ -79,19 +80,16 @@ impl KeySet {
     pub(super) async fn keys(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<Key>, DenyReason> {
         match self.cached() {
             // An old set serves while a new one is fetched, and for as long as none can be.
-            Some(cached) if cached.fetched.elapsed() >= self.0.max_age => {
-                let this = self.clone();
-                tokio::spawn(async move { this.refresh().await });
-            }
+            Some(cached) if cached.fetched.elapsed() >= self.0.max_age => drop(self.refreshed()),
             Some(_) => {}
-            None => self.refresh().await,
+            None => self.wait_for_refresh().await,
         }
         let found = self.find(id, algorithm)?;
         if !found.is_empty() {
             return Ok(found);
         }
         // The keys may have been rotated a moment ago.
-        self.refresh().await;
+        self.wait_for_refresh().await;
         let found = self.find(id, algorithm)?;
         if found.is_empty() {
             return Err(DenyReason::JwtUnknownKey);
@@ -107,6 +105,18 @@ impl KeySet {
 
     fn cached(&self) -> Option<Cached> {
         self.0.cached.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn wait_for_refresh(&self) {
+        // It fails if it panicked, or if the process ends: the set at hand, or none, is what there is.
+        let _ = self.refreshed().await;
+    }
+
+    /// A refresh in a task of its own: a client who asks and goes away does not take the fetch along, which the next one
+    /// would have to wait [`MIN_INTERVAL`] for.
+    fn refreshed(&self) -> JoinHandle<()> {
+        let this = self.clone();
+        tokio::spawn(async move { this.refresh().await })
     }
 
     /// Fetches the set, unless that was tried a moment ago.
@@ -148,6 +158,10 @@ fn read_key(json: Value) -> Option<Key> {
     if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
         return None;
     }
+    let operations = jwk.common.key_operations.as_ref();
+    if operations.is_some_and(|operations| !operations.contains(&KeyOperations::Verify)) {
+        return None;
+    }
     let (algorithm, named) = match &jwk.algorithm {
         AlgorithmParameters::RSA(_) => (Algorithm::RS256, KeyAlgorithm::RS256),
         AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
@@ -160,7 +174,7 @@ fn read_key(json: Value) -> Option<Key> {
     }
     Some(Key {
         algorithm,
-        key: DecodingKey::from_jwk(&jwk).ok()?,
+        public: DecodingKey::from_jwk(&jwk).ok()?,
         id: jwk.common.key_id,
     })
 }

@@ -158,10 +158,10 @@ pub fn access(settings: &Settings, insecure_no_auth: bool) -> Result<Access, Set
     let mut verifiers: Vec<Box<dyn Verifier>> = Vec::new();
     let hmac = secrets(settings, [KEY_TOKEN_SECRET, FALLBACK_KEY_TOKEN_SECRET])?;
     if !hmac.is_empty() {
-        let leeway = needed(TOKEN_LEEWAY, settings, "a whole number of seconds")?;
+        let leeway: u32 = needed(TOKEN_LEEWAY, settings, "a whole number of seconds")?;
         verifiers.push(Box::new(HmacTokens::new(
             hmac.into_iter().map(|(_, secret)| secret).collect(),
-            leeway,
+            leeway.into(),
         )));
     }
     let jwt = secrets(settings, [AUTH_JWT_SECRET, FALLBACK_AUTH_JWT_SECRET])?;
