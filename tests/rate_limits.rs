@@ -72,12 +72,13 @@ impl Redis {
             .stdout(Stdio::null())
             .spawn()
             .unwrap();
-        let listen = match tls {
-            false => format!("port {port}"),
-            true => format!(
+        let listen = if tls {
+            format!(
                 "port 0\ntls-port {port}\ntls-cert-file cert.pem\ntls-key-file key.pem\ntls-ca-cert-file cert.pem\n\
                  tls-auth-clients no"
-            ),
+            )
+        } else {
+            format!("port {port}")
         };
         let config = format!("bind 127.0.0.1\n{listen}\nsave \"\"\nappendonly no\nrequirepass {PASSWORD}\n");
         child.stdin.take().unwrap().write_all(config.as_bytes()).unwrap();
@@ -226,10 +227,11 @@ fn until_refused(mut asked: impl FnMut(usize) -> Answer) -> (usize, Answer, Dura
 /// `count` went through in that time: all at once, and one more each interval.
 #[track_caller]
 fn assert_let_through(count: usize, took: Duration, per_minute: u32) {
-    let more = took.as_secs_f64() * f64::from(per_minute) / 60.0;
-    let most = per_minute as usize + more as usize + 1;
+    let per_minute = per_minute as usize;
+    let more = usize::try_from(took.as_millis()).unwrap() * per_minute / 60_000;
+    let most = per_minute + more + 1;
     assert!(
-        (per_minute as usize..=most).contains(&count),
+        (per_minute..=most).contains(&count),
         "{count} of {per_minute} a minute went through in {took:?}"
     );
 }

@@ -198,11 +198,11 @@ fn the_content_has_to_be_named() {
 
 #[test]
 fn audience_and_issuer_are_those_that_are_set() {
+    const ISSUER: &str = r#""iss":"https://login.example.com""#;
     let site = Site::start(&[
         ("AUTH_JWT_AUDIENCE", "keys"),
         ("AUTH_JWT_ISSUER", "https://login.example.com"),
     ]);
-    const ISSUER: &str = r#""iss":"https://login.example.com""#;
     for (what, more, reason) in [
         ("a text", format!(r#""aud":"keys",{ISSUER}"#), "ok"),
         ("a list", format!(r#""aud":["films","keys"],{ISSUER}"#), "ok"),

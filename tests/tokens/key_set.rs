@@ -135,8 +135,7 @@ fn while_there_was_no_key_set_nothing_is_said_of_a_token() {
             assert_eq!(
                 site.ask(&token),
                 (503, "jwks-unavailable".to_owned()),
-                "{status} {:.40}",
-                body
+                "{status} {body:.40}"
             );
         }
         site.opens("a secret needs no key set", &good());
