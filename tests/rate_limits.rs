@@ -468,7 +468,7 @@ fn a_server_starts_without_its_redis_and_check_says_so() {
     assert!(!said.contains("not-the-password"), "{said}");
     for wrong in [
         format!("http://:{PASSWORD}@127.0.0.1"),
-        format!("redis://{PASSWORD} "),
+        format!("redis://:{PASSWORD}@127.0.0.1/not-a-number"),
         PASSWORD.to_owned(),
     ] {
         let (code, said) = check(&wrong);
