@@ -178,3 +178,57 @@ fn read_key(json: Value) -> Option<Key> {
         id: jwk.common.key_id,
     })
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// The key of RFC 7515, A.3.
+    const SET: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"a",
+        "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+
+    #[derive(Default)]
+    struct Source {
+        down: AtomicBool,
+        fetches: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Fetch for Arc<Source> {
+        async fn fetch(&self) -> Result<Vec<u8>, String> {
+            self.fetches.fetch_add(1, Ordering::SeqCst);
+            if self.down.load(Ordering::SeqCst) {
+                return Err("down".to_owned());
+            }
+            Ok(SET.into())
+        }
+
+        fn done(&self, _: Result<usize, &str>) {}
+    }
+
+    #[tokio::test]
+    async fn an_old_set_is_fetched_again_and_serves_while_it_can_t_be() {
+        let source = Arc::new(Source::default());
+        let set = KeySet::with_times(Box::new(Arc::clone(&source)), Duration::ZERO, Duration::ZERO);
+        let find = async || set.keys(Some("a"), Algorithm::ES256).await.map(|keys| keys.len());
+        assert_eq!(find().await, Ok(1));
+        source.down.store(true, Ordering::SeqCst);
+        for fetches in 2..10 {
+            assert_eq!(find().await, Ok(1), "nobody waits for the new set");
+            tokio::time::timeout(Duration::from_secs(10), async {
+                while source.fetches.load(Ordering::SeqCst) < fetches {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await
+            .unwrap();
+        }
+        assert_eq!(
+            set.keys(Some("b"), Algorithm::ES256).await.err(),
+            Some(DenyReason::JwtUnknownKey)
+        );
+    }
+}
