@@ -49,7 +49,7 @@ impl HmacTokens {
             return Err(DenyReason::TokenSignature);
         }
         let claims = base64::decode(payload).ok_or(DenyReason::TokenMalformed)?;
-        let claims: Claims = serde_json::from_slice(&claims).map_err(|_| DenyReason::TokenMalformed)?;
+        let claims: Claims = super::json_object(&claims).ok_or(DenyReason::TokenMalformed)?;
         if question.now >= claims.exp.saturating_add(self.leeway_seconds) {
             return Err(DenyReason::TokenExpired);
         }

@@ -4,11 +4,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use super::DenyReason;
 
@@ -36,7 +37,7 @@ pub trait Fetch: Send + Sync {
 pub(super) struct Key {
     id: Option<String>,
     algorithm: Algorithm,
-    pub(super) decoding: DecodingKey,
+    pub(super) public: DecodingKey,
 }
 
 /// A key set that keeps itself fresh. Clones share it.
@@ -79,19 +80,16 @@ impl KeySet {
     pub(super) async fn keys(&self, id: Option<&str>, algorithm: Algorithm) -> Result<Vec<Key>, DenyReason> {
         match self.cached() {
             // An old set serves while a new one is fetched, and for as long as none can be.
-            Some(cached) if cached.fetched.elapsed() >= self.0.max_age => {
-                let this = self.clone();
-                tokio::spawn(async move { this.refresh().await });
-            }
+            Some(cached) if cached.fetched.elapsed() >= self.0.max_age => drop(self.refreshed()),
             Some(_) => {}
-            None => self.refresh().await,
+            None => self.wait_for_refresh().await,
         }
         let found = self.find(id, algorithm)?;
         if !found.is_empty() {
             return Ok(found);
         }
         // The keys may have been rotated a moment ago.
-        self.refresh().await;
+        self.wait_for_refresh().await;
         let found = self.find(id, algorithm)?;
         if found.is_empty() {
             return Err(DenyReason::JwtUnknownKey);
@@ -107,6 +105,18 @@ impl KeySet {
 
     fn cached(&self) -> Option<Cached> {
         self.0.cached.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn wait_for_refresh(&self) {
+        // It fails if it panicked, or if the process ends: the set at hand, or none, is what there is.
+        let _ = self.refreshed().await;
+    }
+
+    /// A refresh in a task of its own: a client who asks and goes away does not take the fetch along, which the next one
+    /// would have to wait [`MIN_INTERVAL`] for.
+    fn refreshed(&self) -> JoinHandle<()> {
+        let this = self.clone();
+        tokio::spawn(async move { this.refresh().await })
     }
 
     /// Fetches the set, unless that was tried a moment ago.
@@ -148,6 +158,10 @@ fn read_key(json: Value) -> Option<Key> {
     if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
         return None;
     }
+    let operations = jwk.common.key_operations.as_ref();
+    if operations.is_some_and(|operations| !operations.contains(&KeyOperations::Verify)) {
+        return None;
+    }
     let (algorithm, named) = match &jwk.algorithm {
         AlgorithmParameters::RSA(_) => (Algorithm::RS256, KeyAlgorithm::RS256),
         AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
@@ -160,7 +174,61 @@ fn read_key(json: Value) -> Option<Key> {
     }
     Some(Key {
         algorithm,
-        decoding: DecodingKey::from_jwk(&jwk).ok()?,
+        public: DecodingKey::from_jwk(&jwk).ok()?,
         id: jwk.common.key_id,
     })
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// The key of RFC 7515, A.3.
+    const SET: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"a",
+        "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+
+    #[derive(Default)]
+    struct Source {
+        down: AtomicBool,
+        fetches: AtomicUsize,
+    }
+
+    #[async_trait]
+    impl Fetch for Arc<Source> {
+        async fn fetch(&self) -> Result<Vec<u8>, String> {
+            self.fetches.fetch_add(1, Ordering::SeqCst);
+            if self.down.load(Ordering::SeqCst) {
+                return Err("down".to_owned());
+            }
+            Ok(SET.into())
+        }
+
+        fn done(&self, _: Result<usize, &str>) {}
+    }
+
+    #[tokio::test]
+    async fn an_old_set_is_fetched_again_and_serves_while_it_can_t_be() {
+        let source = Arc::new(Source::default());
+        let set = KeySet::with_times(Box::new(Arc::clone(&source)), Duration::ZERO, Duration::ZERO);
+        let find = async || set.keys(Some("a"), Algorithm::ES256).await.map(|keys| keys.len());
+        assert_eq!(find().await, Ok(1));
+        source.down.store(true, Ordering::SeqCst);
+        for fetches in 2..10 {
+            assert_eq!(find().await, Ok(1), "nobody waits for the new set");
+            tokio::time::timeout(Duration::from_secs(10), async {
+                while source.fetches.load(Ordering::SeqCst) < fetches {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await
+            .unwrap();
+        }
+        assert_eq!(
+            set.keys(Some("b"), Algorithm::ES256).await.err(),
+            Some(DenyReason::JwtUnknownKey)
+        );
+    }
 }

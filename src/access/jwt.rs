@@ -6,8 +6,8 @@
 use async_trait::async_trait;
 use jsonwebtoken::crypto::verify;
 use jsonwebtoken::{Algorithm, DecodingKey};
-use serde::Deserialize;
-use serde_json::Value;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 
 use super::jwks::KeySet;
 use super::{Authenticated, DenyReason, Question, UnixSeconds, Verifier, base64};
@@ -38,7 +38,13 @@ pub struct Jwts {
 struct Header {
     alg: String,
     kid: Option<String>,
-    crit: Option<Value>,
+    /// Whether it is there at all; `null` is no less wrong than a list of names.
+    #[serde(default, deserialize_with = "is_there")]
+    crit: bool,
+}
+
+fn is_there<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(value).map(|_| true)
 }
 
 #[derive(Deserialize)]
@@ -101,7 +107,7 @@ impl Jwts {
                     Algorithm::ES256
                 };
                 let keys = key_set.keys(header.kid.as_deref(), algorithm).await?;
-                keys.iter().any(|key| signed_by(&key.decoding, algorithm))
+                keys.iter().any(|key| signed_by(&key.public, algorithm))
             }
             _ => return Err(DenyReason::JwtAlgorithm),
         };
@@ -156,7 +162,7 @@ impl Verifier for Jwts {
         let (message, signature) = token.rsplit_once('.').ok_or(DenyReason::JwtMalformed)?;
         let (header, payload) = message.split_once('.').ok_or(DenyReason::JwtMalformed)?;
         let header: Header = read(header)?;
-        if header.crit.is_some() {
+        if header.crit {
             return Err(DenyReason::JwtCritical);
         }
         if base64::decode(signature).is_none() {
@@ -170,5 +176,5 @@ impl Verifier for Jwts {
 /// Reads a part of a token: canonical base64url of a JSON object, whose members have different names.
 fn read<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, DenyReason> {
     let json = base64::decode(part).ok_or(DenyReason::JwtMalformed)?;
-    serde_json::from_slice(&json).map_err(|_| DenyReason::JwtMalformed)
+    super::json_object(&json).ok_or(DenyReason::JwtMalformed)
 }

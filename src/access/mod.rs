@@ -16,6 +16,7 @@ mod reason;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::de::DeserializeOwned;
 
 use crate::keys::ContentId;
 
@@ -114,4 +115,10 @@ impl Access {
             .verify(token, question)
             .await
     }
+}
+
+/// Reads a JSON object. Without the look at its first letter, serde would take an array of the members' values for one.
+fn json_object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
+    let is_object = json.trim_ascii_start().first() == Some(&b'{');
+    is_object.then(|| serde_json::from_slice(json).ok())?
 }

@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long, help_heading = "Access")]
     insecure_no_auth: bool,
 
-    /// Check settings, store and secrets, and exit
+    /// Check settings, store, secrets and Redis, and exit
     #[arg(long, help_heading = "Operation")]
     check: bool,
 }
@@ -79,6 +79,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         if args.check {
             keys.check().await.map_err(Failure::work)?;
             keys.close().await;
+            if let Some(redis) = &config.redis {
+                redis.check().await.map_err(Failure::work)?;
+            }
             report!("The configuration is good: it would listen on {}.", config.listen)?;
             return Ok(());
         }
@@ -86,11 +89,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         if access.is_insecure() {
             tracing::warn!("--insecure-no-auth: everybody who can reach this address gets every key");
         }
+        let metrics = Metrics::default();
+        let rate_limits = match &config.redis {
+            None => RateLimits::default(),
+            Some(url) => RateLimits::shared(url.clone(), metrics.redis_up()).await,
+        };
         let app = App {
             keys,
             access,
-            rate_limits: RateLimits::default(),
-            metrics: Metrics::default(),
+            rate_limits,
+            metrics,
             config,
         };
         listen::serve(app).await.map_err(Failure::work)

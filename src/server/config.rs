@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::client_address::TrustedProxies;
 use super::cors::parse_origin;
 use super::jwks_http::JwksUrl;
-use super::rate_limit::Limit;
+use super::rate_limit::{Limit, RedisUrl};
 use super::settings::{
     ALLOW_QUERY_TOKEN, AUTH_CONTENT_CLAIM, AUTH_JWKS_URL, AUTH_JWT_AUDIENCE, AUTH_JWT_ISSUER, AUTH_JWT_SECRET,
     CORS_ORIGINS, DATABASE_URL, FALLBACK_AUTH_JWT_SECRET, FALLBACK_KEY_TOKEN_SECRET, HEADER_TIMEOUT, KEY_TOKEN_SECRET,
@@ -86,7 +86,7 @@ pub struct Config {
     /// Key requests a minute.
     pub keys_per_minute: NonZeroU32,
     /// The Redis that counts rate limits.
-    pub redis: Option<SecretText>,
+    pub redis: Option<RedisUrl>,
     /// How long an answer may take.
     pub request_timeout: Duration,
     /// How long a header may take to arrive.
@@ -130,7 +130,7 @@ impl Config {
                     .map_err(|word| TRUSTED_PROXIES.invalid(&word, "an address, or a range such as 10.0.0.0/8"))?,
             },
             keys_per_minute: needed(RATE_LIMIT_KEYS, settings, "a whole number above 0")?,
-            redis: settings.secret(REDIS_URL.name)?,
+            redis: redis(settings)?,
             request_timeout: seconds(settings, REQUEST_TIMEOUT)?,
             header_timeout: seconds(settings, HEADER_TIMEOUT)?,
             shutdown_timeout: seconds(settings, SHUTDOWN_TIMEOUT)?,
@@ -158,11 +158,11 @@ pub fn access(settings: &Settings, insecure_no_auth: bool) -> Result<Access, Set
     }
     let mut verifiers: Vec<Box<dyn Verifier>> = Vec::new();
     let hmac = secrets(settings, [KEY_TOKEN_SECRET, FALLBACK_KEY_TOKEN_SECRET])?;
-    let leeway = needed(TOKEN_LEEWAY, settings, "a whole number of seconds")?;
+    let leeway: u32 = needed(TOKEN_LEEWAY, settings, "a whole number of seconds")?;
     if !hmac.is_empty() {
         verifiers.push(Box::new(HmacTokens::new(
             hmac.into_iter().map(|(_, secret)| secret).collect(),
-            leeway,
+            leeway.into(),
         )));
     }
     let jwt = secrets(settings, [AUTH_JWT_SECRET, FALLBACK_AUTH_JWT_SECRET])?;
@@ -258,6 +258,14 @@ fn store_url(settings: &Settings, flag: Option<String>) -> Result<SecretText, Se
     }
     let default = || SecretText::from(DATABASE_URL.default.unwrap_or_default().to_owned());
     Ok(settings.secret(DATABASE_URL.name)?.unwrap_or_else(default))
+}
+
+fn redis(settings: &Settings) -> Result<Option<RedisUrl>, SettingError> {
+    let Some(url) = settings.secret(REDIS_URL.name)? else {
+        return Ok(None);
+    };
+    let url = RedisUrl::parse(&url).ok_or_else(|| REDIS_URL.invalid("", "a URL such as redis://HOST:6379"))?;
+    Ok(Some(url))
 }
 
 fn origins(settings: &Settings, insecure_no_auth: bool) -> Result<Origins, SettingError> {

@@ -95,9 +95,10 @@ impl Metrics {
         self.store_latency.observe(took.as_secs_f64());
     }
 
-    /// Notes whether Redis answers.
-    pub fn set_redis_up(&self, up: bool) {
-        self.redis_up.set(i64::from(up));
+    /// Tells whether Redis counts rate limits: for whoever finds out.
+    #[must_use]
+    pub fn redis_up(&self) -> Gauge {
+        self.redis_up.clone()
     }
 
     /// The metrics as text, of [`MEDIA_TYPE`].

@@ -64,7 +64,7 @@ settings! {
     ALLOW_QUERY_TOKEN = "false", "`true`: a token may come as `?jwt=`, for players that can't send headers. It ends up in other people's logs.";
     CORS_ORIGINS, "Origins whose pages may ask, comma-separated: `https://player.example.com`. `*` only with `--insecure-no-auth`.";
     RATE_LIMIT_KEYS = "60", "Key requests a minute, for each client address and for each subject.";
-    #[secret] REDIS_URL, "Redis that counts rate limits for several servers: `redis://HOST:6379`.";
+    #[secret] REDIS_URL, "Redis that counts rate limits for several servers: `redis://:PASSWORD@HOST:6379`, or `rediss://` for TLS.";
     TRUSTED_PROXIES, "Addresses and ranges whose `X-Forwarded-For` is believed, comma-separated: `10.0.0.0/8`.";
     REQUEST_TIMEOUT = "10", "Seconds that an answer may take.";
     HEADER_TIMEOUT = "10", "Seconds that a request's header may take to arrive.";

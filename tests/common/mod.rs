@@ -12,6 +12,8 @@ pub mod derive;
 pub mod mutation;
 pub mod samples;
 pub mod server;
+#[cfg(feature = "server")]
+pub mod tokens;
 
 use std::ffi::OsStr;
 use std::io::Write;

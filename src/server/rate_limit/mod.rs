@@ -4,6 +4,7 @@
 //! servers share one, and in this process while Redis does not answer: never open, never shut.
 
 mod memory;
+mod redis;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,6 +12,10 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use memory::Memory;
+use prometheus_client::metrics::gauge::Gauge;
+use redis::Redis;
+
+pub use redis::{RedisProblem, RedisUrl};
 
 /// What is limited, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -43,15 +48,42 @@ impl fmt::Display for Who {
 #[derive(Default)]
 pub struct RateLimits {
     memory: Memory,
+    redis: Option<Redis>,
 }
 
 impl RateLimits {
+    /// Limits that the servers share that count in the Redis at `url`; `up` tells whether it answers.
+    pub async fn shared(url: RedisUrl, up: Gauge) -> Self {
+        Self {
+            memory: Memory::default(),
+            redis: Some(Redis::start(url, up).await),
+        }
+    }
+
+    /// Whether Redis counts; `None` where it is not asked to.
+    #[must_use]
+    pub fn redis_is_up(&self) -> Option<bool> {
+        self.redis.as_ref().map(Redis::is_up)
+    }
+
     /// Counts one more of `who` under `limit`.
     ///
     /// # Errors
     /// How long to wait, where it is one too many.
-    #[expect(clippy::unused_async, reason = "Redis is asked over the network")]
     pub async fn take(&self, limit: Limit, who: &Who) -> Result<(), Duration> {
-        self.memory.take(limit, who)
+        let shared = match &self.redis {
+            Some(redis) => redis.take(limit, who).await,
+            None => None,
+        };
+        match shared {
+            Some(Ok(())) => {
+                // Counted along here: who used up the limit gains nothing by an outage. What memory alone would say
+                // does not matter while Redis counts.
+                let _ = self.memory.take(limit, who);
+                Ok(())
+            }
+            Some(Err(wait)) => Err(wait),
+            None => self.memory.take(limit, who),
+        }
     }
 }

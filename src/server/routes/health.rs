@@ -22,12 +22,20 @@ pub struct Status {
     version: &'static str,
 }
 
-fn ok() -> Response {
+/// Keys can be handed out.
+#[derive(Serialize, ToSchema)]
+pub struct Readiness {
+    /// `ok`.
+    status: &'static str,
+    /// The version that runs.
+    version: &'static str,
+    /// `ok`; `degraded` while Redis is away and rate limits are each server's own; absent where there is no Redis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redis: Option<&'static str>,
+}
+
+fn ok(status: impl Serialize) -> Response {
     let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    let status = Status {
-        status: "ok",
-        version: env!("CARGO_PKG_VERSION"),
-    };
     ([no_store], Json(status)).into_response()
 }
 
@@ -39,22 +47,35 @@ fn ok() -> Response {
     responses((status = 200, description = "It is", body = Status)),
 )]
 pub async fn health() -> Response {
-    ok()
+    ok(Status {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+    })
 }
 
 /// Whether keys can be handed out: the record store answers, and a record can be opened with the secrets at hand.
+///
+/// Without Redis they can: rate limits are then each server's own, and to take every server out of service for it would
+/// turn an outage of the counts into one of the keys. The answer names it, and so does the metric `vylux_pack_redis_up`.
 #[utoipa::path(
     get,
     path = "/ready",
     tag = "operation",
     responses(
-        (status = 200, description = "They can", body = Status),
+        (status = 200, description = "They can", body = Readiness),
         (status = 503, description = "They can't", content_type = "application/problem+json", body = Details),
     ),
 )]
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     match app.keys.check().await {
-        Ok(()) => ok(),
+        Ok(()) => ok(Readiness {
+            status: "ok",
+            version: env!("CARGO_PKG_VERSION"),
+            redis: app
+                .rate_limits
+                .redis_is_up()
+                .map(|up| if up { "ok" } else { "degraded" }),
+        }),
         Err(error) => Problem::unavailable("not-ready", chain(&error)).into_response(),
     }
 }
