@@ -90,6 +90,39 @@ impl Postgres {
         }
     }
 
+    /// Turns TLS on, under a certificate of its own, and returns the certificate's file.
+    pub fn speak_tls(&mut self) -> Option<PathBuf> {
+        let openssl = tool("openssl")?;
+        self.stop();
+        let data = self.folder.path().join("data");
+        let mut command = as_nobody(openssl);
+        command
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+                "-days",
+                "2",
+            ])
+            .args(["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
+            .arg(data.join("server.key"))
+            .arg("-out")
+            .arg(data.join("server.crt"));
+        run(&mut command);
+        let settings = data.join("postgresql.conf");
+        let text = std::fs::read_to_string(&settings).unwrap();
+        std::fs::write(&settings, format!("{text}\nssl = on\n")).unwrap();
+        self.resume();
+        let certificate = self.folder.path().join("certificate");
+        std::fs::copy(data.join("server.crt"), &certificate).unwrap();
+        Some(certificate)
+    }
+
     /// Stops it, with everybody's connections.
     pub fn stop(&mut self) {
         self.server.take().unwrap().end("-INT");

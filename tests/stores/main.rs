@@ -46,12 +46,28 @@ fn postgres_behind_a_pooler_is_a_record_store() {
 }
 
 #[test]
-fn postgres_speaks_tls_if_asked() {
-    let Some(postgres) = Postgres::start() else { return };
+fn tls_is_used_and_checked_as_the_url_says() {
+    let Some(mut postgres) = Postgres::start() else { return };
     let url = postgres.create("films");
-    let error = Blocking::open(&format!("{url}?sslmode=require")).err().unwrap();
-    let shown = shown(error);
-    assert!(shown.contains("does not support TLS"), "{shown}");
+    let fails = |mode: &str, why: &str| {
+        let shown = shown(Blocking::open(&format!("{url}?sslmode={mode}")).err().unwrap());
+        assert!(shown.contains(why), "{mode}: {shown}");
+    };
+    fails("require", "does not support TLS");
+    let Some(certificate) = postgres.speak_tls() else {
+        return;
+    };
+    fails("verify-full", "UnknownIssuer");
+    let own = format!("verify-full&sslrootcert={}", certificate.display());
+    for mode in ["require", "prefer", &own] {
+        let store = Blocking::open(&format!("{url}?sslmode={mode}")).unwrap();
+        store.list(None).unwrap();
+        let connections = "SELECT count(*) FILTER (WHERE ssl), count(*) FILTER (WHERE NOT ssl) FROM pg_stat_ssl
+                           JOIN pg_stat_activity USING (pid) WHERE application_name = 'vylux-pack'";
+        let count = postgres.sql("films", connections);
+        let (with, without) = count.split_once('|').unwrap();
+        assert!(with != "0" && without == "0", "{mode}: {count}");
+    }
 }
 
 #[test]
