@@ -12,7 +12,7 @@ use vylux_pack::package::publish::{KEYS_FILE, Staging};
 use vylux_pack::package::{Control, Name, Protection, Rendition, hls, write_segments};
 use vylux_pack::plan::{SegmentDuration, SegmentPlan};
 use vylux_pack::protect::{Scheme, TrackProtection};
-use vylux_pack::secret::{MASTER_KEY_HEX, Settings};
+use vylux_pack::secret::{MASTER_KEY_HEX, SecretText, Settings};
 
 use super::failure::Failure;
 use super::interrupt;
@@ -192,8 +192,13 @@ fn prepare_keys(
 ) -> Result<Encryption, Failure> {
     let keys = KeyRing::load(settings).map_err(Failure::usage)?;
     let base_url = base_url(args.base_url.clone(), settings)?;
-    let url = store_url(args.store.clone(), args.no_store, settings);
-    let records = Records::open(url.as_deref(), &args.content_id, output, args.dry_run)?;
+    let url = store_url(args.store.clone(), args.no_store, settings)?;
+    let records = Records::open(
+        url.as_ref().map(SecretText::expose),
+        &args.content_id,
+        output,
+        args.dry_run,
+    )?;
     let media_fingerprint = hex::encode(fingerprint(&presentation.tracks));
     let content = Content {
         id: &args.content_id,

@@ -112,7 +112,7 @@ impl From<PackageError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::UnknownUrl | StoreError::PostgresNotYet => Self::usage(error),
+            StoreError::UnknownUrl | StoreError::PostgresUrl => Self::usage(error),
             error => Self::work(error),
         }
     }

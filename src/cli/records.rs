@@ -3,15 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use vylux_pack::keys::{BaseUrl, ContentId, KeyRecord, KeyRing, RecordDraft, keys_file};
+use vylux_pack::keys::{self, BaseUrl, ContentId, KeyRecord, KeyRing, RecordDraft, keys_file};
 use vylux_pack::package::publish::KEYS_FILE;
-use vylux_pack::secret::Settings;
+use vylux_pack::secret::{SecretText, Settings};
 
 use super::failure::Failure;
 use super::store::Store;
-
-/// Where records are kept when nothing else is said.
-pub const DEFAULT_STORE: &str = "sqlite://vylux-pack.db";
 
 /// The records of a content ID, from the store and from the output that is there.
 pub struct Records {
@@ -166,18 +163,14 @@ pub fn is_missing_file(url: &str) -> bool {
     path.is_some_and(|path| !Path::new(path).exists())
 }
 
-/// The store's URL: what the command line says, else the settings, else [`DEFAULT_STORE`]; `None` for no store.
+/// The store's URL: what the command line says, else the settings, else the default; `None` for no store.
 ///
 /// Built without stores, only the command line can ask for one, which [`Store::open`] refuses.
-pub fn store_url(store: Option<String>, no_store: bool, settings: &Settings) -> Option<String> {
+pub fn store_url(store: Option<String>, no_store: bool, settings: &Settings) -> Result<Option<SecretText>, Failure> {
     if no_store || (store.is_none() && cfg!(not(feature = "store"))) {
-        return None;
+        return Ok(None);
     }
-    Some(
-        store
-            .or_else(|| settings.get("DATABASE_URL"))
-            .unwrap_or_else(|| DEFAULT_STORE.to_owned()),
-    )
+    keys::store_url(store, settings).map(Some).map_err(Failure::usage)
 }
 
 /// The base URL: what the command line says, else `BASE_URL`.

@@ -8,12 +8,12 @@ use clap::Args as Arguments;
 use tokio::runtime::Builder;
 use vylux_pack::keys::KeyRing;
 use vylux_pack::keys::lookup::Lookup;
-use vylux_pack::keys::store;
+use vylux_pack::keys::store::{self, Later, StoreError};
 use vylux_pack::secret::Settings;
 use vylux_pack::server::config::{self, Config, Flags, Records};
 use vylux_pack::server::metrics::Metrics;
 use vylux_pack::server::rate_limit::RateLimits;
-use vylux_pack::server::{App, listen, logs};
+use vylux_pack::server::{App, causes, listen, logs};
 
 use super::failure::Failure;
 use super::output::report;
@@ -72,9 +72,17 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .context("the async runtime can't start")
         .map_err(Failure::work)?;
     runtime.block_on(async {
+        // Written to the end when this is dropped, the last of all.
+        let _log = (!args.check).then(|| logs::start(config.log_level)).transpose().map_err(Failure::work)?;
         let keys = match &config.records {
             Records::Derived => Lookup::derived(ring),
-            Records::Store(url) => Lookup::stored(ring, store::open(url.expose()).await?),
+            Records::Store(url) if args.check => Lookup::stored(ring, store::open(url.expose()).await?),
+            Records::Store(url) => {
+                let failed = |error: &StoreError| {
+                    tracing::error!(cause = causes::chain(error), "the record store can't be opened");
+                };
+                Lookup::stored(ring, Later::open(url.clone(), failed).await?)
+            }
         };
         if args.check {
             keys.check().await.map_err(Failure::work)?;
@@ -85,7 +93,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             report!("The configuration is good: it would listen on {}.", config.listen)?;
             return Ok(());
         }
-        let _log = logs::start(config.log_level).map_err(Failure::work)?;
         if access.is_insecure() {
             tracing::warn!("--insecure-no-auth: everybody who can reach this address gets every key");
         }

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use vylux_pack::keys::DATABASE_URL;
 use vylux_pack::media::Presentation;
 use vylux_pack::secret::Settings;
 use vylux_pack::verify::{Check, Output, Report};
@@ -60,8 +61,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let keys = if output.is_encrypted() {
         let settings = Settings::load().map_err(Failure::usage)?;
         let store = keys::StoreChoice {
-            is_chosen: args.store.is_some() || settings.get("DATABASE_URL").is_some(),
-            url: store_url(args.store.clone(), args.no_store, &settings),
+            is_chosen: args.store.is_some() || settings.has_secret(DATABASE_URL),
+            url: store_url(args.store.clone(), args.no_store, &settings)?,
         };
         keys::check(&mut output, &settings, &store, source.as_ref())?
     } else {

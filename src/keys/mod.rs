@@ -20,6 +20,7 @@ mod name;
 mod record;
 #[cfg(feature = "store")]
 pub mod store;
+mod store_url;
 mod wrap;
 
 pub use base_url::{BaseUrl, BaseUrlError};
@@ -30,6 +31,7 @@ pub use kek::Kek;
 pub use keyring::{KeyRing, KeyRingError};
 pub use name::{KeyName, NameError, TrackName};
 pub use record::{Difference, KeyRecord, RecordDraft};
+pub use store_url::{DATABASE_URL, DEFAULT_STORE, StoreUrlError, store_url};
 pub use wrap::WrapError;
 
 /// Text types go through `Display` and `FromStr` in JSON too, so that none comes into being unchecked.

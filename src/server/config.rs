@@ -16,12 +16,13 @@ use super::jwks_http::JwksUrl;
 use super::rate_limit::{Limit, RedisUrl};
 use super::settings::{
     ALLOW_QUERY_TOKEN, AUTH_CONTENT_CLAIM, AUTH_JWKS_URL, AUTH_JWT_AUDIENCE, AUTH_JWT_ISSUER, AUTH_JWT_SECRET,
-    CORS_ORIGINS, DATABASE_URL, FALLBACK_AUTH_JWT_SECRET, FALLBACK_KEY_TOKEN_SECRET, HEADER_TIMEOUT, KEY_TOKEN_SECRET,
-    LISTEN, LOG_LEVEL, METRICS_ADDR, PORT, RATE_LIMIT_KEYS, REDIS_URL, REQUEST_TIMEOUT, SHUTDOWN_TIMEOUT, Setting,
+    CORS_ORIGINS, FALLBACK_AUTH_JWT_SECRET, FALLBACK_KEY_TOKEN_SECRET, HEADER_TIMEOUT, KEY_TOKEN_SECRET, LISTEN,
+    LOG_LEVEL, METRICS_ADDR, PORT, RATE_LIMIT_KEYS, REDIS_URL, REQUEST_TIMEOUT, SHUTDOWN_TIMEOUT, Setting,
     SettingError, TLS_CERT, TLS_KEY, TOKEN_LEEWAY, TRUSTED_PROXIES,
 };
 use crate::access::jwks::KeySet;
 use crate::access::{Access, HmacTokens, JwtRules, Jwts, Verifier};
+use crate::keys::store_url;
 use crate::secret::{SecretText, Settings};
 
 /// What the command line says; it wins over settings.
@@ -120,7 +121,7 @@ impl Config {
             records: if flags.derive_any {
                 Records::Derived
             } else {
-                Records::Store(store_url(settings, flags.store)?)
+                Records::Store(store_url(flags.store, settings)?)
             },
             origins: origins(settings, flags.insecure_no_auth)?,
             allow_query_token: choice(settings, ALLOW_QUERY_TOKEN, ["false", "true"])?,
@@ -250,14 +251,6 @@ fn tls(settings: &Settings, cert: Option<PathBuf>, key: Option<PathBuf>) -> Resu
             "a certificate and its key go together: set both TLS_CERT and TLS_KEY, or neither".to_owned(),
         )),
     }
-}
-
-fn store_url(settings: &Settings, flag: Option<String>) -> Result<SecretText, SettingError> {
-    if let Some(url) = flag {
-        return Ok(SecretText::from(url));
-    }
-    let default = || SecretText::from(DATABASE_URL.default.unwrap_or_default().to_owned());
-    Ok(settings.secret(DATABASE_URL.name)?.unwrap_or_else(default))
 }
 
 fn redis(settings: &Settings) -> Result<Option<RedisUrl>, SettingError> {

@@ -7,7 +7,7 @@
 //!
 //! A route is a file in `routes`, and a line in [`routes::all`].
 
-mod causes;
+pub mod causes;
 pub mod client_address;
 pub mod config;
 mod cors;

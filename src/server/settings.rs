@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use crate::keys::StoreUrlError;
 use crate::secret::{SecretError, Settings};
 
 /// A setting that is given by the environment or `.env`.
@@ -79,6 +80,9 @@ pub enum SettingError {
     /// A secret is missing or can't be used.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// The record store's URL can't be used.
+    #[error(transparent)]
+    StoreUrl(#[from] StoreUrlError),
     /// The value is something else.
     #[error("{name} is {found:?}; expected {expected}")]
     Invalid {

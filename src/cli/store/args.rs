@@ -1,12 +1,12 @@
 //! The arguments of every command that works on records alone.
 
 use anyhow::anyhow;
-use vylux_pack::keys::{ContentId, KeyRecord};
-use vylux_pack::secret::Settings;
+use vylux_pack::keys::{ContentId, KeyRecord, store_url};
+use vylux_pack::secret::{SecretText, Settings};
 
 use super::Store;
 use crate::cli::failure::Failure;
-use crate::cli::records::{is_missing_file, store_url};
+use crate::cli::records::is_missing_file;
 
 /// Where the records are.
 #[derive(clap::Args)]
@@ -19,14 +19,15 @@ pub struct StoreArgs {
 impl StoreArgs {
     /// Opens the store; it is made if it isn't there.
     pub fn open_or_create(&self, settings: &Settings) -> Result<Store, Failure> {
-        Ok(Store::open(&self.url(settings))?)
+        Ok(Store::open(self.url(settings)?.expose())?)
     }
 
     /// Opens the store that is there: a mistyped name makes no empty one.
     pub fn open(&self, settings: &Settings) -> Result<Store, Failure> {
-        let url = self.url(settings);
-        if !is_missing_file(&url) {
-            return Ok(Store::open(&url)?);
+        let url = self.url(settings)?;
+        let url = url.expose();
+        if !is_missing_file(url) {
+            return Ok(Store::open(url)?);
         }
         Err(Failure::work(anyhow!(
             "there is no record store {url}; name yours with --store or DATABASE_URL, or make one by encrypting or by \
@@ -34,8 +35,8 @@ impl StoreArgs {
         )))
     }
 
-    fn url(&self, settings: &Settings) -> String {
-        store_url(self.store.clone(), false, settings).unwrap_or_default()
+    fn url(&self, settings: &Settings) -> Result<SecretText, Failure> {
+        store_url(self.store.clone(), settings).map_err(Failure::usage)
     }
 }
 

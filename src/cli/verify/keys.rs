@@ -7,7 +7,7 @@ use vylux_pack::content_key::{ContentKey, Kid};
 use vylux_pack::keys::{KeyRecord, KeyRing, Master, TrackName, keys_file};
 use vylux_pack::media::{Presentation, fingerprint};
 use vylux_pack::package::publish::KEYS_FILE;
-use vylux_pack::secret::Settings;
+use vylux_pack::secret::{SecretText, Settings};
 use vylux_pack::verify::findings::FileFindings;
 use vylux_pack::verify::{Findings, Output, Rendition};
 
@@ -18,7 +18,7 @@ use crate::cli::store::Store;
 /// The record store to compare with.
 pub struct StoreChoice {
     /// Its URL; `None` for none.
-    pub url: Option<String>,
+    pub url: Option<SecretText>,
     /// Whether somebody named it: then it must have the records.
     pub is_chosen: bool,
 }
@@ -225,7 +225,7 @@ enum Stored {
 
 fn look_up(choice: &StoreChoice, records: &[KeyRecord]) -> Result<Vec<Stored>, Failure> {
     let of_each = |stored: fn() -> Stored| Ok(records.iter().map(|_| stored()).collect());
-    let store = match choice.url.as_deref() {
+    let store = match choice.url.as_ref().map(SecretText::expose) {
         None => return of_each(|| Stored::NotAsked),
         // To open it would make it.
         Some(url) if is_missing_file(url) && choice.is_chosen => return of_each(|| Stored::Missing),

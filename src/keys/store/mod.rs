@@ -3,9 +3,10 @@
 //! A database is one file here, which implements [`RecordStore`], and one line in [`open`].
 
 mod blocking;
+mod later;
+mod postgres;
+mod sql;
 mod sqlite;
-#[cfg(test)]
-mod suite;
 
 use std::io;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 pub use self::blocking::Blocking;
+pub use self::later::Later;
 use super::{ContentId, Difference, KeyRecord};
 use crate::content_key::Kid;
 
@@ -56,16 +58,44 @@ pub struct Imported {
     pub known: usize,
 }
 
+impl Imported {
+    /// Counts a record, the one at `index`: new, or found there, as whatever does not contradict it.
+    fn count(&mut self, index: usize, record: &KeyRecord, found: Option<&KeyRecord>) -> Result<(), StoreError> {
+        let Some(found) = found else {
+            self.added += 1;
+            return Ok(());
+        };
+        if let Some(difference) = found.conflict_with(record) {
+            return Err(StoreError::Conflict {
+                content_id: record.content_id.clone(),
+                kid: record.kid,
+                index,
+                difference,
+            });
+        }
+        self.known += 1;
+        Ok(())
+    }
+}
+
 /// A store can't be opened, or can't do what it was asked. A URL is never shown, as it may hold a password.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
     /// The URL is of no database that we know.
-    #[error("the record store's URL isn't of a form we know; expected sqlite://PATH, such as sqlite://vylux-pack.db")]
+    #[error(
+        "the record store's URL isn't of a form we know; expected sqlite://PATH, such as sqlite://vylux-pack.db, or postgres://USER:PASSWORD@HOST/DATABASE"
+    )]
     UnknownUrl,
-    /// The URL is of PostgreSQL.
-    #[error("PostgreSQL is not supported yet as a record store; use sqlite://PATH, such as sqlite://vylux-pack.db")]
-    PostgresNotYet,
+    /// The URL is of PostgreSQL, and can't be read.
+    #[error(
+        "the record store's URL isn't one of PostgreSQL that we can read; expected postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=..., with special characters percent-encoded (@ is %40) and no other parameters than {}",
+        postgres::PARAMETERS.join(", ")
+    )]
+    PostgresUrl,
+    /// The store isn't open yet; [`Later`] goes on trying.
+    #[error("the record store isn't open yet; it is tried again and again")]
+    NotOpen,
     /// The database's file can't be made.
     #[error("the record store {path} can't be created")]
     Create {
@@ -133,7 +163,22 @@ pub enum StoreError {
     },
 }
 
-/// Opens the store at a URL: `sqlite://PATH`, or `sqlite:PATH`. It is created, and its schema brought up to date, as needed.
+impl StoreError {
+    fn database(store: &str, source: sqlx::Error) -> Self {
+        let store = store.to_owned();
+        Self::Database { store, source }
+    }
+
+    /// Whether it may pass by itself: the database failed, or can't be reached. All else needs somebody to mend it.
+    #[must_use]
+    pub const fn may_pass(&self) -> bool {
+        matches!(self, Self::NotOpen | Self::Database { .. })
+    }
+}
+
+/// Opens the store at a URL: `sqlite://PATH`, `sqlite:PATH`, or `postgres://USER:PASSWORD@HOST:PORT/DATABASE`. What the last
+/// one leaves out is as in libpq's environment variables. A SQLite file is created, and every schema brought up to date, as
+/// needed; a PostgreSQL database has to be there.
 ///
 /// # Errors
 /// [`StoreError`] if the URL is of no known database, or the database can't be opened.
@@ -141,7 +186,7 @@ pub async fn open(url: &str) -> Result<Box<dyn RecordStore>, StoreError> {
     let (scheme, rest) = url.split_once(':').ok_or(StoreError::UnknownUrl)?;
     match scheme {
         "sqlite" => Ok(Box::new(sqlite::Sqlite::open(rest).await?)),
-        "postgres" | "postgresql" => Err(StoreError::PostgresNotYet),
+        "postgres" | "postgresql" => Ok(Box::new(postgres::Postgres::open(url).await?)),
         _ => Err(StoreError::UnknownUrl),
     }
 }
@@ -157,8 +202,16 @@ mod tests {
             ("", "expected sqlite://PATH"),
             ("hunter2.db", "expected sqlite://PATH"),
             ("mysql://root:hunter2@host/db", "expected sqlite://PATH"),
-            ("postgres://root:hunter2@host/db", "PostgreSQL is not supported yet"),
-            ("postgresql://root:hunter2@host/db", "PostgreSQL is not supported yet"),
+            ("postgres://hunter2:hunter2@host:port/db", "expected postgres://USER"),
+            ("postgres://root:hunter2@host/db?hunter2=1", "expected postgres://USER"),
+            (
+                "postgres://root:hunter2@host/db?sslmode=hunter2",
+                "expected postgres://USER",
+            ),
+            // A password that isn't percent-encoded: part of it would stand where host, port or database stand.
+            ("postgres://root:12?hunter2@host/db", "expected postgres://USER"),
+            ("postgres://root:12#hunter2@host/db", "expected postgres://USER"),
+            ("postgresql://root:12/hunter2@host/db", "expected postgres://USER"),
             ("sqlite:", "expected sqlite://PATH"),
             ("sqlite://", "expected sqlite://PATH"),
             ("sqlite::memory:", "expected sqlite://PATH"),

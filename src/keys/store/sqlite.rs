@@ -9,11 +9,11 @@ use sqlx::sqlite::{
     SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
     SqliteRow,
 };
-use sqlx::{Column as _, ConnectOptions as _, Row as _, Transaction};
+use sqlx::{ConnectOptions as _, Encode, Transaction, Type};
 
-use super::{Imported, RecordStore, StoreError};
+use super::{Imported, RecordStore, StoreError, sql};
 use crate::content_key::Kid;
-use crate::keys::{ContentId, KeyName, KeyRecord};
+use crate::keys::{ContentId, KeyRecord};
 
 /// How long a call waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -22,8 +22,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_CONNECTIONS: u32 = 4;
 
 /// The schema, one step a version. A step that was released never changes; another one follows it.
-///
-/// Every column is text that a person can read; the record's types check it on its way in and out.
 const MIGRATIONS: [&str; 1] = ["
     CREATE TABLE key_records (
         content_id TEXT NOT NULL,
@@ -42,19 +40,6 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT, WITHOUT ROWID;
     PRAGMA user_version = 1;
 "];
-
-/// A statement that puts in a record, whose fields [`bind`] binds.
-macro_rules! insert {
-    ($verb:literal, $on_conflict:literal) => {
-        concat!(
-            $verb,
-            " INTO key_records (content_id, kid, key_name, scheme, key_uri, wrapped_key, wrap_nonce, kek_version,
-                                master_key_id, created_at, tool_version, media_fingerprint)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ",
-            $on_conflict
-        )
-    };
-}
 
 /// A SQLite file with key records.
 pub(super) struct Sqlite {
@@ -127,7 +112,7 @@ impl Sqlite {
         connection: &mut SqliteConnection,
         record: &KeyRecord,
     ) -> Result<Option<KeyRecord>, StoreError> {
-        let inserted = bind(insert!("INSERT", "ON CONFLICT (content_id, kid) DO NOTHING"), record)
+        let inserted = query(sql::INSERT, sql::values(record))
             .execute(&mut *connection)
             .await
             .map_err(|error| self.failed(error))?;
@@ -143,30 +128,15 @@ impl Sqlite {
         content_id: &ContentId,
         kid: &Kid,
     ) -> Result<Option<KeyRecord>, StoreError> {
-        let row = sqlx::query("SELECT * FROM key_records WHERE content_id = ? AND kid = ?")
-            .bind(content_id.as_str())
-            .bind(kid.to_string())
+        let row = query(sql::GET, [content_id.to_string(), kid.to_string()])
             .fetch_optional(connection)
             .await
             .map_err(|error| self.failed(error))?;
         row.map(|row| self.record(&row)).transpose()
     }
 
-    /// A row is a record's JSON: each column is the field of its name, as text.
     fn record(&self, row: &SqliteRow) -> Result<KeyRecord, StoreError> {
-        let mut fields = serde_json::Map::new();
-        for column in row.columns() {
-            let text: Option<String> = row.try_get(column.ordinal()).map_err(|error| self.failed(error))?;
-            fields.insert(column.name().to_owned(), text.into());
-        }
-        serde_json::from_value(fields.into()).map_err(|source| {
-            let text = |column| row.try_get::<String, _>(column).unwrap_or_default();
-            StoreError::Damaged {
-                store: self.name(),
-                record: format!("{:?} of content {:?}", text("kid"), text("content_id")),
-                source,
-            }
-        })
+        sql::record(&self.name(), row)
     }
 
     fn name(&self) -> String {
@@ -187,17 +157,15 @@ impl RecordStore for Sqlite {
 
     async fn list(&self, content_id: Option<&ContentId>) -> Result<Vec<KeyRecord>, StoreError> {
         let query = match content_id {
-            Some(id) => {
-                sqlx::query("SELECT * FROM key_records WHERE content_id = ? ORDER BY created_at, kid").bind(id.as_str())
-            }
-            None => sqlx::query("SELECT * FROM key_records ORDER BY content_id, created_at, kid"),
+            Some(id) => query(sql::LIST_OF_CONTENT, [id.to_string()]),
+            None => sqlx::query(sql::LIST),
         };
         let rows = query.fetch_all(&self.pool).await.map_err(|error| self.failed(error))?;
         rows.iter().map(|row| self.record(row)).collect()
     }
 
     async fn any(&self) -> Result<Option<KeyRecord>, StoreError> {
-        let row = sqlx::query("SELECT * FROM key_records LIMIT 1").fetch_optional(&self.pool);
+        let row = sqlx::query(sql::ANY).fetch_optional(&self.pool);
         let row = row.await.map_err(|error| self.failed(error))?;
         row.map(|row| self.record(&row)).transpose()
     }
@@ -210,25 +178,15 @@ impl RecordStore for Sqlite {
     }
 
     async fn replace(&self, record: &KeyRecord) -> Result<(), StoreError> {
-        let replaced = bind(insert!("INSERT OR REPLACE", ""), record).execute(&self.pool).await;
+        let replaced = query(sql::REPLACE, sql::values(record)).execute(&self.pool).await;
         replaced.map(|_| ()).map_err(|error| self.failed(error))
     }
 
     async fn update_wraps(&self, old: &[KeyRecord], new: &[KeyRecord]) -> Result<(), StoreError> {
-        let sql = "UPDATE key_records SET wrapped_key = ?, wrap_nonce = ?, kek_version = ?
-                   WHERE content_id = ? AND kid = ? AND wrapped_key = ? AND wrap_nonce = ? AND kek_version = ?";
         // Dropped without a commit, it takes everything back.
         let mut transaction = self.begin_write().await?;
         for (old, new) in old.iter().zip(new) {
-            let updated = sqlx::query(sql)
-                .bind(new.wrapped_key.to_string())
-                .bind(new.wrap_nonce.to_string())
-                .bind(&new.kek_version)
-                .bind(old.content_id.as_str())
-                .bind(old.kid.to_string())
-                .bind(old.wrapped_key.to_string())
-                .bind(old.wrap_nonce.to_string())
-                .bind(&old.kek_version)
+            let updated = query(sql::UPDATE_WRAP, sql::wraps(old, new))
                 .execute(&mut *transaction)
                 .await
                 .map_err(|error| self.failed(error))?;
@@ -247,19 +205,8 @@ impl RecordStore for Sqlite {
         // Dropped without a commit, it takes everything back.
         let mut transaction = self.begin_write().await?;
         for (index, record) in records.iter().enumerate() {
-            let Some(found) = self.insert_or_find(&mut transaction, record).await? else {
-                imported.added += 1;
-                continue;
-            };
-            if let Some(difference) = found.conflict_with(record) {
-                return Err(StoreError::Conflict {
-                    content_id: record.content_id.clone(),
-                    kid: record.kid,
-                    index,
-                    difference,
-                });
-            }
-            imported.known += 1;
+            let found = self.insert_or_find(&mut transaction, record).await?;
+            imported.count(index, record, found.as_ref())?;
         }
         transaction.commit().await.map_err(|error| self.failed(error))?;
         Ok(imported)
@@ -317,28 +264,16 @@ fn is_busy(error: &sqlx::Error) -> bool {
 
 type Query<'a> = sqlx::query::Query<'a, sqlx::Sqlite, SqliteArguments>;
 
-/// Binds a record's fields to a statement that [`insert!`] makes.
-fn bind<'a>(sql: &'static str, record: &'a KeyRecord) -> Query<'a> {
-    sqlx::query(sql)
-        .bind(record.content_id.as_str())
-        .bind(record.kid.to_string())
-        .bind(record.key_name.as_ref().map(KeyName::as_str))
-        .bind(&record.scheme)
-        .bind(&record.key_uri)
-        .bind(record.wrapped_key.to_string())
-        .bind(record.wrap_nonce.to_string())
-        .bind(&record.kek_version)
-        .bind(&record.master_key_id)
-        .bind(record.created_at.to_string())
-        .bind(&record.tool_version)
-        .bind(&record.media_fingerprint)
+/// A statement with its values.
+fn query<'a, T>(sql: &'static str, values: impl IntoIterator<Item = T>) -> Query<'a>
+where
+    T: 'a + Encode<'a, sqlx::Sqlite> + Type<sqlx::Sqlite>,
+{
+    values.into_iter().fold(sqlx::query(sql), Query::bind)
 }
 
 fn failed(path: &Path, source: sqlx::Error) -> StoreError {
-    StoreError::Database {
-        store: path.display().to_string(),
-        source,
-    }
+    StoreError::database(&path.display().to_string(), source)
 }
 
 #[cfg(test)]
@@ -350,16 +285,10 @@ mod tests {
 
     use super::*;
     use crate::keys::record::tests::record;
-    use crate::keys::store::{Blocking, suite};
+    use crate::keys::store::Blocking;
 
     fn url(folder: &tempfile::TempDir) -> String {
         format!("sqlite://{}", folder.path().join("store.db").display())
-    }
-
-    #[test]
-    fn it_is_a_record_store() {
-        let folder = tempfile::tempdir().unwrap();
-        suite::run(&url(&folder));
     }
 
     #[test]

@@ -1,13 +1,30 @@
-//! What every record store must do; each database's tests run it against a store of their own.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! What every record store must do.
 
 use std::collections::HashSet;
 use std::slice;
+use std::time::{Duration, Instant};
 
-use super::{Blocking, Imported, StoreError};
-use crate::content_key::Kid;
-use crate::keys::record::tests::record;
-use crate::keys::{HexBytes, KeyRecord};
+use vylux_pack::content_key::Kid;
+use vylux_pack::keys::store::{Blocking, Imported, StoreError};
+use vylux_pack::keys::{HexBytes, KeyRecord};
+
+/// A record whose fields all differ from each other.
+pub fn record(content_id: &str, kid: u8) -> KeyRecord {
+    KeyRecord {
+        content_id: content_id.parse().unwrap(),
+        key_name: None,
+        kid: Kid([kid; 16]),
+        scheme: "cbcs".to_owned(),
+        key_uri: format!("http://localhost:4100/api/key/{content_id}"),
+        wrapped_key: HexBytes([0xaa; 32]),
+        wrap_nonce: HexBytes([0xbb; 12]),
+        kek_version: "v1-a3a83649985d5830".to_owned(),
+        master_key_id: "fd8bcfbb7630bca5".to_owned(),
+        created_at: "2026-01-02T03:04:05Z".parse().unwrap(),
+        tool_version: "0.1.0".to_owned(),
+        media_fingerprint: "cc".repeat(32),
+    }
+}
 
 /// Runs the suite against the empty store at a URL.
 pub fn run(url: &str) {
@@ -17,7 +34,9 @@ pub fn run(url: &str) {
     the_first_wrap_wins(url);
     a_record_is_replaced(&store);
     a_wrap_is_compared_and_set(&store);
-    an_import_is_all_or_nothing(&store);
+    an_import_is_all_or_nothing(url, &store);
+    imports_and_inserts_at_once_lose_nothing(url);
+    order_is_that_of_bytes(&store);
 }
 
 fn records_come_back(store: &Blocking) {
@@ -64,7 +83,17 @@ fn the_first_wrap_wins(url: &str) {
 
 fn a_record_is_replaced(store: &Blocking) {
     let old = store.insert_or_get(&record("replaced", 1)).unwrap();
+    // Every field that is not the key.
     let new = KeyRecord {
+        key_name: Some("uhd".parse().unwrap()),
+        scheme: "cbc1".to_owned(),
+        key_uri: "https://keys.example.com/'\"\u{1f511}".to_owned(),
+        wrapped_key: HexBytes([1; 32]),
+        wrap_nonce: HexBytes([2; 12]),
+        kek_version: "v1-0000000000000000".to_owned(),
+        master_key_id: "0000000000000000".to_owned(),
+        created_at: "2027-01-01T00:00:00Z".parse().unwrap(),
+        tool_version: "9.9.9".to_owned(),
         media_fingerprint: "dd".to_owned(),
         ..old
     };
@@ -98,7 +127,7 @@ fn a_wrap_is_compared_and_set(store: &Blocking) {
     fails(&[new.clone(), gone.clone()], &[old, gone]);
 }
 
-fn an_import_is_all_or_nothing(store: &Blocking) {
+fn an_import_is_all_or_nothing(url: &str, store: &Blocking) {
     let there = store.insert_or_get(&record("imported", 1)).unwrap();
     let wrapped_again = KeyRecord {
         wrapped_key: HexBytes([1; 32]),
@@ -114,5 +143,52 @@ fn an_import_is_all_or_nothing(store: &Blocking) {
     };
     let error = store.import(&[record("imported", 3), contradiction]).unwrap_err();
     assert!(matches!(error, StoreError::Conflict { .. }), "{error:?}");
+    // It keeps nobody waiting, though this store does nothing more now.
+    let began = Instant::now();
+    let other = Blocking::open(url).unwrap();
+    assert_eq!(other.import(&[record("elsewhere", 1)]).unwrap().added, 1);
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     assert_eq!(store.list(Some(&there.content_id)).unwrap().len(), 2);
+}
+
+/// Some of each import are in the other, in the opposite order, and some are put in alone meanwhile.
+fn imports_and_inserts_at_once_lose_nothing(url: &str) {
+    let records: Vec<KeyRecord> = (0..60).map(|kid| record("at-once", kid)).collect();
+    let reversed: Vec<KeyRecord> = records.iter().rev().cloned().collect();
+    let (imported, added) = std::thread::scope(|scope| {
+        let open = || Blocking::open(url).unwrap();
+        let imports = [&records[..40], &reversed[..40], &records[10..50]]
+            .map(|records| scope.spawn(move || open().import(records).unwrap()));
+        let inserts = [&records, &reversed].map(|records| {
+            scope.spawn(move || {
+                let store = open();
+                for record in records {
+                    assert_eq!(store.insert_or_get(record).unwrap(), *record);
+                }
+            })
+        });
+        for thread in inserts {
+            thread.join().unwrap();
+        }
+        let imports = imports.map(|thread| thread.join().unwrap());
+        let sum = |count: fn(&Imported) -> usize| imports.iter().map(count).sum::<usize>();
+        (
+            sum(|imported| imported.added + imported.known),
+            sum(|imported| imported.added),
+        )
+    });
+    assert_eq!(imported, 120);
+    assert!(added <= 60, "{added}");
+    let store = Blocking::open(url).unwrap();
+    assert_eq!(store.list(Some(&"at-once".parse().unwrap())).unwrap(), records);
+}
+
+fn order_is_that_of_bytes(store: &Blocking) {
+    let ids = ["order-B", "order-a", "order-Z", "order-_", "order-0"];
+    for id in ids {
+        store.insert_or_get(&record(id, 1)).unwrap();
+    }
+    let all = store.list(None).unwrap();
+    let listed: Vec<&str> = all.iter().map(|record| record.content_id.as_str()).collect();
+    assert!(listed.is_sorted() && listed.len() > ids.len(), "{listed:?}");
 }
