@@ -475,7 +475,7 @@ fn a_store_that_is_none_is_named() {
         "{message}"
     );
     for url in ["postgres://root:hunter2@host/db", "mysql://root:hunter2@host/db"] {
-        let (_, message) = keys.ends(&mut keys.command(&["list", "--store", url]), 1);
+        let (_, message) = keys.ends(&mut keys.command(&["list", "--store", url]), 2);
         assert!(
             message.contains("sqlite://PATH") && !message.contains("hunter2"),
             "{message}"

@@ -13,7 +13,7 @@ use tokio::sync::Mutex;
 use super::DenyReason;
 
 /// A key set is fetched again when it is as old as this, while the one at hand stays in use.
-pub const MAX_AGE: Duration = Duration::from_secs(300);
+pub const MAX_AGE: Duration = Duration::from_mins(5);
 
 /// Nothing makes us fetch more often than this: neither tokens with invented key IDs nor an outage.
 pub const MIN_INTERVAL: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ pub trait Fetch: Send + Sync {
 pub(super) struct Key {
     id: Option<String>,
     algorithm: Algorithm,
-    pub(super) key: DecodingKey,
+    pub(super) decoding: DecodingKey,
 }
 
 /// A key set that keeps itself fresh. Clones share it.
@@ -160,7 +160,7 @@ fn read_key(json: Value) -> Option<Key> {
     }
     Some(Key {
         algorithm,
-        key: DecodingKey::from_jwk(&jwk).ok()?,
+        decoding: DecodingKey::from_jwk(&jwk).ok()?,
         id: jwk.common.key_id,
     })
 }

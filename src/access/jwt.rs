@@ -101,7 +101,7 @@ impl Jwts {
                     Algorithm::ES256
                 };
                 let keys = key_set.keys(header.kid.as_deref(), algorithm).await?;
-                keys.iter().any(|key| signed_by(&key.key, algorithm))
+                keys.iter().any(|key| signed_by(&key.decoding, algorithm))
             }
             _ => return Err(DenyReason::JwtAlgorithm),
         };

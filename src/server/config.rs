@@ -140,9 +140,10 @@ impl Config {
             listen,
             metrics_address,
             tls: tls(settings, flags.tls_cert, flags.tls_key)?,
-            records: match flags.derive_any {
-                true => Records::Derived,
-                false => Records::Store(store_url(settings, flags.store)?),
+            records: if flags.derive_any {
+                Records::Derived
+            } else {
+                Records::Store(store_url(settings, flags.store)?)
             },
             origins: origins(settings, flags.insecure_no_auth)?,
             allow_query_token: choice(settings, ALLOW_QUERY_TOKEN, ["false", "true"])?,
@@ -185,8 +186,8 @@ pub fn access(settings: &Settings, insecure_no_auth: bool) -> Result<Access, Set
     }
     let mut verifiers: Vec<Box<dyn Verifier>> = Vec::new();
     let hmac = secrets(settings, [KEY_TOKEN_SECRET, FALLBACK_KEY_TOKEN_SECRET])?;
+    let leeway = needed(TOKEN_LEEWAY, settings, "a whole number of seconds")?;
     if !hmac.is_empty() {
-        let leeway = needed(TOKEN_LEEWAY, settings, "a whole number of seconds")?;
         verifiers.push(Box::new(HmacTokens::new(
             hmac.into_iter().map(|(_, secret)| secret).collect(),
             leeway,
@@ -201,12 +202,12 @@ pub fn access(settings: &Settings, insecure_no_auth: bool) -> Result<Access, Set
         .secret(AUTH_JWKS_URL.name)?
         .map(|url| key_set(&url))
         .transpose()?;
+    let rules = JwtRules {
+        audience: AUTH_JWT_AUDIENCE.text(settings),
+        issuer: AUTH_JWT_ISSUER.text(settings),
+        any_content: choice(settings, AUTH_CONTENT_CLAIM, ["on", "off"])?,
+    };
     if !jwt.is_empty() || key_set.is_some() {
-        let rules = JwtRules {
-            audience: AUTH_JWT_AUDIENCE.text(settings),
-            issuer: AUTH_JWT_ISSUER.text(settings),
-            any_content: choice(settings, AUTH_CONTENT_CLAIM, ["on", "off"])?,
-        };
         verifiers.push(Box::new(Jwts::new(&jwt, key_set, rules)));
     }
     if verifiers.is_empty() {

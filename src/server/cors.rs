@@ -9,7 +9,7 @@ use super::config::{Config, Origins};
 use super::observe::REQUEST_ID;
 
 /// A browser asks again after this long.
-const MAX_AGE: Duration = Duration::from_secs(600);
+const MAX_AGE: Duration = Duration::from_mins(10);
 
 /// Answers preflights, and names the origin in answers to pages that may read them.
 pub fn layer(config: &Config) -> CorsLayer {

@@ -29,7 +29,6 @@ enum Kind {
     Forbidden,
     NotFound,
     MethodNotAllowed,
-    RequestTimeout,
     PreconditionFailed,
     RangeNotSatisfiable,
     TooLarge,
@@ -54,11 +53,6 @@ impl Kind {
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method-not-allowed",
                 "The resource does not have this method",
-            ),
-            Self::RequestTimeout => (
-                StatusCode::REQUEST_TIMEOUT,
-                "request-timeout",
-                "The request took too long",
             ),
             Self::PreconditionFailed => (
                 StatusCode::PRECONDITION_FAILED,
@@ -162,9 +156,9 @@ impl Problem {
         let (kind, reason) = match status {
             StatusCode::NOT_FOUND => (Kind::NotFound, "no-route"),
             StatusCode::METHOD_NOT_ALLOWED => (Kind::MethodNotAllowed, "method"),
-            StatusCode::REQUEST_TIMEOUT => (Kind::RequestTimeout, "timeout"),
             StatusCode::PRECONDITION_FAILED => (Kind::PreconditionFailed, "precondition"),
             StatusCode::RANGE_NOT_SATISFIABLE => (Kind::RangeNotSatisfiable, "range"),
+            StatusCode::SERVICE_UNAVAILABLE => (Kind::Unavailable, "timeout"),
             StatusCode::PAYLOAD_TOO_LARGE => (Kind::TooLarge, "body-size"),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => (Kind::UnsupportedMediaType, "media-type"),
             status if status.is_client_error() => (Kind::MalformedRequest, "malformed"),

@@ -1,7 +1,12 @@
 //! What the integration tests share: secrets for tests, fixtures, the tools that we are compared with, and a folder to run in.
 
 #![expect(dead_code, reason = "each test uses what it needs")]
-#![expect(clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 pub mod derive;
 pub mod mutation;

@@ -10,7 +10,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use super::{Limit, Who};
 
 /// Counts that are full again are forgotten this often.
-const FORGET_EVERY: Duration = Duration::from_secs(60);
+const FORGET_EVERY: Duration = Duration::from_mins(1);
 
 /// The counts of every limit.
 #[derive(Default)]

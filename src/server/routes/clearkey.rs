@@ -13,6 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::schema;
 use crate::content_key::Kid;
 use crate::keys::lookup::{FoundKey, Which};
 use crate::server::App;
@@ -27,7 +28,7 @@ const MAX_KIDS: usize = 64;
 #[derive(Deserialize, ToSchema)]
 pub struct LicenceRequest {
     /// Key IDs in base64url.
-    #[schema(max_items = 64, min_items = 1)]
+    #[schema(value_type = Vec<schema::KidBase64Url>, max_items = 64, min_items = 1)]
     kids: Vec<String>,
 }
 
@@ -66,7 +67,7 @@ impl LicenceKey {
     post,
     path = "/api/key/{content_id}/clearkey",
     tag = "keys",
-    params(("content_id" = String, Path, description = "`[A-Za-z0-9_-]{1,256}`")),
+    params(("content_id" = inline(schema::ContentId), Path, description = "The content")),
     request_body = LicenceRequest,
     responses(
         (status = 200, description = "The licence", body = Licence),

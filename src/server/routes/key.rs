@@ -7,6 +7,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 
+use super::schema;
 use crate::content_key::Kid;
 use crate::keys::KeyName;
 use crate::keys::lookup::Which;
@@ -25,7 +26,7 @@ macro_rules! key_route {
             tag = "keys",
             params($($parameter)*),
             responses(
-                (status = 200, description = "The key: 16 bytes", content_type = "application/octet-stream", body = Vec<u8>),
+                (status = 200, description = "The key: 16 bytes", content_type = "application/octet-stream", body = inline(schema::KeyBytes)),
                 (status = 400, description = "A part of the path is malformed", content_type = "application/problem+json", body = Details),
                 (status = 401, description = "No Bearer token", content_type = "application/problem+json", body = Details),
                 (status = 403, description = "The token does not open this content", content_type = "application/problem+json", body = Details),
@@ -44,7 +45,7 @@ macro_rules! key_route {
 key_route! {
     /// A content's primary key.
     primary, "/api/key/{content_id}",
-    (("content_id" = String, Path, description = "`[A-Za-z0-9_-]{1,256}`")),
+    (("content_id" = inline(schema::ContentId), Path, description = "The content")),
     |_| Some(Which::Primary)
 }
 
@@ -52,8 +53,8 @@ key_route! {
     /// A key of a content by its ID.
     by_kid, "/api/key/{content_id}/{kid}",
     (
-        ("content_id" = String, Path, description = "`[A-Za-z0-9_-]{1,256}`"),
-        ("kid" = String, Path, description = "32 hexadecimal digits, or a UUID"),
+        ("content_id" = inline(schema::ContentId), Path, description = "The content"),
+        ("kid" = inline(schema::Kid), Path, description = "The key's ID"),
     ),
     |kid| kid.parse::<Kid>().ok().map(Which::Kid)
 }
@@ -61,7 +62,7 @@ key_route! {
 key_route! {
     /// A content's primary key, at BlindCast's path.
     primary_as_blindcast, "/keys/{content_id}",
-    (("content_id" = String, Path, description = "`[A-Za-z0-9_-]{1,256}`")),
+    (("content_id" = inline(schema::ContentId), Path, description = "The content")),
     |_| Some(Which::Primary)
 }
 
@@ -69,8 +70,8 @@ key_route! {
     /// The key of an epoch of a content, at BlindCast's path: the key of that name.
     epoch, "/keys/{content_id}/{epoch}",
     (
-        ("content_id" = String, Path, description = "`[A-Za-z0-9_-]{1,256}`"),
-        ("epoch" = String, Path, description = "the key's name, `[a-z0-9_-]{1,64}`"),
+        ("content_id" = inline(schema::ContentId), Path, description = "The content"),
+        ("epoch" = inline(schema::KeyName), Path, description = "The key's name"),
     ),
     |epoch| epoch.parse::<KeyName>().ok().map(Which::Named)
 }

@@ -7,6 +7,7 @@ mod media;
 mod metrics;
 mod openapi;
 mod player;
+mod schema;
 
 use std::sync::Arc;
 

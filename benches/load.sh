@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# The key route under load, beside a bare handler of the same framework in the same run: requests a second, latency, memory.
+#
+#   benches/load.sh [--rounds N] [--seconds N] [--requests N]
+#
+# Everything is on: HMAC tokens, rate limits, metrics, logs (to a file), the record store (SQLite; DATABASE_URL for another).
+# --requests sends so many to the key route at the end, and prints its memory on the way (default: none).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+rounds=3 seconds=5 requests=0
+while (($#)); do
+  case $1 in
+  --rounds) rounds=$2 ;;
+  --seconds) seconds=$2 ;;
+  --requests) requests=$2 ;;
+  *) echo "usage: $0 [--rounds N] [--seconds N] [--requests N]" >&2; exit 2 ;;
+  esac
+  shift 2
+done
+type -P wrk >/dev/null || { echo "$0: there is no 'wrk': apt-get install wrk" >&2; exit 1; }
+cargo build --release --quiet --bins --example bare_server
+release=${CARGO_TARGET_DIR:-$PWD/target}/release
+
+work=$(mktemp -d)
+pids=()
+trap 'kill "${pids[@]}" 2>/dev/null || true; wait; rm -rf "$work"' EXIT
+input=$PWD/fixtures/demo.mp4
+cd "$work"
+digits() { head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
+export MASTER_KEY_HEX SALT_HEX KEY_TOKEN_SECRET BASE_URL=http://localhost:4100 RATE_LIMIT_KEYS=4000000000
+MASTER_KEY_HEX=$(digits) SALT_HEX=$(digits) KEY_TOKEN_SECRET=$(digits)
+"$release/vylux-pack" encrypt "$input" --content-id bench --quiet
+token=$("$release/vylux-pack" token mint --content-id bench --ttl 10h)
+
+"$release/vylux-pack" serve --listen 127.0.0.1:0 >log &
+pids+=($!)
+server=$!
+until grep -q listening log; do sleep 0.05; done
+url=$(sed -n 's/.*"url":"\([^"]*\)".*/\1/p' log)
+bare=127.0.0.1:$((RANDOM % 20000 + 20000))
+"$release/examples/bare_server" "$bare" &
+pids+=($!)
+until curl -s "http://$bare/api/key/bench" >/dev/null; do sleep 0.05; done
+
+load() { # NAME URL SECONDS
+  : >log
+  wrk --latency -t1 -c32 -d"$3"s -H "Authorization: Bearer $token" "$2/api/key/bench" >wrk.txt
+  if grep -q 'Non-2xx' wrk.txt; then cat wrk.txt >&2; exit 1; fi
+  awk -v name="$1" '/Requests\/sec/ { rate = $2 } $1 == "50%" { median = $2 } $1 == "99%" { p99 = $2 }
+    END { print name, rate, median, p99 }' wrk.txt | tee -a results
+}
+memory() { awk '/VmRSS/ { printf "%.1f MB", $2 / 1024 }' "/proc/$server/status"; }
+
+for ((round = 0; round < rounds; round++)); do
+  load bare "http://$bare" "$seconds"
+  load key "$url" "$seconds"
+done
+awk '{ rate[$1] = rate[$1] " " $2; if ($2 > best[$1]) best[$1] = $2 } END { printf "key route: %.2f of the bare handler (best of each)\n", best["key"] / best["bare"] }' results
+echo "memory of the server: $(memory)"
+sent=0
+while ((sent < requests)); do
+  load key "$url" 10 >/dev/null
+  sent=$((sent + $(awk '/requests in/ { print $1 }' wrk.txt)))
+  echo "after $sent requests: $(memory)"
+done
