@@ -90,11 +90,13 @@ async function play(page, task) {
   ).then((handle) => handle.jsonValue(), () => 'nothing');
 
   const text = (id) => page.locator(`#${id}`).textContent();
-  if (over === 'played' && task.quality) {
-    await page.locator('#quality').selectOption({ label: task.quality });
+  if (over === 'played' && task.change_quality) {
+    const now = (await text('quality-now')).replace('now ', '');
+    const other = (await page.locator('#quality option').allTextContents()).find((name) => name !== now && name !== 'Automatic');
+    await page.locator('#quality').selectOption({ label: other });
     await page.waitForFunction(
       (name) => document.getElementById('quality-now').textContent === `now ${name}`,
-      task.quality,
+      other,
       { timeout: PATIENCE_MS },
     );
   }

@@ -67,14 +67,15 @@ async function playWithHls(url, token, told) {
   });
   hls.on(Hls.Events.LEVEL_SWITCHED, (_, { level }) => told.quality(name(hls.levels[level])));
   hls.on(Hls.Events.ERROR, (_, { fatal, details, error, response, url, frag }) => {
-    // Keys are told above, with what the server said.
-    if (response?.code >= 400 && !/key/i.test(details)) told.refused('media', url ?? frag?.url ?? '', response.code, '');
+    // What the key server said is told above, as soon as its answer ends.
+    if (details === Hls.ErrorDetails.KEY_SYSTEM_LICENSE_REQUEST_FAILED) return;
+    if (response?.code >= 400) told.refused('media', url ?? frag?.url ?? '', response.code, '');
     else if (fatal) told.failed(details, error?.message ?? '');
   });
   hls.loadSource(url);
   hls.attachMedia(video);
   return {
-    setQuality: (index) => { hls.nextLevel = index; },
+    setQuality: (index) => { hls.currentLevel = index; },
     stop: async () => hls.destroy(),
   };
 }
