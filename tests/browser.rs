@@ -148,6 +148,9 @@ fn assert_played(answer: &Value) {
         answer["loudest"].as_u64().unwrap() >= HEARD,
         "no tone was heard: {answer}"
     );
+    // A licence that a player makes of a key is a data: URL with the key in it.
+    let log = answer["shown"]["log"].as_str().unwrap();
+    assert!(log.contains("Fragment") && !log.contains("base64"), "{answer}");
     for id in ["first-frame", "fragment-load", "buffer"] {
         assert!(answer["shown"][id].as_str().unwrap().ends_with('s'), "{id}: {answer}");
     }

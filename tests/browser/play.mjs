@@ -103,7 +103,7 @@ async function play(page, task) {
   // What the page shows of its buffer is looked at now and then.
   if (over === 'played') await page.waitForFunction(() => document.getElementById('buffer').textContent.endsWith(' s'));
   const shown = {};
-  for (const id of ['state', 'first-frame', 'key-fetch', 'fragment-load', 'stalls', 'switches', 'buffer']) shown[id] = await text(id);
+  for (const id of ['state', 'first-frame', 'key-fetch', 'fragment-load', 'stalls', 'switches', 'buffer', 'log']) shown[id] = await text(id);
   const error = over === 'error' ? { code: await text('error-code'), title: await text('error-title'), text: await text('error-text'), request: await text('error-request') } : null;
   const pictures = [];
   if (over === 'played') for (const seconds of task.seeks ?? []) pictures.push(await picture(page, seconds, task.pictures));

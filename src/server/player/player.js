@@ -92,7 +92,8 @@ async function playWithShaka(url, token, told) {
     if (isKey(type) && token) request.headers.Authorization = `Bearer ${token}`;
   });
   network.registerResponseFilter((type, response, context) => {
-    if (isKey(type)) told.key(response.uri, response.timeMs ?? 0);
+    // Shaka Player makes itself a licence of the key (data:), which is not fetched, and not to be shown.
+    if (isKey(type) && /^https?:/.test(response.uri)) told.key(response.uri, response.timeMs ?? 0);
     const isInit = context?.type === shaka.net.NetworkingEngine.AdvancedRequestType.INIT_SEGMENT;
     if (type === RequestType.SEGMENT && !isInit) told.fragment(response.uri, response.timeMs ?? 0, response.data.byteLength);
   });
@@ -351,6 +352,7 @@ async function start() {
   session = mine;
   setState('loading', 'Loading');
   byId('hint').hidden = true;
+  video.controls = true;
   byId('stop').disabled = false;
   video.requestVideoFrameCallback?.(() => mine.firstFrame());
   // Starts as soon as there is something, and from within the press of the button, as browsers ask.
@@ -377,6 +379,8 @@ async function stop() {
   if (old) await old.stop();
   video.removeAttribute('src');
   video.load();
+  // Without a film, controls would only turn their wheel.
+  video.controls = false;
   byId('hint').hidden = false;
 }
 
