@@ -14,14 +14,18 @@ const LICENCES: &[&str] = &[
     "MIT",
     "Apache-2.0",
     "BSD-2-Clause",
+    "BSL-1.0",
     "BSD-3-Clause",
     "ISC",
+    // Data: the root certificates of Mozilla's list.
+    "CDLA-Permissive-2.0",
     "Unicode-3.0",
     "Zlib",
 ];
 
 /// Packages of which two versions are compiled, and who asks for the older.
 const TWICE: &[(&str, &str)] = &[
+    ("base64", "jsonwebtoken, reqwest and sqlx's 0.22"),
     ("block-buffer", "sqlx's sha2 0.10"),
     ("cpufeatures", "sqlx's sha2 0.10"),
     ("crypto-common", "sqlx's sha2 0.10"),
@@ -31,6 +35,8 @@ const TWICE: &[(&str, &str)] = &[
     ("syn", "derive macros that did not move to 3"),
     ("thiserror", "tests: mp4 and mp4-atom"),
     ("thiserror-impl", "tests: mp4 and mp4-atom"),
+    ("tower-http", "reqwest's"),
+    ("untrusted", "aws-lc-rs's"),
 ];
 
 /// All packages that are compiled on this machine.

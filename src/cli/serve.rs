@@ -23,6 +23,7 @@ use super::output::report;
 /// Settings come from the environment and .env; docs/configuration.md lists them all. Keys are those of the records in the
 /// store, and tokens those that KEY_TOKEN_SECRET, AUTH_JWT_SECRET or AUTH_JWKS_URL says are good.
 #[derive(Arguments)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct Args {
     /// Address and port to listen on [default: LISTEN, else 127.0.0.1 and PORT, which is 4100]
     #[arg(long, value_name = "ADDRESS", help_heading = "Listening")]
@@ -48,6 +49,19 @@ pub struct Args {
     #[arg(long, help_heading = "Access")]
     insecure_no_auth: bool,
 
+    /// Serve the packaged media in this folder at /media/, and a page that plays them at /player
+    #[arg(long, value_name = "DIR", help_heading = "Media")]
+    media: Option<PathBuf>,
+
+    /// Let the player page mint its own tokens, on loopback alone; for development
+    #[arg(
+        long,
+        help_heading = "Media",
+        requires = "media",
+        conflicts_with = "insecure_no_auth"
+    )]
+    dev: bool,
+
     /// Check settings, store, secrets and Redis, and exit
     #[arg(long, help_heading = "Operation")]
     check: bool,
@@ -62,6 +76,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         tls_key: args.tls_key.clone(),
         derive_any: args.derive_any,
         insecure_no_auth: args.insecure_no_auth,
+        media: args.media.clone(),
+        dev: args.dev,
     };
     let config = Config::load(&settings, flags).map_err(Failure::usage)?;
     let access = config::access(&settings, args.insecure_no_auth).map_err(Failure::usage)?;
@@ -73,7 +89,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .map_err(Failure::work)?;
     runtime.block_on(async {
         // Written to the end when this is dropped, the last of all.
-        let _log = (!args.check).then(|| logs::start(config.log_level)).transpose().map_err(Failure::work)?;
+        let _log = (!args.check)
+            .then(|| logs::start(config.log_level))
+            .transpose()
+            .map_err(Failure::work)?;
         let keys = match &config.records {
             Records::Derived => Lookup::derived(ring),
             Records::Store(url) if args.check => Lookup::stored(ring, store::open(url.expose()).await?),
@@ -101,6 +120,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             None => RateLimits::default(),
             Some(url) => RateLimits::shared(url.clone(), metrics.redis_up()).await,
         };
+        if config.dev_secret.is_some() {
+            tracing::warn!("--dev: everybody who can reach this address gets a token for every content");
+        }
         let app = App {
             keys,
             access,

@@ -40,6 +40,10 @@ pub struct Flags {
     pub derive_any: bool,
     /// `--insecure-no-auth`.
     pub insecure_no_auth: bool,
+    /// `--media`.
+    pub media: Option<PathBuf>,
+    /// `--dev`.
+    pub dev: bool,
 }
 
 /// The pages of which origins may ask.
@@ -96,6 +100,20 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// The least severe events that are logged.
     pub log_level: tracing::Level,
+    /// The folder whose packaged media are served, and played by the page at `/player`.
+    pub media: Option<Media>,
+    /// What the player page's tokens are signed with; only in development, on loopback.
+    pub dev_secret: Option<SecretText>,
+}
+
+/// Packaged media to serve.
+#[derive(Debug, Clone)]
+pub struct Media {
+    /// The folder.
+    pub root: PathBuf,
+    /// Whether caches may keep a segment for ever. In development they ask each time, for there another film often
+    /// takes its place.
+    pub immutable: bool,
 }
 
 /// The name that key requests are counted under.
@@ -108,10 +126,15 @@ impl Config {
     /// [`SettingError`] at the first setting that can't be used.
     pub fn load(settings: &Settings, flags: Flags) -> Result<Self, SettingError> {
         let listen = listen(settings, flags.listen)?;
-        if flags.insecure_no_auth && !listen.ip().is_loopback() {
-            return Err(SettingError::Contradiction(format!(
-                "--insecure-no-auth gives keys to everybody, so it listens on loopback alone; {listen} is not"
-            )));
+        for (given, flag, what) in [
+            (flags.insecure_no_auth, "--insecure-no-auth", "keys"),
+            (flags.dev, "--dev", "tokens"),
+        ] {
+            if given && !listen.ip().is_loopback() {
+                return Err(SettingError::Contradiction(format!(
+                    "{flag} gives {what} to everybody, so it listens on loopback alone; {listen} is not"
+                )));
+            }
         }
         let metrics_address = METRICS_ADDR.parse(settings, "an address and port such as 127.0.0.1:9100")?;
         Ok(Self {
@@ -136,6 +159,11 @@ impl Config {
             header_timeout: seconds(settings, HEADER_TIMEOUT)?,
             shutdown_timeout: seconds(settings, SHUTDOWN_TIMEOUT)?,
             log_level: needed(LOG_LEVEL, settings, "error, warn, info or debug")?,
+            media: flags
+                .media
+                .map(|root| media(root, !flags.dev && !flags.insecure_no_auth))
+                .transpose()?,
+            dev_secret: flags.dev.then(|| dev_secret(settings)).transpose()?,
         })
     }
 
@@ -259,6 +287,26 @@ fn redis(settings: &Settings) -> Result<Option<RedisUrl>, SettingError> {
     };
     let url = RedisUrl::parse(&url).ok_or_else(|| REDIS_URL.invalid("", "a URL such as redis://HOST:6379"))?;
     Ok(Some(url))
+}
+
+fn media(root: PathBuf, immutable: bool) -> Result<Media, SettingError> {
+    if !root.is_dir() {
+        let root = root.display();
+        return Err(SettingError::Contradiction(format!(
+            "--media {root} is no folder; expected the one that outputs are written to, such as out"
+        )));
+    }
+    Ok(Media { root, immutable })
+}
+
+fn dev_secret(settings: &Settings) -> Result<SecretText, SettingError> {
+    let missing = || {
+        SettingError::Contradiction(format!(
+            "--dev signs tokens for the player page, so it needs {}; vylux-pack init writes one into .env",
+            KEY_TOKEN_SECRET.name
+        ))
+    };
+    settings.secret(KEY_TOKEN_SECRET.name)?.ok_or_else(missing)
 }
 
 fn origins(settings: &Settings, insecure_no_auth: bool) -> Result<Origins, SettingError> {

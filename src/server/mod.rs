@@ -7,6 +7,7 @@
 //!
 //! A route is a file in `routes`, and a line in [`routes::all`].
 
+mod assets;
 pub mod causes;
 pub mod client_address;
 pub mod config;
@@ -59,7 +60,8 @@ pub fn router(app: Arc<App>) -> Router {
     let timeout = app.config.request_timeout;
     let cors = cors::layer(&app.config);
     let (router, openapi) = routes::all(&app.config).split_for_parts();
-    routes::with_openapi(router, openapi)
+    let router = routes::with_openapi(router, openapi);
+    routes::with_media(router, &app.config)
         .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
         .layer(CatchPanicLayer::new())

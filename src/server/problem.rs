@@ -29,6 +29,8 @@ enum Kind {
     Forbidden,
     NotFound,
     MethodNotAllowed,
+    PreconditionFailed,
+    RangeNotSatisfiable,
     TooLarge,
     UnsupportedMediaType,
     RateLimited,
@@ -51,6 +53,16 @@ impl Kind {
                 StatusCode::METHOD_NOT_ALLOWED,
                 "method-not-allowed",
                 "The resource does not have this method",
+            ),
+            Self::PreconditionFailed => (
+                StatusCode::PRECONDITION_FAILED,
+                "precondition-failed",
+                "The resource is not what the request expects",
+            ),
+            Self::RangeNotSatisfiable => (
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "range-not-satisfiable",
+                "The resource does not have this range",
             ),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
             Self::UnsupportedMediaType => (
@@ -144,6 +156,8 @@ impl Problem {
         let (kind, reason) = match status {
             StatusCode::NOT_FOUND => (Kind::NotFound, "no-route"),
             StatusCode::METHOD_NOT_ALLOWED => (Kind::MethodNotAllowed, "method"),
+            StatusCode::PRECONDITION_FAILED => (Kind::PreconditionFailed, "precondition"),
+            StatusCode::RANGE_NOT_SATISFIABLE => (Kind::RangeNotSatisfiable, "range"),
             StatusCode::SERVICE_UNAVAILABLE => (Kind::Unavailable, "timeout"),
             StatusCode::PAYLOAD_TOO_LARGE => (Kind::TooLarge, "body-size"),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => (Kind::UnsupportedMediaType, "media-type"),

@@ -96,6 +96,11 @@ impl Server {
         Answer::to(self.address, request, headers, body)
     }
 
+    /// Sends bytes as they are, and reads until the server closes the connection.
+    pub fn send(&self, request: &[u8]) -> Answer {
+        Answer::to_bytes(self.address, request)
+    }
+
     /// Sends a signal, by `kill`.
     pub fn signal(&self, signal: &str) {
         let status = Command::new("kill")
@@ -154,9 +159,13 @@ impl Answer {
         }
         text.extend_from_slice(b"\r\n");
         text.extend_from_slice(body);
+        Self::to_bytes(address, &text)
+    }
+
+    fn to_bytes(address: SocketAddr, request: &[u8]) -> Self {
         let mut stream = connect(address);
         // The server may answer and close before it has read everything.
-        let _ = stream.write_all(&text);
+        let _ = stream.write_all(request);
         Self::read(&mut stream)
     }
 

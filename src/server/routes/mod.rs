@@ -3,12 +3,15 @@
 mod clearkey;
 mod health;
 mod key;
+mod media;
 mod metrics;
 mod openapi;
+mod player;
 mod schema;
 
 use std::sync::Arc;
 
+use axum::Router;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -16,6 +19,14 @@ use super::App;
 use super::config::Config;
 
 pub use openapi::with_openapi;
+
+/// Adds the routes that `--media` brings. They are files and a page, no interface to write against, so the `OpenAPI`
+/// document does not describe them.
+pub fn with_media(router: Router<Arc<App>>, config: &Config) -> Router<Arc<App>> {
+    let Some(folder) = &config.media else { return router };
+    let router = media::add(router, folder.clone());
+    player::add(router, folder.root.clone(), config.dev_secret.is_some())
+}
 
 /// Every route, with its description.
 pub fn all(config: &Config) -> OpenApiRouter<Arc<App>> {

@@ -1,0 +1,349 @@
+//! A browser plays what we encrypt: the page at `/player`, in Chromium, with hls.js and with Shaka Player.
+//!
+//! The page and the media come from one origin, the key from another, as they do in production. `browser/play.mjs` presses
+//! the buttons and tells what it saw and heard; the clear film in the same player says what should have been.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use common::server::Server;
+use common::{Workspace, fixture, run, tool};
+use serde_json::{Value, json};
+
+/// Where pictures are compared, in seconds: within frames of both segments, and not where either begins.
+const SEEKS: [f64; 5] = [0.5, 2.3, 5.1, 7.7, 11.1];
+
+/// Of 255. Silence is 0.
+const HEARD: u64 = 100;
+
+const KEY_TOKEN_SECRET: &str = "the token secret of all the tests";
+
+const PLAYERS: [&str; 2] = ["hls", "shaka"];
+
+/// What the browser is driven with.
+struct Browser {
+    node: PathBuf,
+    chromium: PathBuf,
+    playwright: PathBuf,
+}
+
+impl Browser {
+    /// `None` where something is missing: the test is skipped then.
+    fn find() -> Option<Self> {
+        let playwright = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/oracles/node/node_modules/playwright-core");
+        if !playwright.join("index.js").is_file() {
+            common::skip("playwright-core is not installed; fixtures/oracles.sh installs it");
+            return None;
+        }
+        Some(Self {
+            node: tool("node")?,
+            chromium: tool("chromium")?,
+            playwright,
+        })
+    }
+
+    /// Plays all cases, one after the other, and returns what became of each.
+    fn play(&self, cases: &[Value]) -> Vec<Value> {
+        let mut node = Command::new(&self.node);
+        node.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/play.mjs"));
+        let mut node = node
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let job = json!({ "playwright": self.playwright, "chromium": self.chromium, "cases": cases });
+        node.stdin
+            .take()
+            .unwrap()
+            .write_all(job.to_string().as_bytes())
+            .unwrap();
+        let output = node.wait_with_output().unwrap();
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let answers: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && answers.len() == cases.len(),
+            "{message}\n{lines}"
+        );
+        for answer in &answers {
+            assert_eq!(answer.get("broken"), None, "{answer}");
+            // The page keeps to its own policy, and throws nothing.
+            assert_eq!(answer["complaints"], json!([]), "{answer}");
+        }
+        answers
+    }
+}
+
+/// The folder whose media the page plays; the server of it and of the page.
+fn page_server(workspace: &Workspace) -> (Server, String) {
+    std::fs::create_dir(workspace.path("out")).unwrap();
+    let mut command = workspace.vylux_pack();
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--derive-any", "--media", "out"])
+        .env("KEY_TOKEN_SECRET", KEY_TOKEN_SECRET);
+    let server = Server::start(&mut command);
+    let origin = origin(&server);
+    (server, origin)
+}
+
+/// A server with a store, which hands keys to pages of `origin`.
+fn key_server(workspace: &Workspace, origin: &str, more: &[(&str, &str)]) -> Server {
+    let mut command = workspace.vylux_pack();
+    command
+        .args(["serve", "--listen", "127.0.0.1:0"])
+        .env("KEY_TOKEN_SECRET", KEY_TOKEN_SECRET)
+        .env("CORS_ORIGINS", origin)
+        .env("RATE_LIMIT_KEYS", "1000")
+        .envs(more.iter().copied());
+    Server::start(&mut command)
+}
+
+/// Clear Key needs a secure context, which `localhost` is without TLS.
+fn origin(server: &Server) -> String {
+    format!("http://localhost:{}", server.address.port())
+}
+
+fn encrypt(workspace: &Workspace, out: &str, inputs: &[&str], more: &[&str]) {
+    let mut command = workspace.vylux_pack();
+    command
+        .arg("encrypt")
+        .args(inputs.iter().map(|name| fixture(name)))
+        .args(more);
+    run(command.args(["--quiet", "--out", &format!("out/{out}")]));
+}
+
+fn mint(workspace: &Workspace, content_id: &str) -> String {
+    let mut command = workspace.vylux_pack();
+    command
+        .args(["token", "mint", "--content-id", content_id])
+        .env("KEY_TOKEN_SECRET", KEY_TOKEN_SECRET);
+    String::from_utf8(run(&mut command).stdout).unwrap().trim().to_owned()
+}
+
+/// A token of five seconds ago.
+fn expired(content_id: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let secret = vylux_pack::secret::SecretText::from(KEY_TOKEN_SECRET.to_owned());
+    let expires = i64::try_from(now).unwrap() - 5;
+    vylux_pack::access::mint(&secret, &content_id.parse().unwrap(), expires)
+}
+
+#[track_caller]
+fn assert_played(answer: &Value) {
+    assert_eq!(answer["over"], "played", "{answer}");
+    assert!(answer["seconds"].as_f64().unwrap() > 1.0, "{answer}");
+    assert!(
+        answer["loudest"].as_u64().unwrap() >= HEARD,
+        "no tone was heard: {answer}"
+    );
+    // A licence that a player makes of a key is a data: URL with the key in it.
+    let log = answer["shown"]["log"].as_str().unwrap();
+    assert!(log.contains("Fragment") && !log.contains("base64"), "{answer}");
+    for id in ["first-frame", "fragment-load", "buffer"] {
+        assert!(answer["shown"][id].as_str().unwrap().ends_with('s'), "{id}: {answer}");
+    }
+}
+
+#[track_caller]
+fn assert_refused(answer: &Value, status: &str, title: &str) {
+    assert_eq!(answer["over"], "error", "{answer}");
+    assert_eq!(answer["error"]["code"], status, "{answer}");
+    assert_eq!(answer["error"]["title"], title, "{answer}");
+    assert!(answer["seconds"].as_f64().unwrap() < 0.1, "it played: {answer}");
+    assert_eq!(answer["loudest"], 0, "it was heard: {answer}");
+    // Its request can be found in the log.
+    assert!(
+        answer["error"]["request"].as_str().unwrap().len() > "Request ".len(),
+        "{answer}"
+    );
+    // Players ask again; the page ends that.
+    let asked = answer["key_requests"].as_array().unwrap().len();
+    assert!((1..=3).contains(&asked), "asked {asked} times: {answer}");
+}
+
+#[test]
+fn plays_with_the_right_token_and_key_alone() {
+    let Some(browser) = Browser::find() else { return };
+    let workspace = Workspace::new();
+    let (_page_server, page) = page_server(&workspace);
+    let keys = key_server(&workspace, &page, &[]);
+    let other_master = "ab".repeat(32);
+    let wrong_keys = Server::start(
+        workspace
+            .vylux_pack()
+            .args(["serve", "--listen", "127.0.0.1:0", "--derive-any"])
+            .env("MASTER_KEY_HEX", &other_master)
+            .env("KEY_TOKEN_SECRET", KEY_TOKEN_SECRET)
+            .env("CORS_ORIGINS", &page),
+    );
+    let demo = ["demo.mp4"];
+    encrypt(
+        &workspace,
+        "clear",
+        &demo,
+        &["--content-id", "film", "--scheme", "none", "--no-store"],
+    );
+    let wrong = ["--content-id", "film", "--no-store", "--base-url", &origin(&wrong_keys)];
+    encrypt(&workspace, "wrong", &demo, &wrong);
+    encrypt(
+        &workspace,
+        "film",
+        &demo,
+        &["--content-id", "film", "--base-url", &origin(&keys)],
+    );
+    let unknown = ["--content-id", "unknown", "--no-store", "--base-url", &origin(&keys)];
+    encrypt(&workspace, "unknown", &demo, &unknown);
+
+    let token = mint(&workspace, "film");
+    let case = |name: &str, player: &str, asset: &str, token: &str| json!({ "name": name, "page": page, "asset": asset, "player": player, "token": token, "seeks": SEEKS });
+    let cases: Vec<Value> = PLAYERS
+        .iter()
+        .flat_map(|player| {
+            [
+                case("clear", player, "clear", ""),
+                case("right", player, "film", &token),
+                case("no token", player, "film", ""),
+                case("expired token", player, "film", &expired("film")),
+                case("token for other content", player, "film", &mint(&workspace, "other")),
+                case("wrong key", player, "wrong", &token),
+                case("no record", player, "unknown", &mint(&workspace, "unknown")),
+            ]
+        })
+        .collect();
+    let answers = browser.play(&cases);
+    for (answers, player) in answers.chunks(7).zip(PLAYERS) {
+        println!("{player}");
+        let [clear, right, missing, expired, other, wrong_key, unknown] = answers else {
+            panic!("{answers:?}")
+        };
+        assert_played(clear);
+        assert_played(right);
+        assert_eq!(clear["key_requests"], json!([]));
+        assert_eq!(
+            right["key_requests"][0],
+            json!({ "origin": origin(&keys), "status": 200 })
+        );
+        assert!(right["shown"]["key-fetch"].as_str().unwrap().ends_with("ms"), "{right}");
+        let pictures = clear["pictures"].as_array().unwrap();
+        assert_eq!(right["pictures"].as_array().unwrap(), pictures, "{right}");
+        let different: std::collections::BTreeSet<_> = pictures.iter().map(Value::as_str).collect();
+        assert_eq!(
+            different.len(),
+            SEEKS.len(),
+            "pictures that are all alike tell nothing: {clear}"
+        );
+
+        assert_refused(missing, "401", "A token is needed");
+        assert_refused(expired, "403", "The token does not open this content");
+        assert_refused(other, "403", "The token does not open this content");
+        assert_refused(unknown, "404", "There is no such key");
+        // The key came, and opened nothing.
+        assert_eq!(wrong_key["key_requests"][0]["status"], 200, "{wrong_key}");
+        assert_eq!(wrong_key["over"], "error", "{wrong_key}");
+        assert_eq!(
+            wrong_key["error"]["title"], "The film can\u{2019}t be played",
+            "{wrong_key}"
+        );
+        assert!(wrong_key["seconds"].as_f64().unwrap() < 0.5, "{wrong_key}");
+    }
+    for server in [&keys, &wrong_keys] {
+        assert!(!server.log().contains(&token), "the log has a token");
+    }
+}
+
+#[test]
+fn a_newcomer_mints_plays_and_changes_the_quality() {
+    let Some(browser) = Browser::find() else { return };
+    let workspace = Workspace::new();
+    std::fs::create_dir(workspace.path("out")).unwrap();
+    // No more settings than `init` writes; BASE_URL names this very server.
+    let server = Server::start(
+        workspace
+            .vylux_pack()
+            .args(["serve", "--media", "out", "--dev", "--listen", "127.0.0.1:0"])
+            .env("KEY_TOKEN_SECRET", KEY_TOKEN_SECRET),
+    );
+    let page = origin(&server);
+    let inputs = ["v360.mp4", "v180.mp4", "a-en.mp4", "a-fr.mp4"];
+    let more = ["--content-id", "series", "--segment-duration", "1", "--base-url", &page];
+    encrypt(&workspace, "series", &inputs, &more);
+    let case = |player: &&str| json!({ "name": "newcomer", "page": page, "asset": "series", "player": player, "mint": true, "change_quality": true });
+    let cases: Vec<Value> = PLAYERS.iter().map(case).collect();
+    for answer in browser.play(&cases) {
+        assert_played(&answer);
+        let switches: u32 = answer["shown"]["switches"].as_str().unwrap().parse().unwrap();
+        assert!(switches >= 1, "{answer}");
+    }
+}
+
+#[test]
+fn ffmpeg_plays_with_a_header() {
+    let workspace = Workspace::new();
+    let (_page_server, page) = page_server(&workspace);
+    let keys = key_server(&workspace, &page, &[]);
+    encrypt(
+        &workspace,
+        "film",
+        &["demo.mp4"],
+        &["--content-id", "film", "--base-url", &origin(&keys)],
+    );
+    let url = format!("{page}/media/film/master.m3u8");
+    for ffmpeg in ["ffmpeg", "ffmpeg8"] {
+        let Some(ffmpeg) = tool(ffmpeg) else { continue };
+        let frames = |input: &str, before: &[&str], stream: &str| {
+            let mut command = Command::new(&ffmpeg);
+            command.args(["-nostdin", "-v", "error", "-xerror"]).args(before);
+            command.args([
+                "-i",
+                input,
+                "-map",
+                stream,
+                "-fps_mode",
+                "passthrough",
+                "-f",
+                "framemd5",
+                "-",
+            ]);
+            let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            // The last field: times are in another unit.
+            let hashes = lines.filter_map(|line| line.rsplit(',').next());
+            hashes.map(|hash| hash.trim().to_owned()).collect::<Vec<_>>()
+        };
+        let header = |token: &str| format!("Authorization: Bearer {token}\r\n");
+        let (token, other) = (header(&mint(&workspace, "film")), header(&mint(&workspace, "other")));
+        let source = fixture("demo.mp4");
+        for stream in ["0:v", "0:a"] {
+            // ffmpeg 5 decodes what the edit list skips, when it reads HLS; ffmpeg 8 does not.
+            let source = |before: &[&str]| frames(source.to_str().unwrap(), before, stream);
+            let expected = [source(&[]), source(&["-ignore_editlist", "1"])];
+            assert!(expected.iter().all(|frames| frames.len() > 200), "{stream}");
+            let played = frames(&url, &["-headers", &token], stream);
+            assert!(
+                expected.contains(&played),
+                "{} {stream}: other frames",
+                ffmpeg.display()
+            );
+            for refused in [&[][..], &["-headers", &other]] {
+                let played = frames(&url, refused, stream);
+                assert!(
+                    !expected.contains(&played),
+                    "{} {stream}: {refused:?}",
+                    ffmpeg.display()
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,130 @@
+// Plays films on the page at /player in Chromium, and says what was seen and heard. Judging that is the work of
+// tests/browser.rs, which starts this with the cases as JSON on standard input; each answer is a line of JSON.
+//
+// Pictures are what the compositor shows, for a canvas stays black where media are encrypted.
+
+import { createHash } from 'node:crypto';
+import { createRequire } from 'node:module';
+import { readFileSync, writeFileSync } from 'node:fs';
+
+const { playwright, chromium: executablePath, cases } = JSON.parse(readFileSync(0, 'utf8'));
+const { chromium } = createRequire(import.meta.url)(playwright);
+
+/** How long a film may take to begin, or to be refused. */
+const PATIENCE_MS = 30_000;
+/** The clock has to reach this, which a film that can't be decoded never does. */
+const PLAYED_SECONDS = 1;
+
+const browser = await chromium.launch({
+  executablePath,
+  args: [
+    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required',
+  ],
+});
+
+for (const task of cases) {
+  const context = await browser.newContext({
+    viewport: task.viewport ?? { width: 1000, height: 900 },
+    colorScheme: task.colorScheme ?? 'light',
+  });
+  const page = await context.newPage();
+  const answer = { name: task.name };
+  try {
+    Object.assign(answer, await play(page, task));
+  } catch (error) {
+    answer.broken = String(error?.stack ?? error);
+  }
+  if (task.screenshot) await page.screenshot({ path: task.screenshot, fullPage: true });
+  await context.close();
+  console.log(JSON.stringify(answer));
+}
+await browser.close();
+
+async function play(page, task) {
+  const complaints = [];
+  const keyRequests = [];
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('console', (message) => {
+    if (/content security policy/i.test(message.text())) complaints.push(message.text());
+  });
+  page.on('response', async (response) => {
+    if (!new URL(response.url()).pathname.startsWith('/api/key/') || response.request().method() !== 'GET') return;
+    keyRequests.push({ origin: new URL(response.url()).origin, status: response.status() });
+  });
+
+  await page.goto(`${task.page}/player`);
+  const asset = page.locator('#asset');
+  await asset.locator('option', { hasText: task.asset }).first().waitFor({ state: 'attached' });
+  await asset.selectOption({ label: task.asset });
+  await page.getByRole('radio', { name: task.player === 'shaka' ? 'Shaka Player' : 'hls.js' }).check();
+  if (task.token) await page.getByRole('textbox', { name: 'Token' }).fill(task.token);
+  if (task.mint) {
+    await page.getByRole('button', { name: 'Mint' }).click();
+    await page.waitForFunction(() => document.getElementById('token').value !== '');
+  }
+  await page.evaluate(() => {
+    const video = document.getElementById('video');
+    const audio = new AudioContext();
+    const analyser = audio.createAnalyser();
+    audio.createMediaElementSource(video).connect(analyser);
+    analyser.connect(audio.destination);
+    audio.resume();
+    const bins = new Uint8Array(analyser.frequencyBinCount);
+    window.loudest = 0;
+    setInterval(() => {
+      analyser.getByteFrequencyData(bins);
+      window.loudest = Math.max(window.loudest, ...bins);
+    }, 50);
+  });
+  // By keyboard, as somebody without a mouse does.
+  await page.getByRole('button', { name: 'Play', exact: true }).press('Enter');
+
+  const over = await page.waitForFunction(
+    (seconds) => {
+      if (!document.getElementById('error').hidden) return 'error';
+      return document.getElementById('video').currentTime > seconds ? 'played' : false;
+    },
+    PLAYED_SECONDS,
+    { timeout: PATIENCE_MS, polling: 50 },
+  ).then((handle) => handle.jsonValue(), () => 'nothing');
+
+  const text = (id) => page.locator(`#${id}`).textContent();
+  if (over === 'played' && task.change_quality) {
+    const now = (await text('quality-now')).replace('now ', '');
+    const other = (await page.locator('#quality option').allTextContents()).find((name) => name !== now && name !== 'Automatic');
+    await page.locator('#quality').selectOption({ label: other });
+    await page.waitForFunction(
+      (name) => document.getElementById('quality-now').textContent === `now ${name}`,
+      other,
+      { timeout: PATIENCE_MS },
+    );
+  }
+  // What the page shows of its buffer is looked at now and then.
+  if (over === 'played') await page.waitForFunction(() => document.getElementById('buffer').textContent.endsWith(' s'));
+  const shown = {};
+  for (const id of ['state', 'first-frame', 'key-fetch', 'fragment-load', 'stalls', 'switches', 'buffer', 'log']) shown[id] = await text(id);
+  const error = over === 'error' ? { code: await text('error-code'), title: await text('error-title'), text: await text('error-text'), request: await text('error-request') } : null;
+  const pictures = [];
+  if (over === 'played') for (const seconds of task.seeks ?? []) pictures.push(await picture(page, seconds, task.pictures));
+  const loudest = await page.evaluate(() => window.loudest);
+  const seconds = await page.evaluate(() => document.getElementById('video').currentTime);
+  return { over, seconds, loudest, shown, error, pictures, key_requests: keyRequests, complaints };
+}
+
+/** The SHA-256 of what is seen at a time. */
+async function picture(page, seconds, folder) {
+  await page.evaluate(async (seconds) => {
+    const video = document.getElementById('video');
+    video.pause();
+    video.controls = false;
+    const shown = new Promise((resolve) => { video.requestVideoFrameCallback(resolve); });
+    const sought = new Promise((resolve) => { video.addEventListener('seeked', resolve, { once: true }); });
+    video.currentTime = seconds;
+    await Promise.all([shown, sought]);
+    for (let frames = 0; frames < 2; frames += 1) await new Promise(requestAnimationFrame);
+  }, seconds);
+  const png = await page.locator('#video').screenshot();
+  if (folder) writeFileSync(`${folder}-${seconds}.png`, png);
+  return createHash('sha256').update(png).digest('hex');
+}
