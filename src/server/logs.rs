@@ -10,6 +10,8 @@ pub fn start(level: Level) {
         .with_current_span(false)
         .with_target(false)
         .with_max_level(level)
+        // They would go to standard error, and panic where nobody reads that either: in whatever was logging.
+        .log_internal_errors(false)
         .finish();
     // A subscriber that is there already was set by whoever uses this as a library, and stays.
     drop(tracing::subscriber::set_global_default(subscriber));
