@@ -3,6 +3,7 @@
 //! The page and the media come from one origin, the key from another, as they do in production. `browser/play.mjs` presses
 //! the buttons and tells what it saw and heard; the clear film in the same player says what should have been.
 
+#![cfg(feature = "server")]
 #![expect(
     clippy::indexing_slicing,
     clippy::panic,

@@ -1,5 +1,6 @@
 //! `serve --media`: packaged media as a web server sends them, and nothing else that lies in the folder.
 
+#![cfg(feature = "server")]
 #![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
