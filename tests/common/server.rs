@@ -57,8 +57,13 @@ impl Server {
         }
     }
 
-    /// Everything that it printed so far.
+    /// Everything that it has logged so far: it gathers lines for some milliseconds before it prints them.
     pub fn log(&self) -> String {
+        std::thread::sleep(Duration::from_millis(300));
+        self.printed()
+    }
+
+    fn printed(&self) -> String {
         self.log.lock().unwrap().clone()
     }
 
@@ -66,7 +71,7 @@ impl Server {
     pub fn logged(&self, request_id: &str) -> serde_json::Value {
         let begun = Instant::now();
         loop {
-            let log = self.log();
+            let log = self.printed();
             let mut lines = log
                 .lines()
                 .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
@@ -113,7 +118,7 @@ impl Server {
     pub fn ended(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().unwrap();
         self.reader.take().unwrap().join().unwrap();
-        (status.code(), self.log())
+        (status.code(), self.printed())
     }
 }
 
