@@ -1,68 +1,39 @@
 //! The key server while its database is away, and after.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::common::postgres::{PgBouncer, Postgres, free_port};
+use crate::common::postgres::{PgBouncer, Postgres};
+use crate::common::server::Server;
 use crate::common::{CONTENT_ID, Workspace, fixture, run};
 
 /// A key server, ended when dropped.
-struct KeyServer {
-    process: Child,
-    port: u16,
-    log: std::path::PathBuf,
-}
+struct KeyServer(Server);
 
 impl KeyServer {
     /// Starts it on the store at a URL, and waits until it listens.
     fn start(workspace: &Workspace, url: &str) -> Self {
-        let (port, log) = (free_port(), workspace.path("log"));
-        let file = std::fs::File::create(&log).unwrap();
         let mut command = workspace.vylux_pack();
         command
-            .args(["serve", "--insecure-no-auth", "--listen", &format!("127.0.0.1:{port}")])
+            .args(["serve", "--insecure-no-auth", "--listen", "127.0.0.1:0"])
             .env("DATABASE_URL", url)
-            .env("RATE_LIMIT_KEYS", "100000")
-            .stdout(file.try_clone().unwrap())
-            .stderr(file)
-            .stdin(Stdio::null());
-        let process = command.spawn().unwrap();
-        let mut server = Self { process, port, log };
-        let began = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            let ended = server.process.try_wait().unwrap();
-            let is_late = began.elapsed() > Duration::from_secs(30);
-            assert!(ended.is_none() && !is_late, "{}", server.said());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        server
+            .env("RATE_LIMIT_KEYS", "100000");
+        Self(Server::start(&mut command))
     }
 
     fn said(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap()
+        self.0.log()
     }
 
     /// The status of an answer and its body, which has to come before a player gives up.
     fn get(&self, path: &str) -> (u16, Vec<u8>) {
         let began = Instant::now();
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        write!(
-            stream,
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-        )
-        .unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
+        let answer = self.0.ask(&format!("GET {path}"), &[]);
         assert!(
             began.elapsed() < Duration::from_secs(8),
             "{path} took {:?}",
             began.elapsed()
         );
-        let body = answer.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
-        let status = std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap();
-        (status, answer.split_off(body))
+        (answer.status, answer.body)
     }
 
     fn status(&self, path: &str) -> u16 {
@@ -75,17 +46,6 @@ impl KeyServer {
         while self.status("/ready") != 200 {
             assert!(began.elapsed() < Duration::from_secs(30), "{}", self.said());
             std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-}
-
-impl Drop for KeyServer {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-        let said = self.said();
-        if !std::thread::panicking() {
-            assert!(!said.contains("hunter2"), "{said}");
         }
     }
 }
