@@ -28,6 +28,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
+use tower::ServiceBuilder;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::timeout::TimeoutLayer;
@@ -58,16 +59,16 @@ pub struct App {
 /// The whole service.
 pub fn router(app: Arc<App>) -> Router {
     let timeout = app.config.request_timeout;
-    let cors = cors::layer(&app.config);
     let (router, openapi) = routes::all(&app.config).split_for_parts();
     let router = routes::with_openapi(router, openapi);
-    routes::with_media(router, &app.config)
-        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
-        .layer(CatchPanicLayer::new())
+    // One layer of all: each that a router is given costs every request a box and a copy of the routes' service.
+    let layers = ServiceBuilder::new()
+        .layer(cors::layer(&app.config))
         .layer(from_fn_with_state(Arc::clone(&app), observe::observe))
-        .layer(cors)
-        .with_state(app)
+        .layer(CatchPanicLayer::new())
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
+    routes::with_media(router, &app.config).layer(layers).with_state(app)
 }
 
 /// The metrics alone, for a listener of their own.

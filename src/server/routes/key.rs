@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -36,7 +36,8 @@ macro_rules! key_route {
             ),
             security(("bearer" = [])),
         )]
-        pub async fn $name(State(app): State<Arc<App>>, path: Path<Vec<String>>, request: Parts) -> Response {
+        pub async fn $name(State(app): State<Arc<App>>, path: Path<Vec<String>>, request: Request) -> Response {
+            let (request, _no_body) = request.into_parts();
             answer(&app, &path, &request, |$which| $parse).await
         }
     };
