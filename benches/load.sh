@@ -1,22 +1,24 @@
 #!/usr/bin/env bash
 # The key route under load, beside a bare handler of the same framework in the same run: requests a second, latency, memory.
 #
-#   benches/load.sh [--rounds N] [--seconds N] [--requests N]
+#   benches/load.sh [--rounds N] [--seconds N] [--connections N] [--requests N] [--postgres]
 #
-# Everything is on: HMAC tokens, rate limits, metrics, logs (to a file), the record store (SQLite; DATABASE_URL for another).
+# Everything is on: HMAC tokens, CORS, rate limits, metrics, logs (to a file), and the record store: SQLite, or with --postgres
+# a PostgreSQL that lives as long as the run.
 # --requests sends so many to the key route at the end, and prints its memory on the way (default: none).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-rounds=3 seconds=5 requests=0
+rounds=3 seconds=5 connections=32 requests=0 postgres=no
 while (($#)); do
   case $1 in
-  --rounds) rounds=$2 ;;
-  --seconds) seconds=$2 ;;
-  --requests) requests=$2 ;;
-  *) echo "usage: $0 [--rounds N] [--seconds N] [--requests N]" >&2; exit 2 ;;
+  --rounds) rounds=$2; shift 2 ;;
+  --seconds) seconds=$2; shift 2 ;;
+  --connections) connections=$2; shift 2 ;;
+  --requests) requests=$2; shift 2 ;;
+  --postgres) postgres=yes; shift ;;
+  *) echo "usage: $0 [--rounds N] [--seconds N] [--connections N] [--requests N] [--postgres]" >&2; exit 2 ;;
   esac
-  shift 2
 done
 type -P wrk >/dev/null || { echo "$0: there is no 'wrk': apt-get install wrk" >&2; exit 1; }
 cargo build --release --quiet --bins --example bare_server
@@ -29,7 +31,20 @@ input=$PWD/fixtures/demo.mp4
 cd "$work"
 digits() { head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \n'; }
 export MASTER_KEY_HEX SALT_HEX KEY_TOKEN_SECRET BASE_URL=http://localhost:4100 RATE_LIMIT_KEYS=4000000000
+export CORS_ORIGINS=https://player.example.com
 MASTER_KEY_HEX=$(digits) SALT_HEX=$(digits) KEY_TOKEN_SECRET=$(digits)
+if [[ $postgres == yes ]]; then
+  programs=$(printf '%s\n' /usr/lib/postgresql/*/bin | tail -n 1)
+  # It refuses to run as root.
+  as=()
+  if ((EUID == 0)); then as=(setpriv --reuid=65534 --regid=65534 --clear-groups) && chown 65534 "$work"; fi
+  "${as[@]}" "$programs/initdb" -D "$work/data" -U bench -A trust >/dev/null
+  port=$((RANDOM % 20000 + 20000))
+  "${as[@]}" "$programs/postgres" -D "$work/data" -h 127.0.0.1 -p $port -k "$work" 2>postgres.log &
+  pids+=($!)
+  until "$programs/pg_isready" -q -h 127.0.0.1 -p $port; do sleep 0.1; done
+  export DATABASE_URL=postgres://bench@127.0.0.1:$port/postgres
+fi
 "$release/vylux-pack" encrypt "$input" --content-id bench --quiet
 token=$("$release/vylux-pack" token mint --content-id bench --ttl 10h)
 
@@ -49,7 +64,7 @@ load() { # NAME URL SECONDS PID
   : >log
   local before
   before=$(ticks "$4")
-  wrk --latency -t1 -c32 -d"$3"s -H "Authorization: Bearer $token" "$2/api/key/bench" >wrk.txt
+  wrk --latency -t1 -c"$connections" -d"$3"s -H "Authorization: Bearer $token" -H "Origin: $CORS_ORIGINS" "$2/api/key/bench" >wrk.txt
   if grep -q 'Non-2xx' wrk.txt; then cat wrk.txt >&2; exit 1; fi
   awk -v name="$1" -v ticks=$(($(ticks "$4") - before)) '/requests in/ { requests = $1 } /Requests\/sec/ { rate = $2 } $1 == "50%" { median = $2 } $1 == "99%" { p99 = $2 }
     END { print name, rate, "a second, median", median, "p99", p99, "CPU", ticks * 1e4 / requests, "us" }' wrk.txt | tee -a results

@@ -265,6 +265,55 @@ fn plays_with_the_right_token_and_key_alone() {
 }
 
 #[test]
+fn what_is_out_of_order_is_told() {
+    let Some(browser) = Browser::find() else { return };
+    let workspace = Workspace::new();
+    let (_page_server, page) = page_server(&workspace);
+    let elsewhere = "https://elsewhere.example.com";
+    let no_store = [("DATABASE_URL", "postgres://films@127.0.0.1:9/films")];
+    let servers = [
+        ("without its store", key_server(&workspace, &page, &no_store)),
+        ("for other pages", key_server(&workspace, elsewhere, &[])),
+        ("in demand", key_server(&workspace, &page, &[("RATE_LIMIT_KEYS", "1")])),
+    ];
+    for (name, server) in &servers {
+        let more = ["--content-id", "film", "--no-store", "--base-url", &origin(server)];
+        encrypt(&workspace, name, &["demo.mp4"], &more);
+    }
+    let more = ["--content-id", "film", "--no-store", "--base-url", "http://127.0.0.1:9"];
+    encrypt(&workspace, "with no server", &["demo.mp4"], &more);
+    let media = ["--content-id", "film", "--no-store", "--scheme", "none"];
+    encrypt(&workspace, "without segments", &["demo.mp4"], &media);
+    let segments = workspace.path("out/without segments/video/360p");
+    for name in ["seg_00001.m4s", "seg_00002.m4s"] {
+        std::fs::remove_file(segments.join(name)).unwrap();
+    }
+    // Nothing is left of the limit for the page.
+    let token = mint(&workspace, "film");
+    servers[2]
+        .1
+        .ask("GET /api/key/film", &[&format!("Authorization: Bearer {token}")]);
+
+    for player in PLAYERS {
+        println!("{player}");
+        for (asset, code, title) in [
+            ("without its store", "503", "The key server has an outage"),
+            ("for other pages", "No answer", "The key server can\u{2019}t be reached"),
+            ("in demand", "429", "Too many requests"),
+            ("with no server", "No answer", "The key server can\u{2019}t be reached"),
+            ("without segments", "404", "The media is not there"),
+        ] {
+            let case = json!({ "name": asset, "page": page, "asset": asset, "player": player, "token": token });
+            let answers = browser.play(&[case]);
+            let [answer] = &answers[..] else { panic!("{answers:?}") };
+            assert_eq!(answer["over"], "error", "{answer}");
+            assert_eq!(answer["error"]["code"], code, "{answer}");
+            assert_eq!(answer["error"]["title"], title, "{answer}");
+        }
+    }
+}
+
+#[test]
 fn a_newcomer_mints_plays_and_changes_the_quality() {
     let Some(browser) = Browser::find() else { return };
     let workspace = Workspace::new();

@@ -1,4 +1,5 @@
-//! The nginx configuration of docs/deployment, run as it stands but for ports and paths.
+//! What docs/deployment holds: the nginx configuration, run as it stands but for ports and paths, and the systemd unit, as
+//! systemd reads it.
 
 #![cfg(feature = "server")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -100,4 +101,31 @@ fn behind_nginx() {
     assert_eq!(statuses.filter(|status| *status == 429).count(), 4);
     let log = std::fs::read_to_string(workspace.path("access.log")).unwrap();
     assert!(log.contains("/api/key/") && !log.contains(token.rsplit(' ').next().unwrap()));
+}
+
+#[test]
+fn systemd_understands_the_unit() {
+    let Some(analyze) = tool("systemd-analyze") else { return };
+    let workspace = Workspace::new();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/deployment/vylux-pack.service");
+    let text = std::fs::read_to_string(path).unwrap();
+    // It has to be there, and it has to have all the options.
+    let installed = "/usr/local/bin/vylux-pack serve";
+    assert!(text.contains(installed));
+    let ours = format!("{} serve", env!("CARGO_BIN_EXE_vylux-pack"));
+    let unit = workspace.path("vylux-pack.service");
+    let verify = |text: &str| {
+        std::fs::write(&unit, text).unwrap();
+        let output = Command::new(&analyze).arg("verify").arg(&unit).output().unwrap();
+        // It also says what it thinks of the system's own units.
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        said.lines()
+            .filter(|line| line.contains("vylux-pack.service"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let good = text.replace(installed, &ours);
+    assert_eq!(verify(&good), Vec::<String>::new());
+    let wrong = verify(&good.replace("ProtectSystem=", "ProtectSystems="));
+    assert!(wrong.iter().any(|line| line.contains("ProtectSystems")), "{wrong:?}");
 }

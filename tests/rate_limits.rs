@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use common::server::{Answer, Server};
-use common::{CONTENT_ID, Workspace, tokens, tool};
+use common::{CONTENT_ID, Workspace, make_certificate, tokens, tool};
 
 /// The password of the tests' Redis.
 const PASSWORD: &str = "nobody-is-counted-without-this";
@@ -48,7 +48,11 @@ impl Redis {
         let program = tool("redis-server")?;
         let workspace = Workspace::new();
         if tls {
-            make_certificate(&workspace);
+            make_certificate(
+                Command::new("openssl"),
+                &workspace.path("cert.pem"),
+                &workspace.path("key.pem"),
+            );
         }
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let child = Self::spawn(&program, &workspace, port, tls);
@@ -127,33 +131,6 @@ impl Drop for Redis {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// A certificate for 127.0.0.1 that signs itself.
-fn make_certificate(workspace: &Workspace) {
-    let mut openssl = Command::new("openssl");
-    openssl.current_dir(workspace.folder()).args([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-noenc",
-        "-days",
-        "2",
-        "-keyout",
-        "key.pem",
-        "-out",
-        "cert.pem",
-        "-subj",
-        "/CN=redis of a test",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-addext",
-        "basicConstraints=critical,CA:FALSE",
-    ]);
-    common::run(&mut openssl);
 }
 
 fn eventually(what: &str, happened: impl Fn() -> bool) {

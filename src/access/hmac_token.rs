@@ -5,7 +5,7 @@
 
 use async_trait::async_trait;
 use hmac::{Hmac, KeyInit, Mac};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sha2::Sha256;
 
 use super::{Authenticated, DenyReason, Question, UnixSeconds, Verifier, base64};
@@ -14,11 +14,12 @@ use crate::secret::SecretText;
 
 /// Verifies HMAC tokens under one secret, or under two while they rotate.
 pub struct HmacTokens {
-    secrets: Vec<SecretText>,
+    /// MACs that have taken in their secret, and nothing else yet.
+    macs: Vec<Hmac<Sha256>>,
     leeway_seconds: UnixSeconds,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Claims {
     /// The content ID.
     hash: String,
@@ -29,9 +30,9 @@ struct Claims {
 impl HmacTokens {
     /// Accepts tokens under any of `secrets`, and until `leeway_seconds` after their time.
     #[must_use]
-    pub const fn new(secrets: Vec<SecretText>, leeway_seconds: UnixSeconds) -> Self {
+    pub fn new(secrets: &[SecretText], leeway_seconds: UnixSeconds) -> Self {
         Self {
-            secrets,
+            macs: secrets.iter().map(mac).collect(),
             leeway_seconds,
         }
     }
@@ -41,9 +42,9 @@ impl HmacTokens {
         let tag = base64::decode(tag).ok_or(DenyReason::TokenMalformed)?;
         // Constant time; and all secrets are tried, so that the time does not tell which one it was.
         let signed = self
-            .secrets
+            .macs
             .iter()
-            .map(|secret| mac(secret, payload).verify_slice(&tag).is_ok())
+            .map(|mac| mac.clone().chain_update(payload).verify_slice(&tag).is_ok())
             .fold(false, |any, this| any | this);
         if !signed {
             return Err(DenyReason::TokenSignature);
@@ -76,12 +77,10 @@ impl Verifier for HmacTokens {
 pub fn mint(secret: &SecretText, content_id: &ContentId, expires: UnixSeconds) -> String {
     // The words hold nothing that JSON would escape: an ID is ASCII letters, digits, `_` and `-`.
     let payload = base64::encode(format!(r#"{{"hash":"{content_id}","exp":{expires}}}"#).as_bytes());
-    let tag = base64::encode(&mac(secret, &payload).finalize().into_bytes());
+    let tag = base64::encode(&mac(secret).chain_update(&payload).finalize().into_bytes());
     format!("{payload}.{tag}")
 }
 
-fn mac(secret: &SecretText, payload: &str) -> Hmac<Sha256> {
-    Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes())
-        .expect("HMAC takes keys of every length (RFC 2104, 2)")
-        .chain_update(payload)
+fn mac(secret: &SecretText) -> Hmac<Sha256> {
+    Hmac::new_from_slice(secret.expose().as_bytes()).expect("HMAC takes keys of every length (RFC 2104, 2)")
 }

@@ -16,6 +16,7 @@ mod reason;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
 use crate::keys::ContentId;
@@ -29,6 +30,12 @@ pub const MAX_TOKEN_BYTES: usize = 8 << 10;
 
 /// Seconds since 1970 (UTC), as tokens count time.
 pub type UnixSeconds = i64;
+
+/// The time now.
+#[must_use]
+pub fn now() -> UnixSeconds {
+    Timestamp::now().as_second()
+}
 
 /// What is asked.
 #[derive(Debug, Clone, Copy)]

@@ -12,7 +12,7 @@ use vylux_pack::keys::store::{self, Later, StoreError};
 use vylux_pack::secret::Settings;
 use vylux_pack::server::config::{self, Config, Flags, Records};
 use vylux_pack::server::metrics::Metrics;
-use vylux_pack::server::rate_limit::RateLimits;
+use vylux_pack::server::rate_limit::RateLimit;
 use vylux_pack::server::{App, causes, listen, logs};
 
 use super::failure::Failure;
@@ -82,7 +82,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let config = Config::load(&settings, flags).map_err(Failure::usage)?;
     let access = config::access(&settings, args.insecure_no_auth).map_err(Failure::usage)?;
     let ring = KeyRing::load(&settings).map_err(Failure::usage)?;
-    let runtime = Builder::new_multi_thread()
+    // For what all connections share; they themselves have threads of their own.
+    let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the async runtime can't start")
@@ -116,9 +117,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             tracing::warn!("--insecure-no-auth: everybody who can reach this address gets every key");
         }
         let metrics = Metrics::default();
-        let rate_limits = match &config.redis {
-            None => RateLimits::default(),
-            Some(url) => RateLimits::shared(url.clone(), metrics.redis_up()).await,
+        let key_limit = match &config.redis {
+            None => RateLimit::of_this_process(config.key_limit()),
+            Some(url) => RateLimit::shared(config.key_limit(), url.clone(), metrics.redis_up()).await,
         };
         if config.dev_secret.is_some() {
             tracing::warn!("--dev: everybody who can reach this address gets a token for every content");
@@ -126,7 +127,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let app = App {
             keys,
             access,
-            rate_limits,
+            key_limit,
             metrics,
             config,
         };

@@ -4,9 +4,9 @@ use std::io::Read;
 
 use anyhow::{Context, anyhow};
 use clap::{Args as Arguments, Subcommand};
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::runtime::Builder;
-use vylux_pack::access::{Decision, MAX_TOKEN_BYTES, Question, UnixSeconds, mint};
+use vylux_pack::access::{Decision, MAX_TOKEN_BYTES, Question, mint, now};
 use vylux_pack::keys::ContentId;
 use vylux_pack::secret::{KEY_TOKEN_SECRET, SecretError, Settings};
 use vylux_pack::server::config;
@@ -97,8 +97,4 @@ fn check(settings: &Settings, content_id: &ContentId) -> Result<(), Failure> {
             "the token does not open {content_id}: {reason}"
         ))),
     }
-}
-
-fn now() -> UnixSeconds {
-    Timestamp::now().as_second()
 }

@@ -127,27 +127,26 @@ async fn look(
 ) -> Result<FoundKey, LookupError> {
     let record = match &which {
         Which::Kid(kid) => store.get(content_id, kid).await?,
-        _ => choose(store.list(Some(content_id)).await?, &which),
+        Which::Named(name) => {
+            let records = store.list(Some(content_id)).await?;
+            records
+                .into_iter()
+                .find(|record| record.key_name.as_ref() == Some(name))
+        }
+        Which::Primary => primary(store.list(Some(content_id)).await?),
     };
     let record = record.ok_or(LookupError::NotFound)?;
     let key = ring.unwrap(&record)?;
     Ok(FoundKey { kid: record.kid, key })
 }
 
-/// The record that is asked for, of those of one content, ordered by time of creation.
-fn choose(records: Vec<KeyRecord>, which: &Which) -> Option<KeyRecord> {
-    let position = match which {
-        Which::Kid(kid) => records.iter().position(|record| record.kid == *kid),
-        Which::Named(name) => records.iter().position(|record| record.key_name.as_ref() == Some(name)),
-        Which::Primary => {
-            // A newer master's key has a URI of its own, with its ID, because the older one's is in playlists.
-            let is_plain = |record: &KeyRecord| record.key_uri.ends_with(&format!("/key/{}", record.content_id));
-            let unnamed = |record: &KeyRecord| record.key_name.is_none();
-            let plain = records.iter().position(|record| unnamed(record) && is_plain(record));
-            plain.or_else(|| records.iter().position(unnamed))
-        }
-    };
-    position.and_then(|position| records.into_iter().nth(position))
+/// The primary key's record, of those of one content, ordered by time of creation.
+fn primary(mut records: Vec<KeyRecord>) -> Option<KeyRecord> {
+    records.retain(|record| record.key_name.is_none());
+    // A newer master's key has a URI of its own, with its ID, because the older one's is in playlists.
+    let is_plain = |record: &KeyRecord| record.key_uri.ends_with(&format!("/key/{}", record.content_id));
+    let plain = records.iter().position(is_plain).unwrap_or_default();
+    records.into_iter().nth(plain)
 }
 
 fn derive(ring: &KeyRing, content_id: &ContentId, which: &Which) -> Option<FoundKey> {

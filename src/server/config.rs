@@ -116,9 +116,6 @@ pub struct Media {
     pub immutable: bool,
 }
 
-/// The name that key requests are counted under.
-pub const KEYS: &str = "keys";
-
 impl Config {
     /// Reads and checks everything but the secrets that keys come from.
     ///
@@ -167,11 +164,11 @@ impl Config {
         })
     }
 
-    /// The limit of a resource.
+    /// How often somebody may ask for keys.
     #[must_use]
-    pub const fn limit(&self, name: &'static str) -> Limit {
+    pub const fn key_limit(&self) -> Limit {
         Limit {
-            name,
+            name: "keys",
             per_minute: self.keys_per_minute,
         }
     }
@@ -189,10 +186,8 @@ pub fn access(settings: &Settings, insecure_no_auth: bool) -> Result<Access, Set
     let hmac = secrets(settings, [KEY_TOKEN_SECRET, FALLBACK_KEY_TOKEN_SECRET])?;
     let leeway: u32 = needed(TOKEN_LEEWAY, settings, "a whole number of seconds")?;
     if !hmac.is_empty() {
-        verifiers.push(Box::new(HmacTokens::new(
-            hmac.into_iter().map(|(_, secret)| secret).collect(),
-            leeway.into(),
-        )));
+        let hmac: Vec<_> = hmac.into_iter().map(|(_, secret)| secret).collect();
+        verifiers.push(Box::new(HmacTokens::new(&hmac, leeway.into())));
     }
     let jwt = secrets(settings, [AUTH_JWT_SECRET, FALLBACK_AUTH_JWT_SECRET])?;
     let jwt: Vec<_> = jwt

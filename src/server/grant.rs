@@ -4,7 +4,7 @@
 //! only after that, so nobody can probe for it.
 
 use std::net::SocketAddr;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
@@ -13,11 +13,10 @@ use axum::http::{HeaderMap, header};
 use super::App;
 use super::causes::chain;
 use super::client_address::limited_as;
-use super::config::KEYS;
 use super::observe::Told;
 use super::problem::Problem;
-use super::rate_limit::{Limit, Who};
-use crate::access::{Decision, DenyReason, Question, UnixSeconds};
+use super::rate_limit::Who;
+use crate::access::{self, Decision, DenyReason, Question};
 use crate::keys::ContentId;
 use crate::keys::lookup::{FoundKey, LookupError, Which};
 
@@ -35,11 +34,10 @@ pub async fn grant(app: &App, request: &Parts, content_id: &str, told: &mut Told
         .parse()
         .map_err(|_| Problem::malformed("malformed-content-id"))?;
     told.content_id = Some(content_id.clone());
-    let limit = app.config.limit(KEYS);
-    take(app, limit, address(app, request)).await?;
+    take(app, address(app, request)).await?;
     let question = Question {
         content_id: &content_id,
-        now: now(),
+        now: access::now(),
     };
     let token = token(app, request)?;
     match app.access.decide(token.as_deref(), question).await {
@@ -47,7 +45,7 @@ pub async fn grant(app: &App, request: &Parts, content_id: &str, told: &mut Told
         Decision::Allow(authenticated) => {
             told.subject.clone_from(&authenticated.subject);
             if let Some(subject) = authenticated.subject {
-                take(app, limit, Who::Subject(subject)).await?;
+                take(app, Who::Subject(subject)).await?;
             }
             Ok(Granted { content_id })
         }
@@ -71,12 +69,12 @@ impl Granted {
     }
 }
 
-async fn take(app: &App, limit: Limit, who: Who) -> Result<(), Problem> {
+async fn take(app: &App, who: Who) -> Result<(), Problem> {
     let reason = match who {
         Who::Address(_) => "rate-limited-address",
         Who::Subject(_) => "rate-limited-subject",
     };
-    let taken = app.rate_limits.take(limit, &who).await;
+    let taken = app.key_limit.take(&who).await;
     taken.map_err(|wait| Problem::rate_limited(reason, wait))
 }
 
@@ -117,9 +115,4 @@ fn bearer(headers: &HeaderMap) -> Result<Option<String>, DenyReason> {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => Ok(Some(token.trim().to_owned())),
         _ => Ok(None),
     }
-}
-
-fn now() -> UnixSeconds {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixSeconds::try_from(since.as_secs()).unwrap_or(UnixSeconds::MAX)
 }

@@ -1,27 +1,32 @@
-//! Connections: who may open one, how long it may take, and how it ends.
+//! Listening: where, until when, and what becomes of connections.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::connect_info::IntoMakeServiceWithConnectInfo;
-use axum_server::accept::NoDelayAcceptor;
-use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use axum_server::{Handle, Server};
-use hyper_util::rt::TokioTimer;
-use tokio::signal::unix::{SignalKind, signal};
-use tracing::info;
+use hyper_util::server::graceful::GracefulShutdown;
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tracing::{info, warn};
 
-use super::App;
-use super::config::Config;
+use super::config::Tls;
+use super::connection::Connections;
+use super::workers::Workers;
+use super::{Answers, App};
 
-/// No request's header is larger, in bytes.
-const MAX_HEADER_BYTES: u32 = 32 << 10;
+/// So many connections may wait to be taken, if the system's own limit (`net.core.somaxconn`) is not lower: when a film
+/// begins, its players come all at once, and who finds no place tries again a second later.
+const BACKLOG: u32 = 4096;
 
-/// Requests at once on a connection of HTTP/2.
-const MAX_STREAMS: u32 = 128;
+/// After an error that is not the connection's own, such as too many open files, the next is waited for this long.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The server can't listen, or stopped listening.
 #[derive(Debug, thiserror::Error)]
@@ -41,11 +46,22 @@ pub enum ListenError {
         /// The certificate's file.
         cert: std::path::PathBuf,
         /// Why.
-        source: io::Error,
+        source: TlsError,
     },
-    /// Signals can't be waited for, or a listener failed.
-    #[error("the server stopped")]
-    Stopped(#[source] io::Error),
+    /// Signals can't be waited for, or threads can't be had.
+    #[error("the server can't start")]
+    Start(#[from] io::Error),
+}
+
+/// A certificate can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// A file can't be read as PEM.
+    Pem(#[from] pem::Error),
+    /// What it holds is no certificate and key that belong together.
+    Rustls(#[from] tokio_rustls::rustls::Error),
 }
 
 /// Listens until the process is told to stop (SIGTERM, SIGINT), then finishes what is under way.
@@ -53,125 +69,140 @@ pub enum ListenError {
 /// # Errors
 /// [`ListenError`] if it can't listen.
 pub async fn serve(app: App) -> Result<(), ListenError> {
-    let listen = Listen::of(&app.config);
-    let listener = bind(app.config.listen)?;
-    let metrics_listener = app.config.metrics_address.map(bind).transpose()?;
-    let tls = match &app.config.tls {
-        None => None,
-        Some(tls) => {
-            let failed = |source| ListenError::Tls {
-                cert: tls.cert.clone(),
-                source,
-            };
-            Some(RustlsConfig::from_pem_file(&tls.cert, &tls.key).await.map_err(failed)?)
-        }
-    };
-    let address = listener.local_addr().map_err(ListenError::Stopped)?;
+    let app = Arc::new(app);
+    let config = &app.config;
+    let open_files = raise_open_files();
+    let tls = config.tls.as_ref().map(acceptor).transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
+    let main = Arc::new(Connections::new(Answers::all(&app), tls, config.header_timeout));
+    let metrics = Arc::new(Connections::new(Answers::metrics(&app), None, config.header_timeout));
+    let listener = bind(config.listen)?;
+    let metrics_listener = config.metrics_address.map(bind).transpose()?;
+    let mut signals = Signals::new()?;
+    let workers = Workers::start()?;
     info!(
-        url = format!("{scheme}://{address}"),
+        url = format!("{scheme}://{}", listener.local_addr()?),
         version = env!("CARGO_PKG_VERSION"),
+        open_files,
         "listening"
     );
 
-    let app = Arc::new(app);
-    let keys = app.keys.clone();
-    let routes = |router: Router| router.into_make_service_with_connect_info::<SocketAddr>();
-    let main = routes(super::router(Arc::clone(&app)));
-    let handle = Handle::new();
-    tokio::spawn(stop(handle.clone(), listen.shutdown_timeout)?);
-
-    let metrics = async {
-        match metrics_listener {
-            None => Ok(()),
-            Some(listener) => {
-                listen
-                    .plain(listener, &handle, routes(super::metrics_router(app)))
-                    .await
-            }
-        }
-    };
-    let main = async {
-        match tls {
-            None => listen.plain(listener, &handle, main).await,
-            Some(tls) => listen.tls(listener, tls, &handle, main).await,
-        }
-    };
-    let ended = tokio::try_join!(main, metrics).map_err(ListenError::Stopped);
-    keys.close().await;
+    let graceful = GracefulShutdown::new();
+    tokio::select! {
+        () = signals.stop() => {}
+        () = accept(&listener, &main, &workers, &graceful) => {}
+        () = accept_if(metrics_listener.as_ref(), &metrics, &workers, &graceful) => {}
+    }
+    // Refuses connections from here on.
+    drop((listener, metrics_listener));
+    let patience = config.shutdown_timeout;
+    info!(seconds = patience.as_secs(), "stopping: finishing what is under way");
+    if timeout(patience, graceful.shutdown()).await.is_err() {
+        warn!("what was still under way is cut off");
+    }
+    app.keys.close().await;
+    drop(workers);
     info!("stopped");
-    ended.map(|_| ())
+    Ok(())
 }
 
-/// The limits that every connection has.
-struct Listen {
-    header_timeout: Duration,
-    shutdown_timeout: Duration,
-}
-
-type Service = IntoMakeServiceWithConnectInfo<Router, SocketAddr>;
-
-impl Listen {
-    const fn of(config: &Config) -> Self {
-        Self {
-            header_timeout: config.header_timeout,
-            shutdown_timeout: config.shutdown_timeout,
-        }
-    }
-
-    async fn plain(&self, listener: TcpListener, handle: &Handle<SocketAddr>, service: Service) -> io::Result<()> {
-        let server = axum_server::from_tcp(listener)?.acceptor(NoDelayAcceptor::new());
-        self.limited(server, handle).serve(service).await
-    }
-
-    async fn tls(
-        &self,
-        listener: TcpListener,
-        config: RustlsConfig,
-        handle: &Handle<SocketAddr>,
-        service: Service,
-    ) -> io::Result<()> {
-        let acceptor = RustlsAcceptor::new(config).acceptor(NoDelayAcceptor::new());
-        let server = axum_server::from_tcp(listener)?.acceptor(acceptor);
-        self.limited(server, handle).serve(service).await
-    }
-
-    fn limited<A>(&self, mut server: Server<SocketAddr, A>, handle: &Handle<SocketAddr>) -> Server<SocketAddr, A> {
-        let builder = server.http_builder();
-        builder
-            .http1()
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.header_timeout)
-            .max_buf_size(MAX_HEADER_BYTES as usize);
-        builder
-            .http2()
-            .timer(TokioTimer::new())
-            .max_header_list_size(MAX_HEADER_BYTES)
-            .max_concurrent_streams(MAX_STREAMS)
-            .keep_alive_interval(self.header_timeout)
-            .keep_alive_timeout(self.header_timeout);
-        server.first_request_timeout(self.header_timeout).handle(handle.clone())
-    }
+/// As many connections as the system lets this process have: shells give a thousand files, and mean processes that can't
+/// count above that (`select`). Returns the limit, if there is one.
+fn raise_open_files() -> Option<u64> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // If it can't be, it stays as it was.
+    let _ = setrlimit(Resource::Nofile, limit);
+    getrlimit(Resource::Nofile).current
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    let listener = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        Ok(listener)
-    });
-    listener.map_err(|source| ListenError::Bind { address, source })
+    let listener = || {
+        let socket = if address.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        // A port whose last connections are not forgotten yet may be listened on again.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    listener().map_err(|source| ListenError::Bind { address, source })
 }
 
-/// Waits for the signal to stop, and passes it on.
-fn stop(handle: Handle<SocketAddr>, timeout: Duration) -> Result<impl Future<Output = ()>, ListenError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(ListenError::Stopped)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(ListenError::Stopped)?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+async fn accept_if(
+    listener: Option<&TcpListener>,
+    connections: &Arc<Connections>,
+    workers: &Workers,
+    graceful: &GracefulShutdown,
+) {
+    match listener {
+        None => std::future::pending().await,
+        Some(listener) => accept(listener, connections, workers, graceful).await,
+    }
+}
+
+/// Takes connections, for ever.
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Connections>,
+    workers: &Workers,
+    graceful: &GracefulShutdown,
+) {
+    loop {
+        let accepted = listener.accept().await;
+        let accepted = accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer)));
+        match accepted {
+            Ok((stream, peer)) => workers.serve(connections, stream, peer, graceful.watcher()),
+            // It was gone before it could be taken (accept(2)).
+            Err(error) if is_its_own(&error) => {}
+            Err(error) => {
+                warn!(cause = error.to_string(), "connections can't be taken at the moment");
+                sleep(PAUSE).await;
+            }
         }
-        info!(seconds = timeout.as_secs(), "stopping: finishing what is under way");
-        handle.graceful_shutdown(Some(timeout));
-    })
+    }
+}
+
+fn is_its_own(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ListenError> {
+    let config = || {
+        let chain = CertificateDer::pem_file_iter(&tls.cert)?.collect::<Result<_, _>>()?;
+        let key = PrivateKeyDer::from_pem_file(&tls.key)?;
+        let config = ServerConfig::builder().with_no_client_auth();
+        Ok(config.with_single_cert(chain, key)?)
+    };
+    let mut config = config().map_err(|source| ListenError::Tls {
+        cert: tls.cert.clone(),
+        source,
+    })?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// The signals to stop.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }

@@ -10,9 +10,13 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
+
+/// Writes microseconds.
+const TIMESTAMPS: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
 
 /// A line is written at the latest after this.
 const GATHER_FOR: Duration = Duration::from_millis(50);
@@ -133,12 +137,10 @@ impl Subscriber for Json {
         let mut line = Line(Vec::with_capacity(512));
         line.0.extend_from_slice(b"{\"timestamp\":\"");
         // Writing to memory does not fail.
-        let _ = write!(
-            line.0,
-            "{:.6}\",\"level\":\"{}\"",
-            Timestamp::now(),
-            event.metadata().level()
-        );
+        let _ = TIMESTAMPS.print_timestamp(&Timestamp::now(), &mut line.0);
+        line.0.extend_from_slice(b"\",\"level\":\"");
+        line.0.extend_from_slice(event.metadata().level().as_str().as_bytes());
+        line.0.push(b'"');
         event.record(&mut line);
         line.0.extend_from_slice(b"}\n");
         self.lines.add(&line.0);
@@ -159,7 +161,9 @@ struct Line(Vec<u8>);
 
 impl Line {
     fn add(&mut self, field: &Field, value: impl serde::Serialize) {
-        let _ = write!(self.0, ",\"{}\":", field.name());
+        self.0.extend_from_slice(b",\"");
+        self.0.extend_from_slice(field.name().as_bytes());
+        self.0.extend_from_slice(b"\":");
         let _ = serde_json::to_writer(&mut self.0, &value);
     }
 }

@@ -1,6 +1,7 @@
 //! What Prometheus scrapes.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -31,14 +32,21 @@ pub struct Metrics {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
-    route: String,
+    route: Arc<str>,
     status: u16,
     reason: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RouteLabel {
-    route: String,
+    route: Arc<str>,
+}
+
+/// A route, with what is counted of it alone at hand.
+pub struct Route {
+    /// Its pattern.
+    pub pattern: Arc<str>,
+    latency: Histogram,
 }
 
 impl Default for Metrics {
@@ -76,18 +84,26 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// What is counted of a route.
+    #[must_use]
+    pub fn route(&self, pattern: &str) -> Route {
+        let pattern = Arc::from(pattern);
+        let label = RouteLabel {
+            route: Arc::clone(&pattern),
+        };
+        let latency = self.latency.get_or_create(&label).clone();
+        Route { pattern, latency }
+    }
+
     /// Counts an answer.
-    pub fn count_request(&self, route: &str, status: u16, reason: &'static str, took: Duration) {
-        let route = route.to_owned();
+    pub fn count_request(&self, route: &Route, status: u16, reason: &'static str, took: Duration) {
         let labels = RequestLabels {
-            route: route.clone(),
+            route: Arc::clone(&route.pattern),
             status,
             reason,
         };
         self.requests.get_or_create(&labels).inc();
-        self.latency
-            .get_or_create(&RouteLabel { route })
-            .observe(took.as_secs_f64());
+        route.latency.observe(took.as_secs_f64());
     }
 
     /// Counts a look for a key.

@@ -5,12 +5,13 @@
 //! key route: content ID -> rate limit -> Authenticated -> Granted -> ContentKey
 //! ```
 //!
-//! A route is a file in `routes`, and a line in [`routes::all`].
+//! A route is a file in `routes`, and a line in [`routes::Routes::all`].
 
 mod assets;
 pub mod causes;
 pub mod client_address;
 pub mod config;
+mod connection;
 mod cors;
 mod grant;
 mod jwks_http;
@@ -22,25 +23,26 @@ mod problem;
 pub mod rate_limit;
 pub mod routes;
 pub mod settings;
+mod workers;
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::StatusCode;
-use axum::middleware::from_fn_with_state;
-use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::limit::RequestBodyLimitLayer;
-use tower_http::timeout::TimeoutLayer;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::{Method, header};
+use axum::response::Response;
+use hyper::body::Incoming;
 
 use crate::access::Access;
 use crate::keys::lookup::Lookup;
 use config::Config;
 use metrics::Metrics;
-use rate_limit::RateLimits;
-
-/// No request has a larger body: a licence request names a few key IDs.
-const MAX_BODY_BYTES: usize = 64 << 10;
+use observe::{RouteNames, observe};
+use rate_limit::RateLimit;
+use routes::Routes;
 
 /// What every route works with.
 pub struct App {
@@ -49,30 +51,62 @@ pub struct App {
     /// Says who may have them.
     pub access: Access,
     /// Says how often.
-    pub rate_limits: RateLimits,
+    pub key_limit: RateLimit,
     /// Counts what happens.
     pub metrics: Metrics,
     /// The rest of the configuration.
     pub config: Config,
 }
 
-/// The whole service.
-pub fn router(app: Arc<App>) -> Router {
-    let timeout = app.config.request_timeout;
-    let (router, openapi) = routes::all(&app.config).split_for_parts();
-    let router = routes::with_openapi(router, openapi);
-    // One layer of all: each that a router is given costs every request a box and a copy of the routes' service.
-    let layers = ServiceBuilder::new()
-        .layer(cors::layer(&app.config))
-        .layer(from_fn_with_state(Arc::clone(&app), observe::observe))
-        .layer(CatchPanicLayer::new())
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES));
-    routes::with_media(router, &app.config).layer(layers).with_state(app)
+/// Answers requests.
+pub struct Answers {
+    app: Arc<App>,
+    names: RouteNames,
+    router: Router,
 }
 
-/// The metrics alone, for a listener of their own.
-pub fn metrics_router(app: Arc<App>) -> Router {
-    let (router, _) = routes::metrics_alone().split_for_parts();
-    router.with_state(app)
+impl Answers {
+    /// By all the routes.
+    #[must_use]
+    pub fn all(app: &Arc<App>) -> Self {
+        Self::by(Routes::all(&app.config), app)
+    }
+
+    /// By `/metrics` alone, for a listener of its own.
+    #[must_use]
+    pub fn metrics(app: &Arc<App>) -> Self {
+        Self::by(Routes::metrics(), app)
+    }
+
+    fn by(routes: Routes, app: &Arc<App>) -> Self {
+        Self {
+            names: RouteNames::new(&routes, &app.metrics),
+            router: routes.router.with_state(Arc::clone(app)),
+            app: Arc::clone(app),
+        }
+    }
+
+    /// The answer to `request`, which `peer` sent.
+    ///
+    /// What stands around the routes stands here and not on the router: each layer that a router is given costs every
+    /// request two boxes and a copy of the routes' service.
+    ///
+    /// # Errors
+    /// Never.
+    pub async fn answer(
+        self: Arc<Self>,
+        mut request: Request<Incoming>,
+        peer: SocketAddr,
+    ) -> Result<Response, Infallible> {
+        let origins = &self.app.config.origins;
+        if request.method() == Method::OPTIONS {
+            return Ok(origins.preflight(request.headers()));
+        }
+        let origin = request.headers().get(header::ORIGIN).cloned();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let request = request.map(Body::new);
+        let mut response = observe(&self.app, &self.names, self.router.clone(), request).await;
+        origins.let_read(origin.as_ref(), response.headers_mut());
+        Ok(response)
+    }
 }

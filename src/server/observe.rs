@@ -1,17 +1,23 @@
 //! Around every request: an ID, one line in the log, its count and time in the metrics, and the problem's answer.
 
-use std::sync::Arc;
+use std::panic::AssertUnwindSafe;
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request, State};
+use axum::Router;
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use tokio::time::timeout;
+use tower::Service;
 use tracing::{error, info, warn};
-use uuid::Uuid;
+use uuid::fmt::Hyphenated;
+use uuid::{NoContext, Timestamp, Uuid};
 
 use super::App;
+use super::metrics::{Metrics, Route};
 use super::problem::Problem;
+use super::routes::Routes;
 use crate::keys::ContentId;
 
 /// Names a request in answers and in the log.
@@ -35,33 +41,68 @@ impl Told {
     }
 }
 
-/// The layer.
-pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+/// Names requests by the patterns of their routes, and not by their paths, which may hold anything.
+pub struct RouteNames {
+    patterns: matchit::Router<Route>,
+    none: Route,
+}
+
+impl RouteNames {
+    /// Names for requests that `routes` answers, and for those that it has no answer for.
+    ///
+    /// # Panics
+    /// If patterns contradict each other, which the router of the same patterns would have done already.
+    pub fn new(routes: &Routes, metrics: &Metrics) -> Self {
+        let mut patterns = matchit::Router::new();
+        for pattern in &routes.patterns {
+            let added = patterns.insert(pattern, metrics.route(pattern));
+            added.expect("the router took the same patterns");
+        }
+        Self {
+            patterns,
+            none: metrics.route("none"),
+        }
+    }
+
+    fn of(&self, request: &Request) -> &Route {
+        // A query may hold a token and is never looked at.
+        let found = self.patterns.at(request.uri().path());
+        found.map_or(&self.none, |found| found.value)
+    }
+}
+
+/// Has `router` answer.
+pub async fn observe(app: &App, names: &RouteNames, mut router: Router, request: Request) -> Response {
     let started = Instant::now();
     // Made here and not taken from the client, who could fill the log with it.
-    let request_id = Uuid::now_v7().to_string();
+    let mut request_id = [0; Hyphenated::LENGTH];
+    let request_id = &*Uuid::new_v7(Timestamp::now(NoContext))
+        .hyphenated()
+        .encode_lower(&mut request_id);
     let method = request.method().clone();
-    // The pattern and not the path, which may hold anything; a query may hold a token and is never looked at.
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map(|path| path.as_str().to_owned());
-    let route = route.as_deref().unwrap_or("none");
+    let route = names.of(&request);
 
-    let mut response = next.run(request).await;
+    // Has no timer while nothing is waited for.
+    let answer = timeout(app.config.request_timeout, router.call(request));
+    // Nothing is left of a request that panicked which another one could see.
+    let mut response = match AssertUnwindSafe(answer).catch_unwind().await {
+        Ok(Ok(Ok(response))) => response,
+        Ok(Err(_)) => Problem::unavailable("timeout", None).into_response(),
+        Err(_) => Problem::internal("panic", None).into_response(),
+    };
     let told = response.extensions_mut().remove::<Told>().unwrap_or_default();
     let problem = response.extensions_mut().remove::<Problem>();
     let problem = problem.or_else(|| Problem::of_status(response.status()));
     let reason = problem.as_ref().map_or("ok", |problem| problem.reason);
     if let Some(problem) = &problem {
-        let answer = problem.response(&request_id);
+        let answer = problem.response(request_id);
         let (answer, body) = answer.into_parts();
         *response.status_mut() = answer.status;
         response.headers_mut().remove(axum::http::header::CONTENT_LENGTH);
         response.headers_mut().extend(answer.headers);
         *response.body_mut() = body;
     }
-    if let Ok(value) = HeaderValue::from_str(&request_id) {
+    if let Ok(value) = HeaderValue::from_str(request_id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }
 
@@ -72,7 +113,7 @@ pub async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) 
     let subject = told.subject.as_deref();
     let cause = problem.as_ref().and_then(|problem| problem.cause.as_deref());
     let duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    let (status, method) = (status.as_u16(), method.as_str());
+    let (status, method, route) = (status.as_u16(), method.as_str(), &*route.pattern);
     macro_rules! log {
         ($level:ident) => {
             $level!(

@@ -134,18 +134,18 @@ impl Problem {
 
     /// 503, whose cause is logged and not sent.
     #[must_use]
-    pub fn unavailable(reason: &'static str, cause: String) -> Self {
+    pub fn unavailable(reason: &'static str, cause: impl Into<Option<String>>) -> Self {
         Self {
-            cause: Some(cause),
+            cause: cause.into(),
             ..Self::new(Kind::Unavailable, reason)
         }
     }
 
     /// 500, whose cause is logged and not sent.
     #[must_use]
-    pub fn internal(reason: &'static str, cause: String) -> Self {
+    pub fn internal(reason: &'static str, cause: impl Into<Option<String>>) -> Self {
         Self {
-            cause: Some(cause),
+            cause: cause.into(),
             ..Self::new(Kind::Internal, reason)
         }
     }
@@ -158,7 +158,6 @@ impl Problem {
             StatusCode::METHOD_NOT_ALLOWED => (Kind::MethodNotAllowed, "method"),
             StatusCode::PRECONDITION_FAILED => (Kind::PreconditionFailed, "precondition"),
             StatusCode::RANGE_NOT_SATISFIABLE => (Kind::RangeNotSatisfiable, "range"),
-            StatusCode::SERVICE_UNAVAILABLE => (Kind::Unavailable, "timeout"),
             StatusCode::PAYLOAD_TOO_LARGE => (Kind::TooLarge, "body-size"),
             StatusCode::UNSUPPORTED_MEDIA_TYPE => (Kind::UnsupportedMediaType, "media-type"),
             status if status.is_client_error() => (Kind::MalformedRequest, "malformed"),

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use crate::keys::StoreUrlError;
+use crate::keys::{DEFAULT_STORE, StoreUrlError};
 use crate::secret::{SecretError, Settings};
 
 /// A setting that is given by the environment or `.env`.
@@ -20,7 +20,7 @@ pub struct Setting {
 }
 
 macro_rules! settings {
-    ($($(#[$secret:ident])? $name:ident $(= $default:literal)?, $what:literal;)*) => {
+    ($($(#[$secret:ident])? $name:ident $(= $default:expr)?, $what:literal;)*) => {
         $(
             #[doc = $what]
             pub const $name: Setting = Setting {
@@ -35,7 +35,7 @@ macro_rules! settings {
         pub const ALL: &[Setting] = &[$($name,)*];
     };
     (@option) => { None };
-    (@option $default:literal) => { Some($default) };
+    (@option $default:expr) => { Some($default) };
     (@secret) => { false };
     (@secret secret) => { true };
 }
@@ -52,7 +52,7 @@ settings! {
     #[secret] FALLBACK_MASTER_KEY_HEX, "Master key of before a rotation.";
     #[secret] FALLBACK_SALT_HEX, "Salt of before a rotation.";
     #[secret] FALLBACK_KEK_HEX, "`KEK_HEX` of before a rotation.";
-    #[secret] DATABASE_URL = "sqlite://vylux-pack.db", "Record store: `sqlite://PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`. Flag: `--store`.";
+    #[secret] DATABASE_URL = DEFAULT_STORE, "Record store: `sqlite://PATH` or `postgres://USER:PASSWORD@HOST/DATABASE`. Flag: `--store`.";
     #[secret] KEY_TOKEN_SECRET, "Text that HMAC tokens are signed with.";
     #[secret] FALLBACK_KEY_TOKEN_SECRET, "Another one that is accepted too, while it rotates.";
     TOKEN_LEEWAY = "0", "Seconds that an HMAC token is accepted after its time.";

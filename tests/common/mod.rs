@@ -199,6 +199,20 @@ impl Workspace {
 /// The content ID of what [`Workspace::encrypt`] writes.
 pub const CONTENT_ID: &str = "test-film";
 
+/// Makes a certificate for 127.0.0.1 that signs itself, and its key, as PEM files; `openssl` is how to call it here.
+pub fn make_certificate(mut openssl: Command, certificate: &Path, key: &Path) {
+    openssl
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"])
+        .args(["-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(key)
+        .arg("-out")
+        .arg(certificate);
+    run(&mut openssl);
+}
+
 /// Runs a program that has to succeed.
 pub fn run(command: &mut Command) -> Output {
     let output = command

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{run, skip, tool};
+use super::{make_certificate, run, skip, tool};
 
 /// The user of all tests' databases, and its password, which must be seen nowhere.
 pub const USER: &str = "films";
@@ -95,25 +95,7 @@ impl Postgres {
         let openssl = tool("openssl")?;
         self.stop();
         let data = self.folder.path().join("data");
-        let mut command = as_nobody(openssl);
-        command
-            .args([
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "2",
-            ])
-            .args(["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"])
-            .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
-            .arg(data.join("server.key"))
-            .arg("-out")
-            .arg(data.join("server.crt"));
-        run(&mut command);
+        make_certificate(as_nobody(openssl), &data.join("server.crt"), &data.join("server.key"));
         let settings = data.join("postgresql.conf");
         let text = std::fs::read_to_string(&settings).unwrap();
         std::fs::write(&settings, format!("{text}\nssl = on\n")).unwrap();

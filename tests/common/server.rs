@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ pub struct Server {
     pub address: SocketAddr,
     log: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
+    reads: Arc<AtomicBool>,
 }
 
 impl Server {
@@ -44,9 +46,14 @@ impl Server {
             writeln!(log.lock().unwrap(), "{line}").unwrap();
         }
         let shared = Arc::clone(&log);
+        let reads = Arc::new(AtomicBool::new(true));
+        let goes_on = Arc::clone(&reads);
         let reader = std::thread::spawn(move || {
             for line in lines.map_while(Result::ok) {
                 writeln!(shared.lock().unwrap(), "{line}").unwrap();
+                if !goes_on.load(Ordering::Relaxed) {
+                    break;
+                }
             }
         });
         Self {
@@ -54,7 +61,23 @@ impl Server {
             address: address.unwrap(),
             log,
             reader: Some(reader),
+            reads,
         }
+    }
+
+    /// Closes the log's other end, as a reader does that crashed.
+    pub fn close_log(&mut self) {
+        self.reads.store(false, Ordering::Relaxed);
+        // The reader waits for a line.
+        self.ask("GET /health", &[]);
+        self.reader.take().unwrap().join().unwrap();
+    }
+
+    /// The memory that it has, in KiB.
+    pub fn memory_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
     /// Everything that it has logged so far: it gathers lines for some milliseconds before it prints them.
@@ -117,7 +140,9 @@ impl Server {
     /// Waits until it has ended by itself; its exit code and everything it printed.
     pub fn ended(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().unwrap();
-        self.reader.take().unwrap().join().unwrap();
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
         (status.code(), self.printed())
     }
 }

@@ -180,6 +180,24 @@ fn a_server_may_start_before_its_database() {
     assert!(is_a_key(server.get(KEY)));
 }
 
+/// What is far more often a wrong path than a volume that is mounted late is an error at once, too.
+#[test]
+fn a_file_in_no_folder_ends_the_server() {
+    let workspace = Workspace::new();
+    let mut command = workspace.vylux_pack();
+    let output = command
+        .args(["serve", "--insecure-no-auth"])
+        .env("DATABASE_URL", "sqlite://volume/keys.db")
+        .output()
+        .unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{message}");
+    assert!(
+        message.contains("volume/keys.db") && message.contains("No such file"),
+        "{message}"
+    );
+}
+
 /// What no waiting mends is an error at once.
 #[test]
 fn a_store_of_a_later_version_ends_the_server() {

@@ -1,7 +1,6 @@
 //! Counts of this process alone.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use governor::clock::{Clock as _, DefaultClock};
@@ -12,47 +11,29 @@ use super::{Limit, Who};
 /// Counts that are full again are forgotten this often.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 
-/// The counts of every limit.
-#[derive(Default)]
-pub struct Memory(RwLock<HashMap<Limit, Arc<Counts>>>);
-
-struct Counts {
+/// The counts of one limit.
+pub struct Memory {
     limiter: DefaultKeyedRateLimiter<Who>,
     forgotten: RwLock<Instant>,
 }
 
 impl Memory {
-    /// See [`super::RateLimits::take`].
-    pub fn take(&self, limit: Limit, who: &Who) -> Result<(), Duration> {
-        let counts = self.counts(limit);
-        counts.forget_now_and_then();
-        counts
-            .limiter
+    /// Counts under `limit`.
+    pub fn new(limit: Limit) -> Self {
+        Self {
+            limiter: RateLimiter::keyed(Quota::per_minute(limit.per_minute)),
+            forgotten: RwLock::new(Instant::now()),
+        }
+    }
+
+    /// See [`super::RateLimit::take`].
+    pub fn take(&self, who: &Who) -> Result<(), Duration> {
+        self.forget_now_and_then();
+        self.limiter
             .check_key(who)
             .map_err(|too_many| too_many.wait_time_from(DefaultClock::default().now()))
     }
 
-    fn counts(&self, limit: Limit) -> Arc<Counts> {
-        let known = self
-            .0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&limit)
-            .cloned();
-        known.unwrap_or_else(|| {
-            let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
-            let fresh = || {
-                Arc::new(Counts {
-                    limiter: RateLimiter::keyed(Quota::per_minute(limit.per_minute)),
-                    forgotten: RwLock::new(Instant::now()),
-                })
-            };
-            Arc::clone(all.entry(limit).or_insert_with(fresh))
-        })
-    }
-}
-
-impl Counts {
     /// Keeps memory as small as the number of those who asked in the last minutes.
     fn forget_now_and_then(&self) {
         let due = |forgotten: Instant| forgotten.elapsed() >= FORGET_EVERY;

@@ -44,19 +44,29 @@ impl fmt::Display for Who {
     }
 }
 
-/// Counts, and lets through or not.
-#[derive(Default)]
-pub struct RateLimits {
+/// Counts under one limit, and lets through or not.
+pub struct RateLimit {
+    limit: Limit,
     memory: Memory,
     redis: Option<Redis>,
 }
 
-impl RateLimits {
-    /// Limits that the servers share that count in the Redis at `url`; `up` tells whether it answers.
-    pub async fn shared(url: RedisUrl, up: Gauge) -> Self {
+impl RateLimit {
+    /// A limit that this process keeps for itself.
+    #[must_use]
+    pub fn of_this_process(limit: Limit) -> Self {
         Self {
-            memory: Memory::default(),
+            limit,
+            memory: Memory::new(limit),
+            redis: None,
+        }
+    }
+
+    /// A limit that the servers share that count in the Redis at `url`; `up` tells whether it answers.
+    pub async fn shared(limit: Limit, url: RedisUrl, up: Gauge) -> Self {
+        Self {
             redis: Some(Redis::start(url, up).await),
+            ..Self::of_this_process(limit)
         }
     }
 
@@ -66,24 +76,24 @@ impl RateLimits {
         self.redis.as_ref().map(Redis::is_up)
     }
 
-    /// Counts one more of `who` under `limit`.
+    /// Counts one more of `who`.
     ///
     /// # Errors
     /// How long to wait, where it is one too many.
-    pub async fn take(&self, limit: Limit, who: &Who) -> Result<(), Duration> {
+    pub async fn take(&self, who: &Who) -> Result<(), Duration> {
         let shared = match &self.redis {
-            Some(redis) => redis.take(limit, who).await,
+            Some(redis) => redis.take(self.limit, who).await,
             None => None,
         };
         match shared {
             Some(Ok(())) => {
                 // Counted along here: who used up the limit gains nothing by an outage. What memory alone would say
                 // does not matter while Redis counts.
-                let _ = self.memory.take(limit, who);
+                let _ = self.memory.take(who);
                 Ok(())
             }
             Some(Err(wait)) => Err(wait),
-            None => self.memory.take(limit, who),
+            None => self.memory.take(who),
         }
     }
 }

@@ -149,7 +149,7 @@ impl Redis {
         self.connection().is_some()
     }
 
-    /// See [`super::RateLimits::take`]; `None` where Redis can't say.
+    /// See [`super::RateLimit::take`]; `None` where Redis can't say.
     pub async fn take(&self, limit: Limit, who: &Who) -> Option<Result<(), Duration>> {
         let connection = self.connection()?;
         match connection.count(&key(limit, who), limit).await {

@@ -71,10 +71,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
         Ok(()) => ok(Readiness {
             status: "ok",
             version: env!("CARGO_PKG_VERSION"),
-            redis: app
-                .rate_limits
-                .redis_is_up()
-                .map(|up| if up { "ok" } else { "degraded" }),
+            redis: app.key_limit.redis_is_up().map(|up| if up { "ok" } else { "degraded" }),
         }),
         Err(error) => Problem::unavailable("not-ready", chain(&error)).into_response(),
     }

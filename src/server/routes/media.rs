@@ -9,7 +9,6 @@
 
 use std::path::{Path, PathBuf};
 
-use axum::Router;
 use axum::extract::{Path as Captured, Request};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +16,7 @@ use axum::routing::get;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
+use super::Routes;
 use crate::server::config::Media;
 use crate::server::problem::Problem;
 
@@ -34,13 +34,10 @@ struct Kind {
 }
 
 /// Adds the route.
-pub fn add<S: Clone + Send + Sync + 'static>(router: Router<S>, media: Media) -> Router<S> {
-    router.route(
-        "/media/{*path}",
-        get(
-            move |Captured(path): Captured<String>, request: Request| async move { file(&media, &path, request).await },
-        ),
-    )
+pub fn add(routes: &mut Routes, media: Media) {
+    let answer =
+        move |Captured(path): Captured<String>, request: Request| async move { file(&media, &path, request).await };
+    routes.add("/media/{*path}", get(answer));
 }
 
 async fn file(media: &Media, path: &str, request: Request) -> Response {

@@ -12,39 +12,79 @@ mod schema;
 use std::sync::Arc;
 
 use axum::Router;
-use utoipa_axum::router::OpenApiRouter;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::MethodRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use super::App;
 use super::config::Config;
 
-pub use openapi::with_openapi;
+/// No request has a larger body: a licence request names a few key IDs.
+const MAX_BODY_BYTES: usize = 64 << 10;
 
-/// Adds the routes that `--media` brings. They are files and a page, no interface to write against, so the `OpenAPI`
-/// document does not describe them.
-pub fn with_media(router: Router<Arc<App>>, config: &Config) -> Router<Arc<App>> {
-    let Some(folder) = &config.media else { return router };
-    let router = media::add(router, folder.clone());
-    player::add(router, folder.root.clone(), config.dev_secret.is_some())
+/// For every route that reads a body.
+fn body_limit() -> DefaultBodyLimit {
+    DefaultBodyLimit::max(MAX_BODY_BYTES)
 }
 
-/// Every route, with its description.
-pub fn all(config: &Config) -> OpenApiRouter<Arc<App>> {
-    let mut router = OpenApiRouter::with_openapi(openapi::head())
-        .routes(routes!(key::primary))
-        .routes(routes!(key::by_kid))
-        .routes(routes!(key::primary_as_blindcast))
-        .routes(routes!(key::epoch))
-        .routes(routes!(clearkey::licence))
-        .routes(routes!(health::health))
-        .routes(routes!(health::ready));
-    if config.metrics_address.is_none() {
-        router = router.merge(metrics_alone());
+/// Routes, and the patterns that they are known by, which a router does not tell.
+pub struct Routes {
+    /// What answers.
+    pub router: Router<Arc<App>>,
+    /// Such as `/api/key/{content_id}`.
+    pub patterns: Vec<String>,
+}
+
+impl Routes {
+    /// Every route.
+    pub fn all(config: &Config) -> Self {
+        let mut router = OpenApiRouter::with_openapi(openapi::head())
+            .routes(routes!(key::primary))
+            .routes(routes!(key::by_kid))
+            .routes(routes!(key::primary_as_blindcast))
+            .routes(routes!(key::epoch))
+            .routes(routes!(clearkey::licence).layer(body_limit()))
+            .routes(routes!(health::health))
+            .routes(routes!(health::ready));
+        if config.metrics_address.is_none() {
+            router = router.merge(metrics_alone());
+        }
+        let mut routes = Self::documented(router);
+        // Files and a page are no interface to write against, so the OpenAPI document does not describe them.
+        if let Some(folder) = &config.media {
+            media::add(&mut routes, folder.clone());
+            player::add(&mut routes, folder.root.clone(), config.dev_secret.is_some());
+        }
+        routes
     }
-    router
+
+    /// `/metrics` alone, for a listener of its own.
+    #[must_use]
+    pub fn metrics() -> Self {
+        let (router, document) = metrics_alone().split_for_parts();
+        Self {
+            router,
+            patterns: document.paths.paths.into_keys().collect(),
+        }
+    }
+
+    /// Routes and the document that describes them.
+    fn documented(router: OpenApiRouter<Arc<App>>) -> Self {
+        let (router, document) = router.split_for_parts();
+        let patterns = document.paths.paths.keys().cloned().collect();
+        let mut routes = Self { router, patterns };
+        openapi::add(&mut routes, document);
+        routes
+    }
+
+    fn add(&mut self, pattern: &str, methods: MethodRouter<Arc<App>>) {
+        let router = std::mem::take(&mut self.router);
+        self.router = router.route(pattern, methods);
+        self.patterns.push(pattern.to_owned());
+    }
 }
 
-/// `/metrics`, which may have a listener of its own.
-pub fn metrics_alone() -> OpenApiRouter<Arc<App>> {
+fn metrics_alone() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().routes(routes!(metrics::metrics))
 }

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
-use axum::{Json, Router};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{Components, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder};
 
-use crate::server::App;
+use super::Routes;
 
 /// What stands above the routes.
 pub fn head() -> OpenApi {
@@ -38,13 +38,11 @@ pub fn head() -> OpenApi {
 }
 
 /// Serves `document` beside the routes that it describes.
-pub fn with_openapi(router: Router<Arc<App>>, document: OpenApi) -> Router<Arc<App>> {
+pub fn add(routes: &mut Routes, document: OpenApi) {
     let document = Arc::new(document);
-    router.route(
-        "/openapi.json",
-        get(move || async move {
-            let no_cache = (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            ([no_cache], Json((*document).clone())).into_response()
-        }),
-    )
+    let answer = move || async move {
+        let no_cache = (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        ([no_cache], Json((*document).clone())).into_response()
+    };
+    routes.add("/openapi.json", get(answer));
 }

@@ -4,23 +4,23 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 
-use crate::access::{UnixSeconds, mint};
+use super::{Routes, body_limit};
+use crate::access::{UnixSeconds, mint, now};
 use crate::keys::ContentId;
 use crate::server::App;
 use crate::server::assets::{self, Asset};
 use crate::server::problem::Problem;
 
 /// How long a token of the page is good for.
-const TOKEN_LIFE: Duration = Duration::from_mins(15);
+const TOKEN_LIFE_SECONDS: UnixSeconds = 15 * 60;
 
 /// What the page may do (CSP level 3). Players build media and workers from memory (`blob:`); keys come from wherever
 /// `BASE_URL` says, and media from any URL that is typed in, so the page may ask anywhere. No script, style or frame of
@@ -61,14 +61,14 @@ const PAGE_FILES: &[PageFile] = page_files! {
 };
 
 /// Adds the page's routes; `with_tokens` those that mint tokens too.
-pub fn add(mut router: Router<Arc<App>>, root: PathBuf, with_tokens: bool) -> Router<Arc<App>> {
+pub fn add(routes: &mut Routes, root: PathBuf, with_tokens: bool) {
     for file in PAGE_FILES {
-        router = router.route(file.path, get(move || async move { file.response() }));
+        routes.add(file.path, get(move || async move { file.response() }));
     }
     if with_tokens {
-        router = router.route("/player/token", post(token));
+        routes.add("/player/token", post(token).layer(body_limit()));
     }
-    router.route("/player/assets", get(move |app| assets(app, root)))
+    routes.add("/player/assets", get(move |app| assets(app, root)));
 }
 
 impl PageFile {
@@ -143,9 +143,7 @@ async fn token(State(app): State<Arc<App>>, headers: HeaderMap, Json(request): J
     let (Some(secret), Ok(content_id)) = (&app.config.dev_secret, request.content_id.parse::<ContentId>()) else {
         return Problem::malformed("malformed-content-id").into_response();
     };
-    let expires = SystemTime::now() + TOKEN_LIFE;
-    let expires = expires.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let expires = UnixSeconds::try_from(expires).unwrap_or(UnixSeconds::MAX);
+    let expires = now() + TOKEN_LIFE_SECONDS;
     let token = mint(secret, &content_id, expires);
     (no_store(), Json(Token { token, expires })).into_response()
 }
