@@ -64,7 +64,10 @@ impl Browser {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let job = json!({ "playwright": self.playwright, "chromium": self.chromium, "cases": cases });
+        // A folder that pictures of the page are left in, for somebody to look at.
+        let pictures = std::env::var_os("PICTURES").map(PathBuf::from);
+        let job =
+            json!({ "playwright": self.playwright, "chromium": self.chromium, "cases": cases, "pictures": pictures });
         node.stdin
             .take()
             .unwrap()

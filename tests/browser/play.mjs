@@ -5,9 +5,9 @@
 
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 
-const { playwright, chromium: executablePath, cases } = JSON.parse(readFileSync(0, 'utf8'));
+const { playwright, chromium: executablePath, cases, pictures } = JSON.parse(readFileSync(0, 'utf8'));
 const { chromium } = createRequire(import.meta.url)(playwright);
 
 /** How long a film may take to begin, or to be refused. */
@@ -24,10 +24,7 @@ const browser = await chromium.launch({
 });
 
 for (const task of cases) {
-  const context = await browser.newContext({
-    viewport: task.viewport ?? { width: 1000, height: 900 },
-    colorScheme: task.colorScheme ?? 'light',
-  });
+  const context = await browser.newContext({ viewport: { width: 1000, height: 900 } });
   const page = await context.newPage();
   const answer = { name: task.name };
   try {
@@ -35,7 +32,7 @@ for (const task of cases) {
   } catch (error) {
     answer.broken = String(error?.stack ?? error);
   }
-  if (task.screenshot) await page.screenshot({ path: task.screenshot, fullPage: true });
+  if (pictures) await page.screenshot({ path: `${pictures}/${task.player} ${task.name}.png`, fullPage: true });
   await context.close();
   console.log(JSON.stringify(answer));
 }
@@ -105,15 +102,15 @@ async function play(page, task) {
   const shown = {};
   for (const id of ['state', 'first-frame', 'key-fetch', 'fragment-load', 'stalls', 'switches', 'buffer', 'log']) shown[id] = await text(id);
   const error = over === 'error' ? { code: await text('error-code'), title: await text('error-title'), text: await text('error-text'), request: await text('error-request') } : null;
-  const pictures = [];
-  if (over === 'played') for (const seconds of task.seeks ?? []) pictures.push(await picture(page, seconds, task.pictures));
+  const seen = [];
+  if (over === 'played') for (const seconds of task.seeks ?? []) seen.push(await picture(page, seconds));
   const loudest = await page.evaluate(() => window.loudest);
   const seconds = await page.evaluate(() => document.getElementById('video').currentTime);
-  return { over, seconds, loudest, shown, error, pictures, key_requests: keyRequests, complaints };
+  return { over, seconds, loudest, shown, error, pictures: seen, key_requests: keyRequests, complaints };
 }
 
 /** The SHA-256 of what is seen at a time. */
-async function picture(page, seconds, folder) {
+async function picture(page, seconds) {
   await page.evaluate(async (seconds) => {
     const video = document.getElementById('video');
     video.pause();
@@ -125,6 +122,5 @@ async function picture(page, seconds, folder) {
     for (let frames = 0; frames < 2; frames += 1) await new Promise(requestAnimationFrame);
   }, seconds);
   const png = await page.locator('#video').screenshot();
-  if (folder) writeFileSync(`${folder}-${seconds}.png`, png);
   return createHash('sha256').update(png).digest('hex');
 }
