@@ -19,19 +19,19 @@ import mp4  # noqa: E402
 # Whole files, small ones that differ in how they are stored.
 FILES = """
 aac-96k encrypted-cbcs field-pictures-poc1 fragment-per-sample nal-length-1 one-sample one-sample-fragmented
-refuse-mp3 text-only timecode-track
+mp3 text-only timecode-track
 """.split()
 
 # Files whose boxes without media data are seeds of their own.
 TREES = """
 aac-fragmented base-implied co64 edit-multiple encrypted-cbcs encrypted-cenc fragmented-sidx he-aac-v2-compatible
-many-truns one-sample refuse-flac stz2 text-track timecode-track two-descriptions unknown-boxes vfr
+many-truns one-sample flac stz2 text-track timecode-track two-descriptions unknown-boxes vfr
 """.split()
 
 # In the order of BOXES in targets/typed_box.rs.
 BOXES = """
 avcC co64 ctts elng elst esds frma ftyp hdlr mdhd mehd mfhd mvhd pssh saio saiz schm sdtp sidx stco stsc stss stsz
-stts stz2 tenc tfdt tfhd tkhd trex trun senc
+stts stz2 tenc tfdt tfhd tkhd trex trun senc alac dac3 dec3 dfLa dOps
 """.split()
 
 # Of a typed box, the shortest and longest payload of at most so many bytes.
@@ -46,7 +46,7 @@ parameter-set-ids slices-42 weighted-cavlc
 # Of each so many samples, and of a sample so many bytes.
 SAMPLES, SAMPLE_BYTES = 6, 1500
 
-ENTRY_FIELDS = {"avc1": 78, "avc3": 78, "encv": 78, "mp4a": 28, "enca": 28}
+ENTRY_FIELDS = {"avc1": 78, "avc3": 78, "encv": 78, "mp4a": 28, "enca": 28, "ac-3": 28, "ec-3": 28, "Opus": 28, "fLaC": 28, "alac": 28}
 
 
 def boxes(data):

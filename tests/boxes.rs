@@ -101,9 +101,14 @@ macro_rules! typed_boxes {
 }
 
 typed_boxes![
+    isobmff::alac::AlacSpecific,
     isobmff::avcc::AvcConfiguration,
     isobmff::co64::LargeChunkOffsets,
     isobmff::ctts::CompositionOffsets,
+    isobmff::dac3::Ac3Specific,
+    isobmff::dec3::Eac3Specific,
+    isobmff::dfla::FlacSpecific,
+    isobmff::dops::OpusSpecific,
     isobmff::elng::ExtendedLanguage,
     isobmff::elst::EditList,
     isobmff::esds::ElementaryStreamDescriptor,

@@ -150,6 +150,10 @@ const FALSE_SYNC_SAMPLE: &str = "intra-refresh.mp4";
 /// A track whose fragments overlap in time, of which ffmpeg decodes a part: ours, without overlap, it decodes whole.
 const OVERLAPPING: &str = "fragment-per-sample.mp4";
 
+/// ffmpeg takes a configuration of ALAC from sample entries of type `alac` alone, so it finds none in `enca`, and decodes nothing.
+/// The packets that it decrypts are compared all the same; `tests/decrypt.rs` has it decode what we decrypt.
+const NOT_DECODED: &[&str] = &["alac.mp4", "alac-44100-fragmented.mp4"];
+
 /// What a fixture's samples are compared with.
 fn source(name: &str) -> PathBuf {
     let same = SAME_SAMPLES_AS.iter().find(|(fixture, _)| *fixture == name);
@@ -217,7 +221,12 @@ fn segments_decrypt_to_the_packets_and_frames_of_the_source() {
                     let file = [&rendition.init, segment]
                         .map(|path| std::fs::read(path).unwrap())
                         .concat();
-                    match read(ffmpeg, &workspace, Input::Encrypted(&file, &key())) {
+                    match run(
+                        ffmpeg,
+                        &workspace,
+                        Input::Encrypted(&file, &key()),
+                        !NOT_DECODED.contains(&name),
+                    ) {
                         Ok(track) => {
                             packets.extend(track.packets);
                             frames.extend(track.frames);
@@ -271,9 +280,10 @@ fn renditions_decrypt_to_the_packets_and_frames_of_the_source() {
                 Input::Source(&source(name), &stream(rendition, &renditions)),
             );
             let (source, file) = (source.map_err(failed)?, rendition.joined());
-            let ours = read(&ffmpeg, &workspace, Input::Encrypted(&file, &key())).map_err(failed)?;
+            let decoded = !NOT_DECODED.contains(&name);
+            let ours = run(&ffmpeg, &workspace, Input::Encrypted(&file, &key()), decoded).map_err(failed)?;
             let mut pairs = vec![("packets", ours.packets, source.packets)];
-            if name != OVERLAPPING || rendition.is_video() {
+            if decoded && (name != OVERLAPPING || rendition.is_video()) {
                 pairs.push(("frames", ours.frames, source.frames));
             }
             for (what, ours, source) in pairs {

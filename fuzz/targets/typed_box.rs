@@ -3,8 +3,8 @@
 use vylux_pack::isobmff::describe::describe;
 use vylux_pack::isobmff::{FourCc, Node, Reader, TypedBox};
 use vylux_pack::isobmff::{
-    avcc, co64, ctts, elng, elst, esds, frma, ftyp, hdlr, mdhd, mehd, mfhd, mvhd, pssh, saio, saiz, schm, sdtp, senc,
-    sidx, stco, stsc, stss, stsz, stts, stz2, tenc, tfdt, tfhd, tkhd, trex, trun,
+    alac, avcc, co64, ctts, dac3, dec3, dfla, dops, elng, elst, esds, frma, ftyp, hdlr, mdhd, mehd, mfhd, mvhd, pssh,
+    saio, saiz, schm, sdtp, senc, sidx, stco, stsc, stss, stsz, stts, stz2, tenc, tfdt, tfhd, tkhd, trex, trun,
 };
 
 /// A new typed box is one line here; the corpus counts on the order.
@@ -41,6 +41,11 @@ const BOXES: &[fn(&[u8])] = &[
     check::<trex::TrackExtends>,
     check::<trun::TrackRun>,
     check_sample_encryption,
+    check::<alac::AlacSpecific>,
+    check::<dac3::Ac3Specific>,
+    check::<dec3::Eac3Specific>,
+    check::<dfla::FlacSpecific>,
+    check::<dops::OpusSpecific>,
 ];
 
 pub fn run(data: &[u8]) {

@@ -1,11 +1,8 @@
 //! AAC and HE-AAC (ISO/IEC 14496-3, subpart 4; in MP4: ISO/IEC 14496-14). Whole samples are protected.
 
-use std::sync::Arc;
-
 use super::bit_reader::{BitFault, BitReader};
-use super::{Codec, CodecError, OpenError, SampleScanner};
+use super::{Codec, CodecError, SampleScanner};
 use crate::isobmff::esds::ElementaryStreamDescriptor;
-use crate::isobmff::{FourCc, Node};
 
 const NAME: &str = "AAC";
 
@@ -18,6 +15,9 @@ mod object_type_indication {
     /// MPEG-2 AAC Scalable Sampling Rate; Low Complexity is between.
     pub const MPEG2_AAC_SSR: u8 = 0x68;
 }
+
+/// `id_syn_ele` of the element that ends an AAC frame (ISO/IEC 14496-3, table 4.85).
+const ID_END: u8 = 7;
 
 /// `audioObjectType` (ISO/IEC 14496-3, table 1.17).
 mod audio_object_type {
@@ -89,6 +89,11 @@ impl Codec for Aac {
         None
     }
 
+    fn first_bits_fault(&self, sample: &[u8]) -> Option<&'static str> {
+        let first_element = sample.first().map(|byte| byte >> 5);
+        (first_element == Some(ID_END)).then_some("an AAC frame that ends before it begins")
+    }
+
     fn channels(&self) -> Option<u16> {
         let config = self.config.as_ref()?;
         // Parametric stereo makes two channels of one.
@@ -105,15 +110,9 @@ impl Codec for Aac {
     }
 }
 
-/// Opens the codec of an `mp4a` sample entry.
-pub(super) fn open(_format: FourCc, entry: &Node<'_>) -> Result<Arc<dyn Codec>, OpenError> {
-    Ok(Arc::new(Aac::open(&entry.require(&[b"esds"])?.parse()?)?))
-}
-
 /// What else `mp4a` may hold.
 fn object_type_name(object_type_indication: u8) -> String {
     let name = match object_type_indication {
-        0x69 | 0x6b => "MP3",
         0xa5 => "AC-3",
         0xa6 => "E-AC-3",
         0xa9..=0xac => "DTS",
@@ -438,8 +437,8 @@ mod tests {
         let error = "MPEG-4 audio: xHE-AAC (AOT 42) is not supported yet";
         assert_fails(0x40, "f94640", error);
         assert_fails(0x40, "b98c00", "MPEG-4 audio: AAC-LD (AOT 23) is not supported yet");
-        let error = "MPEG-4 audio: MP3 in an 'mp4a' sample entry (objectTypeIndication 0x6B) is not supported yet";
-        assert_fails(0x6b, "", error);
+        let error = "MPEG-4 audio: Vorbis in an 'mp4a' sample entry (objectTypeIndication 0xDD) is not supported yet";
+        assert_fails(0xdd, "", error);
         let error = "MPEG-4 audio: AC-3 in an 'mp4a' sample entry (objectTypeIndication 0xA5) is not supported yet";
         assert_fails(0xa5, "", error);
     }

@@ -3,12 +3,19 @@
 //! A new codec is one new file and one line in the list below.
 
 pub mod aac;
+mod ac3;
+mod alac;
 pub mod avc;
 pub mod bit_reader;
 #[cfg(test)]
 mod bit_writer;
+mod eac3;
+mod flac;
+mod mp4a;
 pub mod nal_units;
+mod opus;
 pub mod subsample;
+mod whole_samples;
 
 use std::sync::Arc;
 
@@ -53,9 +60,19 @@ pub trait Codec: Send + Sync + std::fmt::Debug {
     /// A fresh scanner for samples from a sync sample on; `None` where the whole sample is protected.
     fn scanner(&self) -> Option<Box<dyn SampleScanner>>;
 
+    /// What is wrong with a sample, where its first bits tell: for codecs without a scanner.
+    fn first_bits_fault(&self, _sample: &[u8]) -> Option<&'static str> {
+        None
+    }
+
     /// Channels of an audio codec's output, as the player hears them.
     fn channels(&self) -> Option<u16> {
         None
+    }
+
+    /// `CHANNELS` of a playlist (RFC 8216bis, 4.4.6.1).
+    fn hls_channels(&self) -> Option<String> {
+        self.channels().map(|channels| channels.to_string())
     }
 
     /// Sampling rate of an audio codec's output, in Hz.
@@ -93,7 +110,15 @@ pub enum OpenError {
 type Open = fn(FourCc, &Node<'_>) -> Result<Arc<dyn Codec>, OpenError>;
 
 /// Sample entry types, and what opens them. A new codec is one line here and a file.
-const CODECS: &[(&[&[u8; 4]], Open)] = &[(&[b"avc1", b"avc3"], avc::open), (&[b"mp4a"], aac::open)];
+const CODECS: &[(&[&[u8; 4]], Open)] = &[
+    (&[b"avc1", b"avc3"], avc::open),
+    (&[b"mp4a"], mp4a::open),
+    (&[b"ac-3"], ac3::open),
+    (&[b"ec-3"], eac3::open),
+    (&[b"Opus"], opus::open),
+    (&[b"fLaC"], flac::open),
+    (&[b"alac"], alac::open),
+];
 
 /// Whether a sample entry type is one that [`open`] reads.
 #[must_use]
@@ -110,11 +135,6 @@ const OTHER_CODECS: &[(&[&[u8; 4]], &str)] = &[
     (&[b"vp08"], "VP8"),
     (&[b"vp09"], "VP9"),
     (&[b"mp4v"], "MPEG-4 Visual"),
-    (&[b"Opus"], "Opus"),
-    (&[b"fLaC"], "FLAC"),
-    (&[b"alac"], "Apple Lossless"),
-    (&[b"ac-3"], "AC-3"),
-    (&[b"ec-3"], "E-AC-3"),
     (&[b"ac-4"], "AC-4"),
     (&[b"dtsc", b"dtsh", b"dtsl", b"dtse", b"dtsx"], "DTS"),
 ];

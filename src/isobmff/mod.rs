@@ -3,10 +3,15 @@
 //! One file per typed box, named by its four-character code. [`tree`] keeps every byte of what it reads, in order,
 //! whether it knows the box or not; a typed box is read from a node of the tree and written in its place.
 
+pub mod alac;
 pub mod avcc;
 pub mod co64;
 pub mod ctts;
+pub mod dac3;
+pub mod dec3;
 pub mod describe;
+pub mod dfla;
+pub mod dops;
 pub mod elng;
 pub mod elst;
 pub mod error;
@@ -56,9 +61,14 @@ pub use tree::{Content, Node};
 
 /// The boxes that `inspect` describes by their fields; a new typed box is one line here.
 const DESCRIBED: &[(FourCc, describe::Describe)] = &[
+    describe::fields::<alac::AlacSpecific>(),
     describe::fields::<avcc::AvcConfiguration>(),
     describe::fields::<co64::LargeChunkOffsets>(),
     describe::fields::<ctts::CompositionOffsets>(),
+    describe::fields::<dac3::Ac3Specific>(),
+    describe::fields::<dec3::Eac3Specific>(),
+    describe::fields::<dfla::FlacSpecific>(),
+    describe::fields::<dops::OpusSpecific>(),
     describe::fields::<elng::ExtendedLanguage>(),
     describe::fields::<elst::EditList>(),
     describe::fields::<esds::ElementaryStreamDescriptor>(),

@@ -19,9 +19,6 @@ use crate::protect::fragment::{MAX_SAMPLE_BYTES, protected_ranges};
 /// Samples are read in groups of about this many bytes, whatever the size of a fragment.
 const GROUP_BYTES: u64 = 8 << 20;
 
-/// `id_syn_ele` of the element that ends an AAC frame (ISO/IEC 14496-3, table 4.85).
-const ID_END: u8 = 7;
-
 /// What samples are checked by.
 #[derive(Clone, Copy)]
 pub struct Expected<'a> {
@@ -149,11 +146,11 @@ impl SampleChecker {
                     );
                     findings.add_in_sample(index, sample.offset, what);
                 }
-            } else {
-                let first_element = bytes.first().map(|byte| byte >> 5);
-                if expected.is_opened() && bytes.len() >= BLOCK_BYTES && first_element == Some(ID_END) {
-                    findings.add_in_sample(index, sample.offset, "an AAC frame that ends before it begins");
-                }
+            } else if expected.is_opened()
+                && bytes.len() >= BLOCK_BYTES
+                && let Some(fault) = expected.init.codec.first_bits_fault(bytes)
+            {
+                findings.add_in_sample(index, sample.offset, fault);
             }
         }
     }

@@ -106,7 +106,7 @@ fn write_audio(out: &mut String, audio: &Entry<'_>, names: &mut BTreeSet<String>
     }
     let default = if is_default { "YES" } else { "NO" };
     let _ = write!(out, ",DEFAULT={default},AUTOSELECT=YES");
-    if let Some(channels) = track.codec.channels() {
+    if let Some(channels) = track.codec.hls_channels() {
         let _ = write!(out, ",CHANNELS=\"{channels}\"");
     }
     let _ = writeln!(out, ",URI=\"{}\"", name.playlist_uri());

@@ -169,8 +169,7 @@ fn check_media(media: &Located<Media>, renditions: &[Rendition], file: &mut File
     };
     file.expect_at(*offset, "the kind of the rendition", &init.kind, &MediaKind::Audio);
     file.expect_at(*offset, "LANGUAGE", &value.language, &init.language);
-    let channels = init.codec.channels().map(|channels| channels.to_string());
-    file.expect_at(*offset, "CHANNELS", &value.channels, &channels);
+    file.expect_at(*offset, "CHANNELS", &value.channels, &init.codec.hls_channels());
 }
 
 /// A rendition that a variant plays.

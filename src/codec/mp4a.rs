@@ -1,0 +1,41 @@
+//! What an `mp4a` sample entry holds: AAC or MP3, as the `objectTypeIndication` of its `esds` says (ISO/IEC 14496-1, table 5).
+
+use std::sync::Arc;
+
+use super::aac::Aac;
+use super::whole_samples::{Sync, WholeSamples};
+use super::{Codec, OpenError};
+use crate::isobmff::esds::ElementaryStreamDescriptor;
+use crate::isobmff::sample_entry::AudioSampleEntry;
+use crate::isobmff::{FourCc, Node};
+
+/// MPEG-2 audio (ISO/IEC 13818-3), whose layer 3 goes to lower sampling rates.
+const MPEG2_AUDIO: u8 = 0x69;
+/// MPEG-1 audio (ISO/IEC 11172-3).
+const MPEG1_AUDIO: u8 = 0x6b;
+
+/// `syncword` of layers 1 to 3 (ISO/IEC 11172-3, 2.4.2.3), and of MPEG-2.5, whose last bit is 0.
+const MP3_SYNC: Sync = Sync {
+    mask: 0xffe0,
+    word: 0xffe0,
+};
+
+/// Opens the codec of an `mp4a` sample entry.
+pub(super) fn open(_format: FourCc, entry: &Node<'_>) -> Result<Arc<dyn Codec>, OpenError> {
+    let esds: ElementaryStreamDescriptor = entry.require(&[b"esds"])?.parse()?;
+    let mp3 = match esds.object_type_indication() {
+        MPEG2_AUDIO => "mp4a.69",
+        MPEG1_AUDIO => "mp4a.6B",
+        _ => return Ok(Arc::new(Aac::open(&esds)?)),
+    };
+    // Only samples would know better.
+    let fields = entry.read(AudioSampleEntry::parse)?;
+    Ok(Arc::new(WholeSamples {
+        name: "MP3",
+        rfc6381: mp3,
+        channels: fields.channels,
+        sample_rate_hz: Some(fields.sample_rate >> 16),
+        hls_channels: None,
+        sync: Some(MP3_SYNC),
+    }))
+}
