@@ -137,6 +137,16 @@ const OTHER_CODECS: &[(&[&[u8; 4]], &str)] = &[
     (&[b"mp4v"], "MPEG-4 Visual"),
     (&[b"ac-4"], "AC-4"),
     (&[b"dtsc", b"dtsh", b"dtsl", b"dtse", b"dtsx"], "DTS"),
+    (&[b"mha1", b"mha2", b"mhm1", b"mhm2"], "MPEG-H 3D Audio"),
+    (&[b"samr", b"sawb"], "AMR"),
+    (
+        &[
+            b"ipcm", b"fpcm", b"lpcm", b"sowt", b"twos", b"in24", b"in32", b"fl32", b"fl64", b"raw ",
+        ],
+        "PCM",
+    ),
+    (&[b"apch", b"apcn", b"apcs", b"apco", b"ap4h", b"ap4x"], "ProRes"),
+    (&[b"mjpg", b"mjpa", b"mjpb", b"jpeg"], "Motion JPEG"),
 ];
 
 /// What people call a codec that [`open`] does not know.

@@ -1,7 +1,7 @@
 //! The key server: routes over [`crate::access`] and [`crate::keys::lookup`].
 //!
 //! ```text
-//! connection (limits of time and size, TLS) -> observe (ID, log, metrics) -> CORS -> route -> answer
+//! worker -> connection (TLS, limits of time and size) -> observe (ID, log, metrics) -> route -> answer -> who may read it
 //! key route: content ID -> rate limit -> Authenticated -> Granted -> ContentKey
 //! ```
 //!

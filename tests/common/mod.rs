@@ -45,6 +45,8 @@ pub const REFUSED: &[(&str, &str)] = &[
     ("refuse-hev1.mp4", "another codec"),
     ("refuse-hevc.mp4", "another codec"),
     ("refuse-mpeg4.mp4", "another codec"),
+    ("refuse-pcm.mp4", "another codec"),
+    ("refuse-prores.mp4", "another codec"),
     ("refuse-vorbis.mp4", "another codec"),
     ("refuse-vp9.mp4", "another codec"),
     ("slices-60.mp4", "more subsamples than saiz can tell"),
