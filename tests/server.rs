@@ -482,10 +482,20 @@ fn tls_and_http_2() {
     };
     let expected = |version: &str| [&derive::key()[..], version.as_bytes()].concat();
 
-    let server = site.serve(&["--tls-cert", &cert, "--tls-key", &key], &[]);
+    let server = site.serve(&["--tls-cert", &cert, "--tls-key", &key], &[("HEADER_TIMEOUT", "1")]);
     let url = format!("https://{}/api/key/{CONTENT_ID}", server.address);
     assert!(ask(&["--cacert", &cert], url.clone()) == expected("2"));
     assert!(ask(&["--cacert", &cert, "--http1.1"], url) == expected("1.1"));
+    // A handshake that never begins, and one that is none, end.
+    let begun = Instant::now();
+    for request in [&b""[..], b"GET /health HTTP/1.1\r\n\r\n"] {
+        let mut stream = server.connect();
+        stream.write_all(request).unwrap();
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(10));
 
     let server = site.serve(&[], &[]);
     let url = format!("http://{}/api/key/{CONTENT_ID}", server.address);
