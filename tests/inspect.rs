@@ -161,7 +161,7 @@ fn tracks_are_those_that_ffprobe_finds() {
         "many-trafs.mp4",
         "many-truns.mp4",
         "progressive-moov-front.mp4",
-        "refuse-av1.mp4",
+        "av1.mp4",
         "refuse-opus.mp4",
         "stz2.mp4",
         "two-languages.mp4",

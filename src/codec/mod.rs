@@ -3,6 +3,7 @@
 //! A new codec is one new file and one line in the list below.
 
 pub mod aac;
+pub mod av1;
 pub mod avc;
 pub mod bit_reader;
 #[cfg(test)]
@@ -93,7 +94,11 @@ pub enum OpenError {
 type Open = fn(FourCc, &Node<'_>) -> Result<Arc<dyn Codec>, OpenError>;
 
 /// Sample entry types, and what opens them. A new codec is one line here and a file.
-const CODECS: &[(&[&[u8; 4]], Open)] = &[(&[b"avc1", b"avc3"], avc::open), (&[b"mp4a"], aac::open)];
+const CODECS: &[(&[&[u8; 4]], Open)] = &[
+    (&[b"avc1", b"avc3"], avc::open),
+    (&[b"av01"], av1::open),
+    (&[b"mp4a"], aac::open),
+];
 
 /// Whether a sample entry type is one that [`open`] reads.
 #[must_use]
@@ -106,7 +111,6 @@ const OTHER_CODECS: &[(&[&[u8; 4]], &str)] = &[
     (&[b"hvc1", b"hev1"], "HEVC"),
     (&[b"dvh1", b"dvhe"], "Dolby Vision"),
     (&[b"vvc1", b"vvi1"], "VVC"),
-    (&[b"av01"], "AV1"),
     (&[b"vp08"], "VP8"),
     (&[b"vp09"], "VP9"),
     (&[b"mp4v"], "MPEG-4 Visual"),

@@ -3,8 +3,10 @@
 //! One file per typed box, named by its four-character code. [`tree`] keeps every byte of what it reads, in order,
 //! whether it knows the box or not; a typed box is read from a node of the tree and written in its place.
 
+pub mod av1c;
 pub mod avcc;
 pub mod co64;
+pub mod colr;
 pub mod ctts;
 pub mod describe;
 pub mod elng;
@@ -56,8 +58,10 @@ pub use tree::{Content, Node};
 
 /// The boxes that `inspect` describes by their fields; a new typed box is one line here.
 const DESCRIBED: &[(FourCc, describe::Describe)] = &[
+    describe::fields::<av1c::Av1Configuration>(),
     describe::fields::<avcc::AvcConfiguration>(),
     describe::fields::<co64::LargeChunkOffsets>(),
+    describe::fields::<colr::ColourInformation>(),
     describe::fields::<ctts::CompositionOffsets>(),
     describe::fields::<elng::ExtendedLanguage>(),
     describe::fields::<elst::EditList>(),

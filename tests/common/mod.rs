@@ -43,7 +43,6 @@ pub const REFUSED: &[(&str, &str)] = &[
     ("mixed-codecs.mp4", "a track of another codec"),
     ("refuse-ac3.mp4", "another codec"),
     ("refuse-alac.mp4", "another codec"),
-    ("refuse-av1.mp4", "another codec"),
     ("refuse-eac3.mp4", "another codec"),
     ("refuse-flac.mp4", "another codec"),
     ("refuse-hev1.mp4", "another codec"),
