@@ -5,6 +5,7 @@
 pub mod aac;
 mod ac3;
 mod alac;
+pub mod av1;
 pub mod avc;
 pub mod bit_reader;
 #[cfg(test)]
@@ -112,6 +113,7 @@ type Open = fn(FourCc, &Node<'_>) -> Result<Arc<dyn Codec>, OpenError>;
 /// Sample entry types, and what opens them. A new codec is one line here and a file.
 const CODECS: &[(&[&[u8; 4]], Open)] = &[
     (&[b"avc1", b"avc3"], avc::open),
+    (&[b"av01"], av1::open),
     (&[b"mp4a"], mp4a::open),
     (&[b"ac-3"], ac3::open),
     (&[b"ec-3"], eac3::open),
@@ -131,7 +133,6 @@ const OTHER_CODECS: &[(&[&[u8; 4]], &str)] = &[
     (&[b"hvc1", b"hev1"], "HEVC"),
     (&[b"dvh1", b"dvhe"], "Dolby Vision"),
     (&[b"vvc1", b"vvi1"], "VVC"),
-    (&[b"av01"], "AV1"),
     (&[b"vp08"], "VP8"),
     (&[b"vp09"], "VP9"),
     (&[b"mp4v"], "MPEG-4 Visual"),

@@ -4,8 +4,10 @@
 //! whether it knows the box or not; a typed box is read from a node of the tree and written in its place.
 
 pub mod alac;
+pub mod av1c;
 pub mod avcc;
 pub mod co64;
+pub mod colr;
 pub mod ctts;
 pub mod dac3;
 pub mod dec3;
@@ -62,8 +64,10 @@ pub use tree::{Content, Node};
 /// The boxes that `inspect` describes by their fields; a new typed box is one line here.
 const DESCRIBED: &[(FourCc, describe::Describe)] = &[
     describe::fields::<alac::AlacSpecific>(),
+    describe::fields::<av1c::Av1Configuration>(),
     describe::fields::<avcc::AvcConfiguration>(),
     describe::fields::<co64::LargeChunkOffsets>(),
+    describe::fields::<colr::ColourInformation>(),
     describe::fields::<ctts::CompositionOffsets>(),
     describe::fields::<dac3::Ac3Specific>(),
     describe::fields::<dec3::Eac3Specific>(),

@@ -41,7 +41,6 @@ pub const REFUSED: &[(&str, &str)] = &[
     ("encrypted-cbcs.mp4", "encrypted already"),
     ("encrypted-cenc.mp4", "encrypted already"),
     ("mixed-codecs.mp4", "a track of another codec"),
-    ("refuse-av1.mp4", "another codec"),
     ("refuse-hev1.mp4", "another codec"),
     ("refuse-hevc.mp4", "another codec"),
     ("refuse-mpeg4.mp4", "another codec"),
