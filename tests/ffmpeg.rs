@@ -154,6 +154,11 @@ const OVERLAPPING: &str = "fragment-per-sample.mp4";
 /// The packets that it decrypts are compared all the same; `tests/decrypt.rs` has it decode what we decrypt.
 const NOT_DECODED: &[&str] = &["alac.mp4", "alac-44100-fragmented.mp4"];
 
+/// Whether a tool decodes what it decrypts of a fixture; ffmpeg 8.1 as PyPI has it comes without a decoder of AV1.
+fn is_decoded(tool: &str, name: &str) -> bool {
+    !NOT_DECODED.contains(&name) && (tool == "ffmpeg" || !name.starts_with("av1"))
+}
+
 /// What a fixture's samples are compared with.
 fn source(name: &str) -> PathBuf {
     let same = SAME_SAMPLES_AS.iter().find(|(fixture, _)| *fixture == name);
@@ -225,7 +230,7 @@ fn segments_decrypt_to_the_packets_and_frames_of_the_source() {
                         ffmpeg,
                         &workspace,
                         Input::Encrypted(&file, &key()),
-                        !NOT_DECODED.contains(&name),
+                        is_decoded(tool, name),
                     ) {
                         Ok(track) => {
                             packets.extend(track.packets);
@@ -241,10 +246,11 @@ fn segments_decrypt_to_the_packets_and_frames_of_the_source() {
                 if let Some(error) = refused {
                     return Err(failed("segment", error));
                 }
-                let source = read(
+                let source = run(
                     ffmpeg,
                     &workspace,
                     Input::Source(&source(name), &stream(rendition, &renditions)),
+                    is_decoded(tool, name),
                 )
                 .map_err(|error| failed("source", error))?;
                 let shift = compare(&packets, &source.packets).map_err(|error| failed("packets", error))?;
@@ -274,13 +280,14 @@ fn renditions_decrypt_to_the_packets_and_frames_of_the_source() {
         let renditions = workspace.encrypt(name, "out");
         for rendition in &renditions {
             let failed = |error: String| format!("{}: {error}", rendition.name);
-            let source = read(
+            let decoded = is_decoded("ffmpeg8", name);
+            let source = run(
                 &ffmpeg,
                 &workspace,
                 Input::Source(&source(name), &stream(rendition, &renditions)),
+                decoded,
             );
             let (source, file) = (source.map_err(failed)?, rendition.joined());
-            let decoded = !NOT_DECODED.contains(&name);
             let ours = run(&ffmpeg, &workspace, Input::Encrypted(&file, &key()), decoded).map_err(failed)?;
             let mut pairs = vec![("packets", ours.packets, source.packets)];
             if decoded && (name != OVERLAPPING || rendition.is_video()) {
