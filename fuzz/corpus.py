@@ -30,7 +30,7 @@ many-truns one-sample refuse-flac stz2 text-track timecode-track two-description
 
 # In the order of BOXES in targets/typed_box.rs.
 BOXES = """
-avcC co64 ctts elng elst esds frma ftyp hdlr mdhd mehd mfhd mvhd pssh saio saiz schm sdtp sidx stco stsc stss stsz
+avcC co64 ctts elng elst esds frma ftyp hdlr hvcC mdhd mehd mfhd mvhd pssh saio saiz schm sdtp sidx stco stsc stss stsz
 stts stz2 tenc tfdt tfhd tkhd trex trun senc
 """.split()
 
@@ -46,7 +46,7 @@ parameter-set-ids slices-42 weighted-cavlc
 # Of each so many samples, and of a sample so many bytes.
 SAMPLES, SAMPLE_BYTES = 6, 1500
 
-ENTRY_FIELDS = {"avc1": 78, "avc3": 78, "encv": 78, "mp4a": 28, "enca": 28}
+ENTRY_FIELDS = {"avc1": 78, "avc3": 78, "hvc1": 78, "hev1": 78, "encv": 78, "mp4a": 28, "enca": 28}
 
 
 def boxes(data):

@@ -3,8 +3,8 @@
 use vylux_pack::isobmff::describe::describe;
 use vylux_pack::isobmff::{FourCc, Node, Reader, TypedBox};
 use vylux_pack::isobmff::{
-    avcc, co64, ctts, elng, elst, esds, frma, ftyp, hdlr, mdhd, mehd, mfhd, mvhd, pssh, saio, saiz, schm, sdtp, senc,
-    sidx, stco, stsc, stss, stsz, stts, stz2, tenc, tfdt, tfhd, tkhd, trex, trun,
+    avcc, co64, ctts, elng, elst, esds, frma, ftyp, hdlr, hvcc, mdhd, mehd, mfhd, mvhd, pssh, saio, saiz, schm, sdtp,
+    senc, sidx, stco, stsc, stss, stsz, stts, stz2, tenc, tfdt, tfhd, tkhd, trex, trun,
 };
 
 /// A new typed box is one line here; the corpus counts on the order.
@@ -18,6 +18,7 @@ const BOXES: &[fn(&[u8])] = &[
     check::<frma::OriginalFormat>,
     check::<ftyp::FileType>,
     check::<hdlr::Handler>,
+    check::<hvcc::HevcConfiguration>,
     check::<mdhd::MediaHeader>,
     check::<mehd::MovieExtendsHeader>,
     check::<mfhd::MovieFragmentHeader>,

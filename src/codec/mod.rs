@@ -7,6 +7,7 @@ pub mod avc;
 pub mod bit_reader;
 #[cfg(test)]
 mod bit_writer;
+pub mod hevc;
 pub mod nal_units;
 pub mod subsample;
 
@@ -93,7 +94,11 @@ pub enum OpenError {
 type Open = fn(FourCc, &Node<'_>) -> Result<Arc<dyn Codec>, OpenError>;
 
 /// Sample entry types, and what opens them. A new codec is one line here and a file.
-const CODECS: &[(&[&[u8; 4]], Open)] = &[(&[b"avc1", b"avc3"], avc::open), (&[b"mp4a"], aac::open)];
+const CODECS: &[(&[&[u8; 4]], Open)] = &[
+    (&[b"avc1", b"avc3"], avc::open),
+    (&[b"hvc1", b"hev1"], hevc::open),
+    (&[b"mp4a"], aac::open),
+];
 
 /// Whether a sample entry type is one that [`open`] reads.
 #[must_use]
@@ -103,7 +108,6 @@ pub fn is_known(format: FourCc) -> bool {
 
 /// Names of codecs that are not supported yet, by their sample entry types.
 const OTHER_CODECS: &[(&[&[u8; 4]], &str)] = &[
-    (&[b"hvc1", b"hev1"], "HEVC"),
     (&[b"dvh1", b"dvhe"], "Dolby Vision"),
     (&[b"vvc1", b"vvi1"], "VVC"),
     (&[b"av01"], "AV1"),
