@@ -139,8 +139,8 @@ fn the_mp4_crate_reads_clear_output() {
     for_each(&inputs(), |name| {
         let workspace = Workspace::new();
         for rendition in workspace.package(&[fixture(name)], "out", &["--scheme", "none"]) {
-            if name.starts_with("avc3") {
-                // It knows no avc3 sample entry.
+            if name.starts_with("avc3") || common::is_hevc(name) {
+                // It knows no avc3 and no hvc1 sample entry.
                 continue;
             }
             let file = rendition.joined();
@@ -204,10 +204,10 @@ fn ffprobe_reads_init_and_segments() {
         let workspace = Workspace::new();
         for rendition in workspace.encrypt(name, "out") {
             let init = std::fs::read(&rendition.init).unwrap();
-            let kind = if rendition.is_video() {
-                "h264,video"
-            } else {
-                "aac,audio"
+            let kind = match rendition.is_video() {
+                true if common::is_hevc(name) => "hevc,video",
+                true => "h264,video",
+                false => "aac,audio",
             };
             let probe = |tool: &Path, segments: &[&[u8]]| {
                 let file = [&[&*init], segments].concat().concat();

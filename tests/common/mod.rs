@@ -46,8 +46,6 @@ pub const REFUSED: &[(&str, &str)] = &[
     ("refuse-av1.mp4", "another codec"),
     ("refuse-eac3.mp4", "another codec"),
     ("refuse-flac.mp4", "another codec"),
-    ("refuse-hev1.mp4", "another codec"),
-    ("refuse-hevc.mp4", "another codec"),
     ("refuse-mp3.mp4", "another codec"),
     ("refuse-mpeg4.mp4", "another codec"),
     ("refuse-opus.mp4", "another codec"),
@@ -91,6 +89,11 @@ pub fn inputs() -> Vec<String> {
     }
     names.retain(|name| REFUSED.iter().all(|(refused, _)| name != refused));
     names
+}
+
+/// Whether the video of a fixture is H.265.
+pub fn is_hevc(name: &str) -> bool {
+    name.starts_with("hev1") || name.starts_with("hevc")
 }
 
 /// A tool that `fixtures/oracles.sh` installs: `packager`, `ffmpeg8`, `ffprobe8`, or one of the distribution.
