@@ -30,8 +30,8 @@ many-truns one-sample flac stz2 text-track timecode-track two-descriptions unkno
 
 # In the order of BOXES in targets/typed_box.rs.
 BOXES = """
-avcC co64 ctts elng elst esds frma ftyp hdlr mdhd mehd mfhd mvhd pssh saio saiz schm sdtp sidx stco stsc stss stsz
-stts stz2 tenc tfdt tfhd tkhd trex trun senc alac dac3 dec3 dfLa dOps
+avcC co64 ctts elng elst esds frma ftyp hdlr hvcC mdhd mehd mfhd mvhd pssh saio saiz schm sdtp sidx stco stsc stss stsz
+stts stz2 tenc tfdt tfhd tkhd trex trun senc alac dac3 dec3 dfLa dOps av1C colr
 """.split()
 
 # Of a typed box, the shortest and longest payload of at most so many bytes.
@@ -43,10 +43,15 @@ avc3-bare cavlc-baseline field-pictures field-pictures-poc1 high422-10-intra int
 parameter-set-ids slices-42 weighted-cavlc
 """.split()
 
+# H.265: parameter sets in band, weights, entry points, slices, formats of chroma.
+HEVC = """
+hev1-changing hevc hevc-422-10 hevc-gray hevc-nal-length-2 hevc-temporal-layers hevc-wavefront-slices hevc-weighted
+""".split()
+
 # Of each so many samples, and of a sample so many bytes.
 SAMPLES, SAMPLE_BYTES = 6, 1500
 
-ENTRY_FIELDS = {"avc1": 78, "avc3": 78, "encv": 78, "mp4a": 28, "enca": 28, "ac-3": 28, "ec-3": 28, "Opus": 28, "fLaC": 28, "alac": 28}
+ENTRY_FIELDS = {"avc1": 78, "avc3": 78, "av01": 78, "hvc1": 78, "hev1": 78, "encv": 78, "mp4a": 28, "enca": 28, "ac-3": 28, "ec-3": 28, "Opus": 28, "fLaC": 28, "alac": 28}
 
 
 def boxes(data):
@@ -109,21 +114,36 @@ def typed_boxes():
             save("typed_box", f"{kind}-{size}", bytes([index]) + body)
 
 
-def avc_samples():
-    for name in AVC:
+def samples_of(folder, names, configuration, length_size_at):
+    for name in names:
         track = mp4.load(FIXTURES / f"{name}.mp4").track("vide")
-        config = next(child.body for child in track.entry()[2] if child.kind == b"avcC")
+        config = next(child.body for child in track.entry()[2] if child.kind == configuration)
+        if configuration == b"hvcC":
+            config = without_sei(config)
         data = bytes([len(config)]) + config
         for sample in track.samples[:SAMPLES]:
             # Whole NAL units, as many as fit.
-            length_size, end = (config[4] & 3) + 1, 0
+            length_size, end = (config[length_size_at] & 3) + 1, 0
             while end < len(sample.data):
                 length = int.from_bytes(sample.data[end : end + length_size], "big")
                 if end and end + length_size + length > SAMPLE_BYTES:
                     break
                 end += length_size + length
             data += struct.pack(">H", end) + sample.data[:end]
-        save("avc_sample", name, data)
+        save(folder, name, data)
+
+
+def without_sei(config):
+    """hvcC without SEI, in which x265 tells its options: the target has but a byte for its length."""
+    at, arrays = 23, []
+    for _ in range(config[22]):
+        start, kind = at, config[at] & 63
+        count, at = int.from_bytes(config[at + 1 : at + 3], "big"), at + 3
+        for _ in range(count):
+            at += 2 + int.from_bytes(config[at : at + 2], "big")
+        if kind in (32, 33, 34):
+            arrays.append(config[start:at])
+    return config[:22] + bytes([len(arrays)]) + b"".join(arrays)
 
 
 def aac_configs():
@@ -169,7 +189,8 @@ def main():
         save("file", f"{name}.mp4", read(name))
     trees()
     typed_boxes()
-    avc_samples()
+    samples_of("avc_sample", AVC, b"avcC", 4)
+    samples_of("hevc_sample", HEVC, b"hvcC", 21)
     aac_configs()
     texts()
 

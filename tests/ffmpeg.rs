@@ -36,11 +36,6 @@ enum Input<'a> {
     Encrypted(&'a [u8], &'a str),
 }
 
-/// Demuxes and decodes a track.
-fn read(ffmpeg: &Path, workspace: &Workspace, input: Input<'_>) -> Result<Track, String> {
-    run(ffmpeg, workspace, input, true)
-}
-
 /// Demuxes a track, and decodes it if `decode` says so.
 fn run(ffmpeg: &Path, workspace: &Workspace, input: Input<'_>, decode: bool) -> Result<Track, String> {
     let (packets, frames) = (workspace.path("packets"), workspace.path("frames"));
@@ -144,8 +139,9 @@ const SAME_SAMPLES_AS: &[(&str, &str)] = &[("trun-follows.mp4", "many-truns.mp4"
 /// ffmpeg refuses fragments with samples that have no bytes; `tests/shaka.rs` and `tests/readers.rs` compare these.
 const EMPTY_SAMPLES: &[&str] = &["empty-samples.mp4", "empty-samples-fragmented.mp4"];
 
-/// A track whose list of sync samples names one that is none, so that a segment cut there can't be decoded alone.
-const FALSE_SYNC_SAMPLE: &str = "intra-refresh.mp4";
+/// Tracks with segments that can't be decoded alone: the list of sync samples names one that is none, or leading pictures
+/// of a clean random access picture refer to the segment before (H.265, RASL).
+const DEPENDENT_SEGMENTS: &[&str] = &["intra-refresh.mp4", "hevc-open-gop.mp4"];
 
 /// A track whose fragments overlap in time, of which ffmpeg decodes a part: ours, without overlap, it decodes whole.
 const OVERLAPPING: &str = "fragment-per-sample.mp4";
@@ -258,7 +254,7 @@ fn segments_decrypt_to_the_packets_and_frames_of_the_source() {
                     return Err(failed("packets", format!("{shift} ticks late")));
                 }
                 // A decoder of audio needs the packet before, so audio is decoded as a whole below.
-                if rendition.is_video() && name != FALSE_SYNC_SAMPLE {
+                if rendition.is_video() && !DEPENDENT_SEGMENTS.contains(&name) {
                     compare(&frames, &source.frames).map_err(|error| failed("frames", error))?;
                 }
             }

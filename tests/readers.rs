@@ -146,7 +146,7 @@ fn the_mp4_crate_reads_clear_output() {
     for_each(&inputs(), |name| {
         let workspace = Workspace::new();
         for rendition in workspace.package(&[fixture(name)], "out", &["--scheme", "none"]) {
-            let others = ["avc3", "av1", "ac3", "eac3", "alac", "flac", "opus"];
+            let others = ["avc3", "hevc", "hev1", "av1", "ac3", "eac3", "alac", "flac", "opus"];
             if others.iter().any(|other| name.starts_with(other))
                 || name == "video-and-opus.mp4" && !rendition.is_video()
             {

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::samples::{self, Sample};
-use common::{Workspace, fixture, for_each, inputs, run, tool};
+use common::{Workspace, fixture, for_each, inputs, is_hevc, run, tool};
 
 /// Fixtures that ffmpeg misreads, with one that has the same video samples.
 const SAME_SAMPLES_AS: &[(&str, &str)] = &[
@@ -31,12 +31,12 @@ fn protected_bytes_begin_behind_the_slice_headers_that_ffmpeg_reads() {
         let mut header_bits = slice_header_bits(&ffmpeg, &fixture(same.map_or(name, |(_, same)| same))).into_iter();
         let nal_length_bytes = match name {
             "nal-length-1.mp4" => 1,
-            "nal-length-2.mp4" => 2,
+            "nal-length-2.mp4" | "hevc-nal-length-2.mp4" => 2,
             _ => 4,
         };
         for (index, sample) in samples::read(&video.joined())?.iter().enumerate() {
-            let expected =
-                slice_data(&sample.data, nal_length_bytes, &mut header_bits).ok_or("more slices than ffmpeg reads")?;
+            let expected = slice_data(&sample.data, nal_length_bytes, is_slice(name), &mut header_bits)
+                .ok_or("more slices than ffmpeg reads")?;
             let found = protected(sample);
             if found != expected {
                 return Err(format!(
@@ -78,7 +78,7 @@ fn slice_header_bits(ffmpeg: &Path, input: &Path) -> Vec<usize> {
             }
             [_, _, _, "=", _] => {}
             _ => {
-                is_slice = line == "Slice Header";
+                is_slice = ["Slice Header", "Slice Segment Header"].contains(&line);
                 if is_slice {
                     bits.push(0);
                 }
@@ -93,10 +93,22 @@ fn slice_header_bits(ffmpeg: &Path, input: &Path) -> Vec<usize> {
     bits
 }
 
+/// Whether a NAL unit whose header begins with a byte is a slice, in a fixture's codec.
+fn is_slice(name: &str) -> fn(u8) -> bool {
+    if is_hevc(name) {
+        // Coded slice segments of all but reserved types (H.265, table 7-1).
+        |header| matches!(header >> 1 & 0x3f, 0..=9 | 16..=21)
+    } else {
+        // Coded slices of non-IDR and IDR pictures (H.264, table 7-1).
+        |header| matches!(header & 0x1f, 1 | 5)
+    }
+}
+
 /// Where the slice data of a sample is, header by header; `None` where there are more slices than headers.
 fn slice_data(
     sample: &[u8],
     nal_length_bytes: usize,
+    is_slice: fn(u8) -> bool,
     header_bits: &mut impl Iterator<Item = usize>,
 ) -> Option<Vec<Range<usize>>> {
     let (mut found, mut at) = (Vec::new(), 0);
@@ -108,8 +120,7 @@ fn slice_data(
         let start = at + nal_length_bytes;
         let nal_unit = sample.get(start..start + length)?;
         at = start + length;
-        // Coded slices of non-IDR and IDR pictures (H.264, table 7-1).
-        if matches!(nal_unit.first().map(|header| header & 0x1f), Some(1 | 5)) {
+        if nal_unit.first().is_some_and(|header| is_slice(*header)) {
             let header_bytes = with_emulation_prevention(nal_unit, header_bits.next()?.div_ceil(8));
             if start + header_bytes < at {
                 found.push(start + header_bytes..at);

@@ -6,6 +6,7 @@ pub mod aac_config;
 pub mod avc_sample;
 pub mod box_tree;
 pub mod encrypt;
+pub mod hevc_sample;
 pub mod inspect;
 pub mod keys_file;
 pub mod media_open;
@@ -24,6 +25,7 @@ pub const TARGETS: &[Target] = &[
     ("avc_sample", "avc_sample", avc_sample::run),
     ("box_tree", "box_tree", box_tree::run),
     ("encrypt", "file", encrypt::run),
+    ("hevc_sample", "hevc_sample", hevc_sample::run),
     ("inspect", "file", inspect::run),
     ("keys_file", "keys_file", keys_file::run),
     ("media_open", "file", media_open::run),

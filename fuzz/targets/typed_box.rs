@@ -3,8 +3,9 @@
 use vylux_pack::isobmff::describe::describe;
 use vylux_pack::isobmff::{FourCc, Node, Reader, TypedBox};
 use vylux_pack::isobmff::{
-    alac, avcc, co64, ctts, dac3, dec3, dfla, dops, elng, elst, esds, frma, ftyp, hdlr, mdhd, mehd, mfhd, mvhd, pssh,
-    saio, saiz, schm, sdtp, senc, sidx, stco, stsc, stss, stsz, stts, stz2, tenc, tfdt, tfhd, tkhd, trex, trun,
+    alac, av1c, avcc, co64, colr, ctts, dac3, dec3, dfla, dops, elng, elst, esds, frma, ftyp, hdlr, hvcc, mdhd, mehd,
+    mfhd, mvhd, pssh, saio, saiz, schm, sdtp, senc, sidx, stco, stsc, stss, stsz, stts, stz2, tenc, tfdt, tfhd, tkhd,
+    trex, trun,
 };
 
 /// A new typed box is one line here; the corpus counts on the order.
@@ -18,6 +19,7 @@ const BOXES: &[fn(&[u8])] = &[
     check::<frma::OriginalFormat>,
     check::<ftyp::FileType>,
     check::<hdlr::Handler>,
+    check::<hvcc::HevcConfiguration>,
     check::<mdhd::MediaHeader>,
     check::<mehd::MovieExtendsHeader>,
     check::<mfhd::MovieFragmentHeader>,
@@ -46,6 +48,8 @@ const BOXES: &[fn(&[u8])] = &[
     check::<dec3::Eac3Specific>,
     check::<dfla::FlacSpecific>,
     check::<dops::OpusSpecific>,
+    check::<av1c::Av1Configuration>,
+    check::<colr::ColourInformation>,
 ];
 
 pub fn run(data: &[u8]) {

@@ -82,6 +82,12 @@ impl<'a> BitReader<'a> {
         left_bytes.saturating_mul(8).saturating_add(self.unread_bits as usize)
     }
 
+    /// Bits up to the next byte boundary, counted from the data's start: 0 to 7.
+    #[must_use]
+    pub const fn bits_to_byte_boundary(&self) -> u32 {
+        self.unread_bits
+    }
+
     /// A fault at the byte that holds the last bit read.
     pub fn invalid(&self, problem: impl Into<Cow<'static, str>>) -> BitFault {
         BitFault {
@@ -138,9 +144,12 @@ impl<'a> BitReader<'a> {
     ///
     /// # Errors
     /// As [`ue`](Self::ue), and where the value is larger.
-    pub fn ue_at_most(&mut self, name: &'static str, max: u8) -> Result<u8, BitFault> {
+    pub fn ue_at_most<T>(&mut self, name: &'static str, max: T) -> Result<T, BitFault>
+    where
+        T: TryFrom<u32> + PartialOrd + std::fmt::Display,
+    {
         let value = self.ue()?;
-        match u8::try_from(value) {
+        match T::try_from(value) {
             Ok(value) if value <= max => Ok(value),
             _ => Err(self.invalid(format!("{name} is {value}, expected at most {max}"))),
         }

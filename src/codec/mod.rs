@@ -12,6 +12,7 @@ pub mod bit_reader;
 mod bit_writer;
 mod eac3;
 mod flac;
+pub mod hevc;
 mod mp4a;
 pub mod nal_units;
 mod opus;
@@ -113,6 +114,7 @@ type Open = fn(FourCc, &Node<'_>) -> Result<Arc<dyn Codec>, OpenError>;
 /// Sample entry types, and what opens them. A new codec is one line here and a file.
 const CODECS: &[(&[&[u8; 4]], Open)] = &[
     (&[b"avc1", b"avc3"], avc::open),
+    (&[b"hvc1", b"hev1"], hevc::open),
     (&[b"av01"], av1::open),
     (&[b"mp4a"], mp4a::open),
     (&[b"ac-3"], ac3::open),
@@ -130,7 +132,6 @@ pub fn is_known(format: FourCc) -> bool {
 
 /// Names of codecs that are not supported yet, by their sample entry types.
 const OTHER_CODECS: &[(&[&[u8; 4]], &str)] = &[
-    (&[b"hvc1", b"hev1"], "HEVC"),
     (&[b"dvh1", b"dvhe"], "Dolby Vision"),
     (&[b"vvc1", b"vvi1"], "VVC"),
     (&[b"vp08"], "VP8"),

@@ -23,6 +23,7 @@ pub mod frma;
 pub mod ftyp;
 pub mod hdlr;
 pub mod header;
+pub mod hvcc;
 pub mod mdhd;
 pub mod mehd;
 pub mod mfhd;
@@ -80,6 +81,7 @@ const DESCRIBED: &[(FourCc, describe::Describe)] = &[
     describe::fields::<ftyp::FileType>(),
     describe::fields_as::<ftyp::FileType>(FourCc::new(b"styp")),
     describe::fields::<hdlr::Handler>(),
+    describe::fields::<hvcc::HevcConfiguration>(),
     describe::fields::<mdhd::MediaHeader>(),
     describe::fields::<mehd::MovieExtendsHeader>(),
     describe::fields::<mfhd::MovieFragmentHeader>(),
