@@ -30,7 +30,7 @@ many-truns one-sample refuse-flac stz2 text-track timecode-track two-description
 
 # In the order of BOXES in targets/typed_box.rs.
 BOXES = """
-avcC co64 ctts elng elst esds frma ftyp hdlr mdhd mehd mfhd mvhd pssh saio saiz schm sdtp sidx stco stsc stss stsz
+av1C avcC co64 colr ctts elng elst esds frma ftyp hdlr mdhd mehd mfhd mvhd pssh saio saiz schm sdtp sidx stco stsc stss stsz
 stts stz2 tenc tfdt tfhd tkhd trex trun senc
 """.split()
 
@@ -43,10 +43,15 @@ avc3-bare cavlc-baseline field-pictures field-pictures-poc1 high422-10-intra int
 parameter-set-ids slices-42 weighted-cavlc
 """.split()
 
+# AV1: tile groups, film grain, sizes from references, switch frames, segments, a reduced header.
+AV1 = """
+av1 av1-error-resilient av1-global-motion av1-rav1e av1-screen av1-still av1-superres av1-switch-frames av1-tiles
+""".split()
+
 # Of each so many samples, and of a sample so many bytes.
 SAMPLES, SAMPLE_BYTES = 6, 1500
 
-ENTRY_FIELDS = {"avc1": 78, "avc3": 78, "encv": 78, "mp4a": 28, "enca": 28}
+ENTRY_FIELDS = {"avc1": 78, "avc3": 78, "av01": 78, "encv": 78, "mp4a": 28, "enca": 28}
 
 
 def boxes(data):
@@ -126,6 +131,19 @@ def avc_samples():
         save("avc_sample", name, data)
 
 
+def av1_samples():
+    for name in AV1:
+        track = mp4.load(FIXTURES / f"{name}.mp4").track("vide")
+        config = next(child.body for child in track.entry()[2] if child.kind == b"av1C")
+        data = bytes([len(config)]) + config
+        for sample in track.samples[: 2 * SAMPLES]:
+            # Whole samples, as many as are small: later headers depend on all before them.
+            if len(sample.data) > 2 * SAMPLE_BYTES:
+                break
+            data += struct.pack(">H", len(sample.data)) + sample.data
+        save("av1_sample", name, data)
+
+
 def aac_configs():
     seen = {}
     for path in sorted(FIXTURES.glob("*.mp4")):
@@ -170,6 +188,7 @@ def main():
     trees()
     typed_boxes()
     avc_samples()
+    av1_samples()
     aac_configs()
     texts()
 

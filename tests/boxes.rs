@@ -101,8 +101,10 @@ macro_rules! typed_boxes {
 }
 
 typed_boxes![
+    isobmff::av1c::Av1Configuration,
     isobmff::avcc::AvcConfiguration,
     isobmff::co64::LargeChunkOffsets,
+    isobmff::colr::ColourInformation,
     isobmff::ctts::CompositionOffsets,
     isobmff::elng::ExtendedLanguage,
     isobmff::elst::EditList,

@@ -3,14 +3,16 @@
 use vylux_pack::isobmff::describe::describe;
 use vylux_pack::isobmff::{FourCc, Node, Reader, TypedBox};
 use vylux_pack::isobmff::{
-    avcc, co64, ctts, elng, elst, esds, frma, ftyp, hdlr, mdhd, mehd, mfhd, mvhd, pssh, saio, saiz, schm, sdtp, senc,
-    sidx, stco, stsc, stss, stsz, stts, stz2, tenc, tfdt, tfhd, tkhd, trex, trun,
+    av1c, avcc, co64, colr, ctts, elng, elst, esds, frma, ftyp, hdlr, mdhd, mehd, mfhd, mvhd, pssh, saio, saiz, schm,
+    sdtp, senc, sidx, stco, stsc, stss, stsz, stts, stz2, tenc, tfdt, tfhd, tkhd, trex, trun,
 };
 
 /// A new typed box is one line here; the corpus counts on the order.
 const BOXES: &[fn(&[u8])] = &[
+    check::<av1c::Av1Configuration>,
     check::<avcc::AvcConfiguration>,
     check::<co64::LargeChunkOffsets>,
+    check::<colr::ColourInformation>,
     check::<ctts::CompositionOffsets>,
     check::<elng::ExtendedLanguage>,
     check::<elst::EditList>,

@@ -256,6 +256,3 @@ impl Av1Scanner {
         Ok(clear_from)
     }
 }
-
-#[cfg(test)]
-mod tests;
