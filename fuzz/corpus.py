@@ -51,6 +51,11 @@ hev1-changing hevc hevc-422-10 hevc-gray hevc-nal-length-2 hevc-temporal-layers 
 # Of each so many samples, and of a sample so many bytes.
 SAMPLES, SAMPLE_BYTES = 6, 1500
 
+# AV1: tile groups, film grain, sizes from references, switch frames, segments, a reduced header.
+AV1 = """
+av1 av1-error-resilient av1-global-motion av1-rav1e av1-screen av1-still av1-superres av1-switch-frames av1-tiles
+""".split()
+
 ENTRY_FIELDS = {"avc1": 78, "avc3": 78, "av01": 78, "hvc1": 78, "hev1": 78, "encv": 78, "mp4a": 28, "enca": 28, "ac-3": 28, "ec-3": 28, "Opus": 28, "fLaC": 28, "alac": 28}
 
 
@@ -133,6 +138,19 @@ def samples_of(folder, names, configuration, length_size_at):
         save(folder, name, data)
 
 
+def av1_samples():
+    for name in AV1:
+        track = mp4.load(FIXTURES / f"{name}.mp4").track("vide")
+        config = next(child.body for child in track.entry()[2] if child.kind == b"av1C")
+        data = bytes([len(config)]) + config
+        for sample in track.samples[: 2 * SAMPLES]:
+            # Whole samples, as many as are small: later headers depend on all before them.
+            if len(sample.data) > 2 * SAMPLE_BYTES:
+                break
+            data += struct.pack(">H", len(sample.data)) + sample.data
+        save("av1_sample", name, data)
+
+
 def without_sei(config):
     """hvcC without SEI, in which x265 tells its options: the target has but a byte for its length."""
     at, arrays = 23, []
@@ -191,6 +209,7 @@ def main():
     typed_boxes()
     samples_of("avc_sample", AVC, b"avcC", 4)
     samples_of("hevc_sample", HEVC, b"hvcC", 21)
+    av1_samples()
     aac_configs()
     texts()
 

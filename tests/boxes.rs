@@ -102,8 +102,10 @@ macro_rules! typed_boxes {
 
 typed_boxes![
     isobmff::alac::AlacSpecific,
+    isobmff::av1c::Av1Configuration,
     isobmff::avcc::AvcConfiguration,
     isobmff::co64::LargeChunkOffsets,
+    isobmff::colr::ColourInformation,
     isobmff::ctts::CompositionOffsets,
     isobmff::dac3::Ac3Specific,
     isobmff::dec3::Eac3Specific,

@@ -3,6 +3,7 @@
 //! Cargo-fuzz runs these without end (`fuzz/run.sh`), and `tests/fuzz_corpus.rs` over the corpus with every test run.
 
 pub mod aac_config;
+pub mod av1_sample;
 pub mod avc_sample;
 pub mod box_tree;
 pub mod encrypt;
@@ -22,6 +23,7 @@ pub type Target = (&'static str, &'static str, fn(&[u8]));
 /// All of them; `run.sh` reads names and corpora here.
 pub const TARGETS: &[Target] = &[
     ("aac_config", "aac_config", aac_config::run),
+    ("av1_sample", "av1_sample", av1_sample::run),
     ("avc_sample", "avc_sample", avc_sample::run),
     ("box_tree", "box_tree", box_tree::run),
     ("encrypt", "file", encrypt::run),

@@ -144,6 +144,10 @@ impl<'a> BitReader<'a> {
     ///
     /// # Errors
     /// As [`ue`](Self::ue), and where the value is larger.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "an integer, of whichever type the element has"
+    )]
     pub fn ue_at_most<T>(&mut self, name: &'static str, max: T) -> Result<T, BitFault>
     where
         T: TryFrom<u32> + PartialOrd + std::fmt::Display,

@@ -61,6 +61,7 @@ pub enum FrameHeader {
 
 /// What becomes of the reference slots once the frame is decoded (7.20).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "the standard's name")]
 pub struct Refresh {
     refresh_frame_flags: u8,
     order_hint: u32,
@@ -133,7 +134,7 @@ pub fn read(
     }
     if !start.frame_type.is_intra() {
         let reference_select = bits.flag()?; // frame_reference_mode() (5.9.23)
-        if reference_select && skip_mode_allowed(&frame.ref_frame_idx, start.order_hint, sequence, references, bits)? {
+        if reference_select && skip_mode_allowed(frame.ref_frame_idx, start.order_hint, sequence, references, bits)? {
             let _skip_mode_present = bits.flag()?;
         }
         if !start.error_resilient_mode && sequence.enable_warped_motion {
@@ -318,7 +319,7 @@ impl Frame {
         } else {
             ref_frame_idx = read_ref_frame_idx(bits, start.order_hint, sequence, references)?;
             size = if start.frame_size_override_flag && !start.error_resilient_mode {
-                FrameSize::read_with_refs(bits, &ref_frame_idx, sequence, references)?
+                FrameSize::read_with_refs(bits, ref_frame_idx, sequence, references)?
             } else {
                 FrameSize::read(bits, start.frame_size_override_flag, sequence)?
             };
@@ -415,11 +416,11 @@ impl FrameSize {
     /// `frame_size_with_refs()`.
     fn read_with_refs(
         bits: &mut BitReader<'_>,
-        ref_frame_idx: &[u8; REFS_PER_FRAME],
+        ref_frame_idx: [u8; REFS_PER_FRAME],
         sequence: &SequenceHeader,
         references: &References,
     ) -> Result<Self, BitFault> {
-        for &idx in ref_frame_idx {
+        for idx in ref_frame_idx {
             let found_ref = bits.flag()?;
             if found_ref {
                 let frame = references.frame(idx, bits)?;
@@ -639,7 +640,7 @@ impl Filters<'_> {
 
 /// `skipModeAllowed` of a frame with `reference_select` (5.9.22).
 fn skip_mode_allowed(
-    ref_frame_idx: &[u8; REFS_PER_FRAME],
+    ref_frame_idx: [u8; REFS_PER_FRAME],
     order_hint: u32,
     sequence: &SequenceHeader,
     references: &References,
@@ -649,7 +650,7 @@ fn skip_mode_allowed(
         return Ok(false);
     }
     let mut dists = [0; REFS_PER_FRAME];
-    for (dist, &idx) in dists.iter_mut().zip(ref_frame_idx) {
+    for (dist, idx) in dists.iter_mut().zip(ref_frame_idx) {
         *dist = relative_dist(references.order_hint(idx, bits)?, order_hint, sequence.order_hint_bits);
     }
     // A reference on either side in output order, or two different ones in front.
@@ -732,7 +733,8 @@ fn skip_film_grain_params(
     let chroma_scaling_from_luma = !color.mono_chrome && bits.flag()?;
     let is_420 = color.subsampling_x && color.subsampling_y;
     let (mut num_cb_points, mut num_cr_points) = (0, 0);
-    if !color.mono_chrome && !chroma_scaling_from_luma && !(is_420 && num_y_points == 0) {
+    let no_chroma = color.mono_chrome || chroma_scaling_from_luma || is_420 && num_y_points == 0;
+    if !no_chroma {
         num_cb_points = skip_points(bits, cb)?;
         num_cr_points = skip_points(bits, cr)?;
     }

@@ -14,6 +14,7 @@ const ALTREF2: usize = 5;
 const ALTREF: usize = 6;
 
 /// `ref_frame_idx[]`, where `dists` tell how much later than the current frame that of each slot is output.
+#[must_use]
 pub fn set_frame_refs(dists: &[i32; NUM_REF_FRAMES], last_frame_idx: u8, gold_frame_idx: u8) -> [u8; REFS_PER_FRAME] {
     let mut chosen = Chosen::default();
     chosen.set(LAST, Some(last_frame_idx));

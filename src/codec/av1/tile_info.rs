@@ -60,7 +60,7 @@ impl TileInfo {
             tile_cols_log2 = tile_log2(1, tile_cols);
             let max_tile_area_sb = match min_log2_tiles {
                 0 => sb_rows * sb_cols,
-                _ => sb_rows * sb_cols >> (min_log2_tiles + 1),
+                _ => (sb_rows * sb_cols) >> (min_log2_tiles + 1),
             };
             let max_tile_height_sb = (max_tile_area_sb / widest_tile_sb).max(1);
             (tile_rows, _) = sizes(bits, sb_rows, max_tile_height_sb)?;

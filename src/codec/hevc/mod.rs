@@ -8,6 +8,7 @@ pub mod pps;
 pub mod slice_header;
 pub mod sps;
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::bit_reader::{BitFault, BitReader};
@@ -171,7 +172,7 @@ impl Codec for Hevc {
         let flags = config.general_constraint_indicator_flags();
         let last = flags.iter().rposition(|byte| *byte != 0);
         for byte in flags.iter().take(last.map_or(0, |last| last + 1)) {
-            codecs.push_str(&format!(".{byte:X}"));
+            let _ = write!(codecs, ".{byte:X}");
         }
         codecs
     }

@@ -17,7 +17,6 @@ const SCC_PROFILES: [u32; 2] = [9, 11];
 
 /// The syntax elements that a slice segment header's size depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "the standard's flags, by their names")]
 pub struct Sps {
     /// `sps_seq_parameter_set_id`, 0 to 15.
     pub sps_seq_parameter_set_id: u8,
