@@ -42,8 +42,6 @@ pub const REFUSED: &[(&str, &str)] = &[
     ("encrypted-cenc.mp4", "encrypted already"),
     ("mixed-codecs.mp4", "a track of another codec"),
     ("refuse-mpeg4.mp4", "another codec"),
-    ("refuse-pcm.mp4", "another codec"),
-    ("refuse-prores.mp4", "another codec"),
     ("refuse-vorbis.mp4", "another codec"),
     ("refuse-vp9.mp4", "another codec"),
     ("slices-60.mp4", "more subsamples than saiz can tell"),

@@ -19,13 +19,21 @@ const LAST_BYTES: u64 = 40;
 /// Files whose boxes don't say how much there is: no duration in `mvhd` or `mehd` that covers the fragments, no `sidx`. Cut exactly in front of a fragment, such a file is a whole file with less in it, and nobody can tell.
 const SAY_NOT_HOW_LONG_THEY_ARE: &[&str] = &[
     "aac-fragmented.mp4",
+    "ac3-mono-fragmented.mp4",
+    "alac-44100-fragmented.mp4",
+    "av1-fragmented.mp4",
     "cmaf.mp4",
+    "eac3-fragmented.mp4",
+    "flac-5.1-fragmented.mp4",
     "fragment-per-sample.mp4",
     "fragmented-absolute.mp4",
     "fragmented-delay-moov.mp4",
     "fragmented-hybrid.mp4",
     "fragmented.mp4",
+    "hevc-fragmented.mp4",
+    "mp3-mpeg2.mp4",
     "negative-offsets-fragmented.mp4",
+    "opus-5.1-fragmented.mp4",
 ];
 
 /// A fixture, and a copy that gets shorter and shorter.
