@@ -293,6 +293,3 @@ impl HevcScanner {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;
