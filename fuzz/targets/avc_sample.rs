@@ -1,7 +1,7 @@
 //! H.264: a length byte, an `avcC` of so many bytes, and samples behind it, each with 16 bits of length in front.
 
+use vylux_pack::codec::Codec;
 use vylux_pack::codec::avc::Avc;
-use vylux_pack::codec::{Codec, SubsampleMap};
 use vylux_pack::isobmff::avcc::AvcConfiguration;
 use vylux_pack::isobmff::{FourCc, Reader, TypedBox};
 
@@ -17,17 +17,5 @@ pub fn run(data: &[u8]) {
         return;
     };
     assert!(codec.rfc6381().starts_with("avc3."));
-    let mut scanner = codec.scanner().expect("H.264 has clear bytes");
-    let mut map = SubsampleMap::default();
-    while let Ok(sample) = input.u16().and_then(|bytes| input.bytes(bytes.into())) {
-        if scanner.scan(sample, &mut map).is_err() {
-            return;
-        }
-        let covered = map
-            .end_sample()
-            .iter()
-            .map(|entry| usize::from(entry.clear_bytes) + entry.protected_bytes as usize)
-            .sum::<usize>();
-        assert_eq!(covered, sample.len(), "the map covers the sample exactly");
-    }
+    super::scan(&codec, input);
 }

@@ -17,6 +17,9 @@ pub mod typed_box;
 use std::io::Write;
 use std::path::Path;
 
+use vylux_pack::codec::{Codec, SubsampleMap};
+use vylux_pack::isobmff::Reader;
+
 /// Its name, its folder in `corpus`, which targets that read whole files share, and its function.
 pub type Target = (&'static str, &'static str, fn(&[u8]));
 
@@ -42,6 +45,23 @@ pub fn run(name: &str, data: &[u8]) {
         .find(|(target, ..)| *target == name)
         .expect("a target of the list");
     run(data);
+}
+
+/// Scans samples, each with 16 bits of length in front, until one is refused. Of those before, the map covers every byte.
+fn scan(codec: &dyn Codec, mut input: Reader<'_>) {
+    let mut scanner = codec.scanner().expect("the codec has clear bytes");
+    let mut map = SubsampleMap::default();
+    while let Ok(sample) = input.u16().and_then(|bytes| input.bytes(bytes.into())) {
+        if scanner.scan(sample, &mut map).is_err() {
+            return;
+        }
+        let covered = map
+            .end_sample()
+            .iter()
+            .map(|entry| usize::from(entry.clear_bytes) + entry.protected_bytes as usize)
+            .sum::<usize>();
+        assert_eq!(covered, sample.len(), "the map covers the sample exactly");
+    }
 }
 
 /// Calls `read` with the path of a file that holds `data`.

@@ -1,6 +1,6 @@
 //! NAL units of a sample, each behind a length field (ISO/IEC 14496-15, 5.3.3.1, `lengthSizeMinusOne`).
 
-use super::CodecError;
+use super::{CodecError, SubsampleMap};
 
 /// A NAL unit of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +77,47 @@ impl<'a> Iterator for NalUnits<'a> {
             problem,
         }))
     }
+}
+
+/// Appends the clear and protected ranges of `sample` to `map`: of each NAL unit its length field and as many bytes as
+/// `clear_bytes` says, at most all of it, stay clear.
+///
+/// # Errors
+/// Those of `codec` for a sample that is not made of NAL units, and those of `clear_bytes`.
+pub fn scan(
+    codec: &'static str,
+    sample: &[u8],
+    length_size: usize,
+    map: &mut SubsampleMap,
+    mut clear_bytes: impl FnMut(NalUnit<'_>) -> Result<usize, CodecError>,
+) -> Result<(), CodecError> {
+    for nal in NalUnits::new(codec, sample, length_size) {
+        let nal = nal?;
+        let clear_bytes = clear_bytes(nal)?;
+        #[expect(clippy::cast_possible_truncation, reason = "a length field has at most 32 bits")]
+        let protected_bytes = (nal.bytes.len() - clear_bytes) as u32;
+        map.push_clear(length_size + clear_bytes);
+        map.push_protected(protected_bytes);
+    }
+    Ok(())
+}
+
+/// What is wrong with a slice that refers to a picture parameter set that is not there.
+#[must_use]
+pub fn no_picture_parameter_set(id: u8) -> String {
+    format!(
+        "a slice refers to picture parameter set {id}, \
+         which neither the sample description nor a sample since the last sync sample carries"
+    )
+}
+
+/// What is wrong with a slice whose picture parameter set refers to a sequence parameter set that is not there.
+#[must_use]
+pub fn no_sequence_parameter_set(picture_parameter_set_id: u8, id: u8) -> String {
+    format!(
+        "a slice refers, by picture parameter set {picture_parameter_set_id}, to sequence parameter set {id}, \
+         which neither the sample description nor a sample since the last sync sample carries"
+    )
 }
 
 #[cfg(test)]

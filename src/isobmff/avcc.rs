@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use super::{Fault, FourCc, Problem, Reader, TypedBox, describe};
+use super::decoder_configuration::{configuration_version, nal_length_size, nal_units};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// The decoder configuration record, kept byte by byte.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -87,23 +88,15 @@ impl TypedBox for AvcConfiguration {
         let bytes = payload.clone().rest();
         let start = payload.position();
 
-        let version_at = payload.clone();
-        let configuration_version = payload.u8()?;
-        if configuration_version != 1 {
-            return Err(version_at.fault(Problem::Version(configuration_version)));
-        }
+        configuration_version(payload)?;
         let profile_indication = payload.u8()?;
         let profile_compatibility = payload.u8()?;
         let level_indication = payload.u8()?;
-        let length_size_at = payload.clone();
-        let nal_length_size = usize::from(payload.u8()? & 0b11) + 1;
-        if nal_length_size == 3 {
-            return Err(length_size_at.invalid("NAL unit lengths of 3 bytes, expected 1, 2 or 4"));
-        }
+        let nal_length_size = nal_length_size(payload)?;
         let num_of_sequence_parameter_sets = payload.u8()? & 0b1_1111;
-        let sps = parameter_sets(payload, num_of_sequence_parameter_sets, start)?;
+        let sps = nal_units(payload, num_of_sequence_parameter_sets.into(), start)?;
         let num_of_picture_parameter_sets = payload.u8()?;
-        let pps = parameter_sets(payload, num_of_picture_parameter_sets, start)?;
+        let pps = nal_units(payload, num_of_picture_parameter_sets.into(), start)?;
         // Absent, or something else in its place: either is only kept.
         let extension = match profile_indication {
             66 | 77 | 88 => None,
@@ -142,17 +135,6 @@ impl HighProfileExtension {
             bit_depth_chroma: (bit_depth_chroma_minus8 & 0b111) + 8,
         })
     }
-}
-
-/// Where `count` parameter sets stand, counted from the payload's `start`.
-fn parameter_sets(payload: &mut Reader<'_>, count: u8, start: usize) -> Result<Vec<Range<usize>>, Fault> {
-    let mut parameter_set = || {
-        let length = payload.u16()?;
-        payload.bytes(length.into())?;
-        let end = payload.position() - start;
-        Ok(end - usize::from(length)..end)
-    };
-    (0..count).map(|_| parameter_set()).collect()
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use super::{Fault, FourCc, Problem, Reader, TypedBox, describe};
+use super::decoder_configuration::{configuration_version, nal_length_size, nal_units};
+use super::{Fault, FourCc, Reader, TypedBox, describe};
 
 /// The decoder configuration record, kept byte by byte.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -112,11 +113,7 @@ impl TypedBox for HevcConfiguration {
         let bytes = payload.clone().rest();
         let start = payload.position();
 
-        let version_at = payload.clone();
-        let configuration_version = payload.u8()?;
-        if configuration_version != 1 {
-            return Err(version_at.fault(Problem::Version(configuration_version)));
-        }
+        configuration_version(payload)?;
         let profile = payload.u8()?;
         let general_profile_compatibility_flags = payload.u32()?;
         let general_constraint_indicator_flags = payload.array()?;
@@ -128,11 +125,7 @@ impl TypedBox for HevcConfiguration {
         let bit_depth_chroma = (payload.u8()? & 0b111) + 8;
         let _avg_frame_rate = payload.u16()?;
         // Its upper bits are constantFrameRate, numTemporalLayers and temporalIdNested.
-        let length_size_at = payload.clone();
-        let nal_length_size = usize::from(payload.u8()? & 0b11) + 1;
-        if nal_length_size == 3 {
-            return Err(length_size_at.invalid("NAL unit lengths of 3 bytes, expected 1, 2 or 4"));
-        }
+        let nal_length_size = nal_length_size(payload)?;
         let num_of_arrays = payload.u8()?;
         let arrays = (0..num_of_arrays).map(|_| NalUnitArray::parse(payload, start));
         let arrays = arrays.collect::<Result<_, _>>()?;
@@ -164,16 +157,10 @@ impl NalUnitArray {
     fn parse(payload: &mut Reader<'_>, start: usize) -> Result<Self, Fault> {
         let kind = payload.u8()?;
         let num_nalus = payload.u16()?;
-        let mut nal_unit = || {
-            let length = payload.u16()?;
-            payload.bytes(length.into())?;
-            let end = payload.position() - start;
-            Ok(end - usize::from(length)..end)
-        };
         Ok(Self {
             array_completeness: kind & 0x80 != 0,
             nal_unit_type: kind & 0b11_1111,
-            nal_units: (0..num_nalus).map(|_| nal_unit()).collect::<Result<_, _>>()?,
+            nal_units: nal_units(payload, num_nalus, start)?,
         })
     }
 }

@@ -11,6 +11,7 @@ pub mod colr;
 pub mod ctts;
 pub mod dac3;
 pub mod dec3;
+mod decoder_configuration;
 pub mod describe;
 pub mod dfla;
 pub mod dops;

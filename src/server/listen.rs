@@ -74,14 +74,19 @@ pub async fn serve(app: App) -> Result<(), ListenError> {
     let open_files = raise_open_files();
     let tls = config.tls.as_ref().map(acceptor).transpose()?;
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let main = Arc::new(Connections::new(Answers::all(&app), tls, config.header_timeout));
-    let metrics = Arc::new(Connections::new(Answers::metrics(&app), None, config.header_timeout));
-    let listener = bind(config.listen)?;
-    let metrics_listener = config.metrics_address.map(bind).transpose()?;
+    let main = Listener::bind(
+        config.listen,
+        Connections::new(Answers::all(&app), tls, config.header_timeout),
+    )?;
+    let metrics = config.metrics_address.map(|address| {
+        let connections = Connections::new(Answers::metrics(&app), None, config.header_timeout);
+        Listener::bind(address, connections)
+    });
+    let metrics = metrics.transpose()?;
     let mut signals = Signals::new()?;
     let workers = Workers::start()?;
     info!(
-        url = format!("{scheme}://{}", listener.local_addr()?),
+        url = format!("{scheme}://{}", main.socket.local_addr()?),
         version = env!("CARGO_PKG_VERSION"),
         open_files,
         "listening"
@@ -90,11 +95,11 @@ pub async fn serve(app: App) -> Result<(), ListenError> {
     let graceful = GracefulShutdown::new();
     tokio::select! {
         () = signals.stop() => {}
-        () = accept(&listener, &main, &workers, &graceful) => {}
-        () = accept_if(metrics_listener.as_ref(), &metrics, &workers, &graceful) => {}
+        () = main.accept(&workers, &graceful) => {}
+        () = accept_if(metrics.as_ref(), &workers, &graceful) => {}
     }
     // Refuses connections from here on.
-    drop((listener, metrics_listener));
+    drop((main, metrics));
     let patience = config.shutdown_timeout;
     info!(seconds = patience.as_secs(), "stopping: finishing what is under way");
     if timeout(patience, graceful.shutdown()).await.is_err() {
@@ -116,52 +121,53 @@ fn raise_open_files() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    let listener = || {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        // A port whose last connections are not forgotten yet may be listened on again.
-        socket.set_reuseaddr(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)
-    };
-    listener().map_err(|source| ListenError::Bind { address, source })
+/// Where connections come in, and what becomes of them.
+struct Listener {
+    socket: TcpListener,
+    connections: Arc<Connections>,
 }
 
-async fn accept_if(
-    listener: Option<&TcpListener>,
-    connections: &Arc<Connections>,
-    workers: &Workers,
-    graceful: &GracefulShutdown,
-) {
-    match listener {
-        None => std::future::pending().await,
-        Some(listener) => accept(listener, connections, workers, graceful).await,
+impl Listener {
+    fn bind(address: SocketAddr, connections: Connections) -> Result<Self, ListenError> {
+        let socket = || {
+            let socket = if address.is_ipv4() {
+                TcpSocket::new_v4()?
+            } else {
+                TcpSocket::new_v6()?
+            };
+            // A port whose last connections are not forgotten yet may be listened on again.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        };
+        Ok(Self {
+            socket: socket().map_err(|source| ListenError::Bind { address, source })?,
+            connections: Arc::new(connections),
+        })
+    }
+
+    /// Takes connections, for ever.
+    async fn accept(&self, workers: &Workers, graceful: &GracefulShutdown) {
+        loop {
+            let accepted = self.socket.accept().await;
+            let accepted = accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer)));
+            match accepted {
+                Ok((stream, peer)) => workers.serve(&self.connections, stream, peer, graceful.watcher()),
+                // It was gone before it could be taken (accept(2)).
+                Err(error) if is_its_own(&error) => {}
+                Err(error) => {
+                    warn!(cause = error.to_string(), "connections can't be taken at the moment");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
     }
 }
 
-/// Takes connections, for ever.
-async fn accept(
-    listener: &TcpListener,
-    connections: &Arc<Connections>,
-    workers: &Workers,
-    graceful: &GracefulShutdown,
-) {
-    loop {
-        let accepted = listener.accept().await;
-        let accepted = accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer)));
-        match accepted {
-            Ok((stream, peer)) => workers.serve(connections, stream, peer, graceful.watcher()),
-            // It was gone before it could be taken (accept(2)).
-            Err(error) if is_its_own(&error) => {}
-            Err(error) => {
-                warn!(cause = error.to_string(), "connections can't be taken at the moment");
-                sleep(PAUSE).await;
-            }
-        }
+async fn accept_if(listener: Option<&Listener>, workers: &Workers, graceful: &GracefulShutdown) {
+    match listener {
+        None => std::future::pending().await,
+        Some(listener) => listener.accept(workers, graceful).await,
     }
 }
 

@@ -63,9 +63,7 @@ pub fn skip_uvlc(bits: &mut BitReader<'_>) -> Result<(), BitFault> {
 /// # Errors
 /// [`BitFault`] where one of them is set: something was misread, or is damaged.
 pub fn byte_alignment(bits: &mut BitReader<'_>) -> Result<(), BitFault> {
-    let unread_bits = bits.left_bits() % 8;
-    #[expect(clippy::cast_possible_truncation, reason = "below 8")]
-    if bits.u(unread_bits as u32)? != 0 {
+    if bits.u(bits.bits_to_byte_boundary())? != 0 {
         return Err(bits.invalid("a bit of byte_alignment() is set: the header is damaged"));
     }
     Ok(())

@@ -7,6 +7,7 @@ use super::pps::Pps;
 use super::sps::{PicOrderCnt, Sps};
 use super::{NalHeader, ParameterSets, nal_unit_type};
 use crate::codec::bit_reader::{BitFault, BitReader};
+use crate::codec::nal_units::{no_picture_parameter_set, no_sequence_parameter_set};
 
 /// Reference pictures that one list may hold: in the lists of a frame, and in those of a field (7.4.3).
 const MAX_NUM_REF_IDX_ACTIVE_MINUS1: [u8; 2] = [15, 31];
@@ -122,18 +123,11 @@ fn read_parameter_sets<'a>(
 ) -> Result<(&'a Pps, &'a Sps), BitFault> {
     let pic_parameter_set_id = bits.ue_at_most("pic_parameter_set_id", 255)?;
     let Some(pps) = parameter_sets.pps(pic_parameter_set_id) else {
-        return Err(bits.invalid(format!(
-            "a slice refers to picture parameter set {pic_parameter_set_id}, \
-             which neither the sample description nor a sample since the last sync sample carries"
-        )));
+        return Err(bits.invalid(no_picture_parameter_set(pic_parameter_set_id)));
     };
     let seq_parameter_set_id = pps.seq_parameter_set_id;
     let Some(sps) = parameter_sets.sps(seq_parameter_set_id) else {
-        return Err(bits.invalid(format!(
-            "a slice refers, by picture parameter set {pic_parameter_set_id}, \
-             to sequence parameter set {seq_parameter_set_id}, \
-             which neither the sample description nor a sample since the last sync sample carries"
-        )));
+        return Err(bits.invalid(no_sequence_parameter_set(pic_parameter_set_id, seq_parameter_set_id)));
     };
     Ok((pps, sps))
 }

@@ -12,8 +12,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::bit_reader::{BitFault, BitReader};
-use super::nal_units::NalUnits;
-use super::{Codec, CodecError, OpenError, SampleScanner, SubsampleMap};
+use super::{Codec, CodecError, OpenError, SampleScanner, SubsampleMap, nal_units};
 use crate::isobmff::hvcc::HevcConfiguration;
 use crate::isobmff::{FourCc, Node};
 
@@ -257,17 +256,10 @@ struct HevcScanner {
 
 impl SampleScanner for HevcScanner {
     fn scan(&mut self, sample: &[u8], map: &mut SubsampleMap) -> Result<(), CodecError> {
-        for nal in NalUnits::new(NAME, sample, self.nal_length_size) {
-            let nal = nal?;
-            let clear_bytes = self
-                .clear_bytes(nal.bytes)
-                .map_err(|fault| fault.malformed(NAME, "sample", nal.position))?;
-            #[expect(clippy::cast_possible_truncation, reason = "a length field has at most 32 bits")]
-            let protected_bytes = (nal.bytes.len() - clear_bytes) as u32;
-            map.push_clear(self.nal_length_size + clear_bytes);
-            map.push_protected(protected_bytes);
-        }
-        Ok(())
+        nal_units::scan(NAME, sample, self.nal_length_size, map, |nal| {
+            self.clear_bytes(nal.bytes)
+                .map_err(|fault| fault.malformed(NAME, "sample", nal.position))
+        })
     }
 }
 

@@ -7,6 +7,7 @@ use super::pps::Pps;
 use super::sps::{ShortTermRefPicSet, Sps};
 use super::{MAX_DPB_SIZE, MAX_NUM_REF_IDX_ACTIVE_MINUS1, NalHeader, ParameterSets};
 use crate::codec::bit_reader::{BitFault, BitReader};
+use crate::codec::nal_units::{no_picture_parameter_set, no_sequence_parameter_set};
 
 /// `slice_segment_header_extension_length` is at most this (7.4.7.1).
 const MAX_SLICE_SEGMENT_HEADER_EXTENSION_LENGTH: u16 = 256;
@@ -83,17 +84,13 @@ fn read_parameter_sets<'a>(
 ) -> Result<(&'a Pps, &'a Sps), BitFault> {
     let slice_pic_parameter_set_id = bits.ue_at_most("slice_pic_parameter_set_id", 63)?;
     let Some(pps) = parameter_sets.pps(slice_pic_parameter_set_id) else {
-        return Err(bits.invalid(format!(
-            "a slice refers to picture parameter set {slice_pic_parameter_set_id}, \
-             which neither the sample description nor a sample since the last sync sample carries"
-        )));
+        return Err(bits.invalid(no_picture_parameter_set(slice_pic_parameter_set_id)));
     };
     let pps_seq_parameter_set_id = pps.pps_seq_parameter_set_id;
     let Some(sps) = parameter_sets.sps(pps_seq_parameter_set_id) else {
-        return Err(bits.invalid(format!(
-            "a slice refers, by picture parameter set {slice_pic_parameter_set_id}, \
-             to sequence parameter set {pps_seq_parameter_set_id}, \
-             which neither the sample description nor a sample since the last sync sample carries"
+        return Err(bits.invalid(no_sequence_parameter_set(
+            slice_pic_parameter_set_id,
+            pps_seq_parameter_set_id,
         )));
     };
     Ok((pps, sps))
