@@ -170,7 +170,10 @@ impl Servers {
 
     /// With a Redis, and a proxy on loopback that is believed.
     fn sharing(&self, redis: &Redis, per_minute: u32) -> Server {
-        self.start(per_minute, &[("REDIS_URL", &redis.url()), BEHIND_PROXY])
+        let server = self.start(per_minute, &[("REDIS_URL", &redis.url()), BEHIND_PROXY]);
+        // A Redis that has only just been started may be slow at first, which is no fault of the server's.
+        eventually("Redis is there", || redis_up(&server));
+        server
     }
 }
 

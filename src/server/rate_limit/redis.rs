@@ -77,8 +77,11 @@ impl RedisUrl {
             multiplexed,
             script: Script::new(SCRIPT),
         };
-        // Not PING, which a replica, a full Redis or one that forbids scripts would answer too.
-        connection.count(&format!("{PREFIX}:probe"), PROBE).await?;
+        // Not PING, which a replica, a full Redis or one that forbids scripts would answer too. The first one brings the
+        // script along, and may take its time; the second tells how long requests would wait.
+        let probe = format!("{PREFIX}:probe");
+        connection.count(&probe, PROBE, CONNECTS_WITHIN).await?;
+        connection.count(&probe, PROBE, ANSWERS_WITHIN).await?;
         Ok(connection)
     }
 }
@@ -97,8 +100,8 @@ pub enum RedisProblem {
     #[error("Redis can't be used for rate limits")]
     Failed(#[from] RedisError),
     /// It takes too long.
-    #[error("Redis did not answer within {} ms", ANSWERS_WITHIN.as_millis())]
-    Slow,
+    #[error("Redis did not answer within {} ms", _0.as_millis())]
+    Slow(Duration),
 }
 
 struct Connection {
@@ -108,13 +111,15 @@ struct Connection {
 
 impl Connection {
     /// Counts one more under `key`, and returns how long to wait: nothing for who is let through.
-    async fn count(&self, key: &str, limit: Limit) -> Result<Duration, RedisProblem> {
+    async fn count(&self, key: &str, limit: Limit, answers_within: Duration) -> Result<Duration, RedisProblem> {
         let mut multiplexed = self.multiplexed.clone();
         let interval_micros = (60_000_000 / limit.per_minute.get()).max(1);
         let mut invocation = self.script.key(key);
         invocation.arg(interval_micros).arg(limit.per_minute.get());
-        let answer = timeout(ANSWERS_WITHIN, invocation.invoke_async(&mut multiplexed)).await;
-        Ok(Duration::from_micros(answer.map_err(|_| RedisProblem::Slow)??))
+        let answer = timeout(answers_within, invocation.invoke_async(&mut multiplexed)).await;
+        Ok(Duration::from_micros(
+            answer.map_err(|_| RedisProblem::Slow(answers_within))??,
+        ))
     }
 }
 
@@ -152,7 +157,7 @@ impl Redis {
     /// See [`super::RateLimit::take`]; `None` where Redis can't say.
     pub async fn take(&self, limit: Limit, who: &Who) -> Option<Result<(), Duration>> {
         let connection = self.connection()?;
-        match connection.count(&key(limit, who), limit).await {
+        match connection.count(&key(limit, who), limit, ANSWERS_WITHIN).await {
             Ok(Duration::ZERO) => Some(Ok(())),
             Ok(wait) => Some(Err(wait)),
             Err(problem) => {
