@@ -257,31 +257,67 @@ struct HevcScanner {
 impl SampleScanner for HevcScanner {
     fn scan(&mut self, sample: &[u8], map: &mut SubsampleMap) -> Result<(), CodecError> {
         nal_units::scan(NAME, sample, self.nal_length_size, map, |nal| {
-            self.clear_bytes(nal.bytes)
-                .map_err(|fault| fault.malformed(NAME, "sample", nal.position))
+            self.clear_bytes(nal.bytes, nal.position)
         })
     }
 }
 
 impl HevcScanner {
-    /// Bytes at the start of `nal` that stay clear; at most all of them.
-    fn clear_bytes(&mut self, nal: &[u8]) -> Result<usize, BitFault> {
+    /// Bytes at the start of `nal`, at byte `position` of the sample, that stay clear; at most all of them.
+    fn clear_bytes(&mut self, nal: &[u8], position: usize) -> Result<usize, CodecError> {
         if nal.is_empty() {
             return Ok(0); // A length field of zero, with nothing behind it.
         }
-        let header = NalHeader::read(&mut BitReader::nal_unit(nal))?;
+        let malformed = |fault: BitFault| fault.malformed(NAME, "sample", position);
+        let header = NalHeader::read(&mut BitReader::nal_unit(nal)).map_err(malformed)?;
         match header.nal_unit_type {
-            // Slices of other layers stay clear like all that players of `hvc1` and `hev1` skip: their decoders know the
-            // base layer alone (ISO/IEC 14496-15, 8 and 9), and nobody decodes the others without it. Shaka Packager
-            // takes them for slices of the base layer, whose parameter sets they don't refer to.
-            _ if header.nuh_layer_id != 0 => Ok(nal.len()),
-            _ if header.is_slice_segment() => slice_header_size_bytes(nal, &self.parameter_sets),
+            // Another view or an alpha plane. Its slices refer to parameter sets of their own, whose extensions are not read
+            // here; left clear they would show the picture.
+            _ if header.is_slice_segment() && header.nuh_layer_id != 0 => Err(CodecError::Unsupported {
+                codec: NAME,
+                feature: format!("a picture of layer {} (nuh_layer_id)", header.nuh_layer_id),
+            }),
+            _ if header.is_slice_segment() => slice_header_size_bytes(nal, &self.parameter_sets).map_err(malformed),
             nal_unit_type::SPS_NUT | nal_unit_type::PPS_NUT => {
-                self.parameter_sets.update(nal)?;
+                self.parameter_sets.update(nal).map_err(malformed)?;
                 Ok(nal.len())
             }
             // All others, among them reserved types, which decoders skip.
             _ => Ok(nal.len()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a sample of one NAL unit keeps clear, without any parameter set.
+    fn clear_bytes(nal: &[u8]) -> Result<usize, String> {
+        let mut scanner = HevcScanner {
+            nal_length_size: 4,
+            parameter_sets: ParameterSets::new(),
+        };
+        scanner.clear_bytes(nal, 4).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn pictures_of_other_layers_are_refused() {
+        // nal_unit_type, nuh_layer_id and nuh_temporal_id_plus1 in 6, 6 and 3 bits behind a zero.
+        let refused = "H.265: a picture of layer 1 (nuh_layer_id) is not supported yet";
+        for slice in [
+            nal_unit_type::TRAIL_N,
+            nal_unit_type::IDR_W_RADL,
+            nal_unit_type::CRA_NUT,
+        ] {
+            assert_eq!(
+                clear_bytes(&[slice << 1, 0b0000_1001, 0x80]),
+                Err(refused.to_owned()),
+                "{slice}"
+            );
+        }
+        // What is no picture of theirs stays clear, as that of the base layer does.
+        let sei = [39 << 1, 0b0000_1001, 0x80];
+        assert_eq!(clear_bytes(&sei), Ok(3));
     }
 }
