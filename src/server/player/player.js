@@ -104,7 +104,7 @@ async function playWithShaka(url, token, told) {
     if (error.code === Code.BAD_HTTP_STATUS) told.refused(isKey(type) ? 'key' : 'media', uri, status, body, headers?.['retry-after']);
     else if (error.code === Code.HTTP_ERROR) told.refused(isKey(error.data?.[2]) ? 'key' : 'media', uri, 0, '');
     else if (error.data?.[0]?.code === Code.BAD_HTTP_STATUS || error.data?.[0]?.code === Code.HTTP_ERROR) fail(error.data[0]);
-    else if (error.code !== Code.LOAD_INTERRUPTED && error.severity !== shaka.util.Error.Severity.RECOVERABLE) {
+    else if (![Code.LOAD_INTERRUPTED, Code.OPERATION_ABORTED].includes(error.code) && error.severity !== shaka.util.Error.Severity.RECOVERABLE) {
       const code = Object.keys(Code).find((key) => Code[key] === error.code);
       told.failed(code ? `Shaka Player: ${code}` : 'Shaka Player', error.code ? `error ${error.code}` : String(error));
     }
@@ -112,6 +112,13 @@ async function playWithShaka(url, token, told) {
   // A refused key does not become right by asking again.
   player.configure({ drm: { retryParameters: { maxAttempts: 1 } } });
   player.addEventListener('error', (event) => fail(event.detail));
+  // What it was doing when it failed or was stopped, it rejects in promises that nobody holds.
+  const heed = (event) => {
+    if (!(event.reason instanceof shaka.util.Error)) return;
+    event.preventDefault();
+    fail(event.reason);
+  };
+  addEventListener('unhandledrejection', heed);
   let qualities = [];
   const showQuality = () => told.quality(name(player.getVariantTracks().find((track) => track.active)));
   for (const event of ['adaptation', 'variantchanged']) player.addEventListener(event, showQuality);
@@ -129,7 +136,10 @@ async function playWithShaka(url, token, told) {
       player.configure({ abr: { enabled: index < 0 } });
       if (index >= 0) player.selectVariantTrack(qualities[index], true);
     },
-    stop: () => player.destroy(),
+    stop: async () => {
+      await player.destroy();
+      setTimeout(() => removeEventListener('unhandledrejection', heed), 1000);
+    },
   };
 }
 
