@@ -133,6 +133,7 @@ fn shiguredo_samples(rendition: &RenditionFiles) -> Result<Vec<Sample>, String> 
                     .get(start..start + sample.data_size)
                     .ok_or("a sample outside of its segment")?
                     .to_vec(),
+                iv: Vec::new(),
                 subsamples: None,
             });
         }

@@ -7,6 +7,7 @@ mod common;
 use std::path::Path;
 use std::process::Command;
 
+use aes::cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use common::samples::{self, Sample};
 use common::{RenditionFiles, Workspace, derive, fixture, for_each, inputs, run, tool};
 
@@ -55,11 +56,30 @@ const MISREAD: &[(&str, Misread)] = &[
 const TFDT_JUMPS: &[&str] = &["fragmented-gap.mp4", "fragment-per-sample.mp4"];
 
 #[test]
-fn every_fixture_has_the_samples_that_shaka_packager_writes() {
+fn every_fixture_has_the_samples_that_shaka_packager_writes_under_cbcs() {
+    every_fixture_has_the_samples_that_shaka_packager_writes("cbcs");
+}
+
+#[test]
+fn every_fixture_has_the_samples_that_shaka_packager_writes_under_cenc() {
+    every_fixture_has_the_samples_that_shaka_packager_writes("cenc");
+}
+
+#[test]
+fn every_fixture_has_the_samples_that_shaka_packager_writes_under_cens() {
+    every_fixture_has_the_samples_that_shaka_packager_writes("cens");
+}
+
+#[test]
+fn every_fixture_has_the_samples_that_shaka_packager_writes_under_cbc1() {
+    every_fixture_has_the_samples_that_shaka_packager_writes("cbc1");
+}
+
+fn every_fixture_has_the_samples_that_shaka_packager_writes(scheme: &'static str) {
     let Some(packager) = tool("packager") else { return };
     for_each(&inputs(), |name| {
         let workspace = Workspace::new();
-        let renditions = workspace.encrypt(name, "out");
+        let renditions = workspace.package(&[fixture(name)], "out", &["--scheme", scheme]);
         let misread = MISREAD
             .iter()
             .find(|(fixture, _)| *fixture == name)
@@ -69,8 +89,11 @@ fn every_fixture_has_the_samples_that_shaka_packager_writes() {
         let mut jumps = false;
         for rendition in &renditions {
             let ours = samples::read(&rendition.joined())?;
-            let theirs = shaka(&packager, &workspace, &fixture(name), rendition, &renditions);
-            let same = theirs
+            let by_shaka = |input: &str, first: Option<&Sample>| {
+                let by = (&*packager, scheme, &*iv(rendition, first));
+                shaka(by, &workspace, &fixture(input), rendition, &renditions)
+            };
+            let same = by_shaka(name, ours.first())
                 .and_then(|theirs| {
                     compare(&ours, &theirs)?;
                     let times = compare_times(&ours, &theirs);
@@ -83,9 +106,8 @@ fn every_fixture_has_the_samples_that_shaka_packager_writes() {
                 continue;
             };
             differs = true;
-            let others = |other: &str| shaka(&packager, &workspace, &fixture(other), rendition, &renditions);
             match misread {
-                Misread::SameSamplesAs(other) => compare(&ours, &others(other)?)?,
+                Misread::SameSamplesAs(other) => compare(&ours, &by_shaka(other, ours.first())?)?,
                 Misread::EmptyVideoSamples(other, empty) if rendition.is_video() => {
                     let is_kept = |index: &usize| !empty.contains(index);
                     let kept = |all: Vec<Sample>| {
@@ -98,12 +120,12 @@ fn every_fixture_has_the_samples_that_shaka_packager_writes() {
                     assert!(empty.into_iter().all(is_empty), "{name}: samples {empty:?} have bytes");
                     compare(
                         &kept(ours.clone()).collect::<Vec<_>>(),
-                        &kept(others(other)?).collect::<Vec<_>>(),
+                        &kept(by_shaka(other, ours.first())?).collect::<Vec<_>>(),
                     )?;
                 }
                 Misread::DropsUntilSync if rendition.is_video() => {
                     let first = ours.iter().position(|sample| sample.is_sync).ok_or("no sync sample")?;
-                    let theirs = shaka(&packager, &workspace, &fixture(name), rendition, &renditions)?;
+                    let theirs = by_shaka(name, ours.get(first))?;
                     assert!(first > 0, "{name} begins with a sync sample");
                     compare(ours.get(first..).unwrap_or_default(), &theirs)?;
                 }
@@ -121,6 +143,33 @@ fn every_fixture_has_the_samples_that_shaka_packager_writes() {
     });
 }
 
+/// A last run of blocks that is shorter than the pattern's.
+#[test]
+fn patterns_have_the_samples_that_shaka_packager_writes() {
+    let Some(packager) = tool("packager") else { return };
+    for (scheme, pattern) in [("cbcs", "2:3"), ("cbcs", "5:5"), ("cens", "2:3"), ("cens", "10:1")] {
+        for_each(
+            &["demo.mp4", "slices-4.mp4", "hevc.mp4", "av1-tiles.mp4"].map(str::to_owned),
+            |name| {
+                let workspace = Workspace::new();
+                let options = ["--scheme", scheme, "--pattern", pattern];
+                let renditions = workspace.package(&[fixture(name)], "out", &options);
+                for rendition in renditions.iter().filter(|rendition| rendition.is_video()) {
+                    let ours = samples::read(&rendition.joined())?;
+                    let by = (
+                        &*packager,
+                        &*format!("{scheme} {pattern}"),
+                        &*iv(rendition, ours.first()),
+                    );
+                    let theirs = shaka(by, &workspace, &fixture(name), rendition, &renditions)?;
+                    compare(&ours, &theirs).map_err(|error| format!("{scheme} {pattern}: {error}"))?;
+                }
+                Ok(())
+            },
+        );
+    }
+}
+
 /// Each track has an IV of its own, and is cut where the first video is.
 #[test]
 fn qualities_and_languages_have_the_samples_that_shaka_packager_writes() {
@@ -131,7 +180,8 @@ fn qualities_and_languages_have_the_samples_that_shaka_packager_writes() {
     let names: Vec<&str> = renditions.iter().map(RenditionFiles::track_name).collect();
     assert_eq!(names, ["360p", "180p", "en", "fr", "90p", "en-2", "fr-2"]);
     for rendition in &renditions {
-        let theirs = shaka(&packager, &workspace, &rendition.input, rendition, &renditions).unwrap();
+        let by = (&*packager, "cbcs", &*iv(rendition, None));
+        let theirs = shaka(by, &workspace, &rendition.input, rendition, &renditions).unwrap();
         compare(&samples::read(&rendition.joined()).unwrap(), &theirs).unwrap();
     }
 }
@@ -182,7 +232,8 @@ fn segments_of_several_fragments_have_the_samples_that_shaka_packager_writes() {
             rendition.is_video(),
             "{fragments} fragments"
         );
-        let theirs = shaka(&packager, &workspace, &film, rendition, &renditions).unwrap();
+        let by = (&*packager, "cbcs", &*iv(rendition, None));
+        let theirs = shaka(by, &workspace, &film, rendition, &renditions).unwrap();
         let ours = samples::read(&file).unwrap();
         compare(&ours, &theirs)
             .and_then(|()| compare_times(&ours, &theirs))
@@ -216,7 +267,7 @@ fn sixty_slices_are_refused_where_shaka_packager_writes_a_broken_map() {
         fixture("slices-60.mp4").display(),
         output.display()
     );
-    encrypt_by_shaka(&packager, &stream, "90p").unwrap();
+    encrypt_by_shaka(&packager, &stream, "cbcs", &derive::iv("90p")).unwrap();
     let error = samples::read(&std::fs::read(output).unwrap()).unwrap_err();
     assert!(
         error.contains("can't be a map"),
@@ -224,10 +275,41 @@ fn sixty_slices_are_refused_where_shaka_packager_writes_a_broken_map() {
     );
 }
 
-/// What Shaka Packager makes of a track with key, key ID and IV of `rendition`: the track of `input` that stands where the
-/// rendition's stands in its own.
+/// The IV of a sample, or the constant one of its rendition.
+fn iv(rendition: &RenditionFiles, sample: Option<&Sample>) -> Vec<u8> {
+    let own = sample.map(|sample| sample.iv.clone()).filter(|iv| !iv.is_empty());
+    own.unwrap_or_else(|| derive::iv(rendition.track_name()).to_vec())
+}
+
+/// A sample under `cbc1` as it would be under another IV, by the `cbc` crate alone.
+///
+/// We count IVs of 16 bytes up by one in their first half; Shaka Packager by a sample's blocks in their second.
+fn under_iv(sample: &Sample, iv: &[u8]) -> Result<Sample, String> {
+    let key = derive::key().into();
+    let block = |iv: &[u8]| <[u8; 16]>::try_from(iv).map_err(|_| format!("an IV of {} bytes", iv.len()));
+    let mut decryptor = cbc::Decryptor::<aes::Aes128>::new(&key, &block(&sample.iv)?.into());
+    let mut encryptor = cbc::Encryptor::<aes::Aes128>::new(&key, &block(iv)?.into());
+    let mut under = sample.clone();
+    let whole = vec![(0, u32::try_from(sample.data.len() / 16 * 16).unwrap())];
+    let mut rest = under.data.as_mut_slice();
+    for (clear, protected) in sample.subsamples.as_ref().unwrap_or(&whole) {
+        let (_, behind) = rest.split_at_mut(usize::from(*clear));
+        let (range, later) = behind.split_at_mut(*protected as usize);
+        let (blocks, partial) = Array::slice_as_chunks_mut(range);
+        if !partial.is_empty() {
+            return Err(format!("a protected range of {protected} bytes"));
+        }
+        decryptor.decrypt_blocks(blocks);
+        encryptor.encrypt_blocks(blocks);
+        rest = later;
+    }
+    Ok(under)
+}
+
+/// What Shaka Packager makes of a track by a scheme and IV with the key and key ID of `rendition`: the track of `input` that
+/// stands where the rendition's stands in its own.
 fn shaka(
-    packager: &Path,
+    (packager, scheme, iv): (&Path, &str, &[u8]),
     workspace: &Workspace,
     input: &Path,
     rendition: &RenditionFiles,
@@ -256,18 +338,25 @@ fn shaka(
     encrypt_by_shaka(
         packager,
         &format!("in={},stream={stream},output={}", input.display(), output.display()),
-        rendition.track_name(),
+        scheme,
+        iv,
     )?;
     samples::read(&std::fs::read(output).unwrap())
 }
 
-fn encrypt_by_shaka(packager: &Path, stream: &str, track: &str) -> Result<(), String> {
-    let [kid, key, iv] = [derive::kid(), derive::key(), derive::iv(track)].map(hex::encode);
+fn encrypt_by_shaka(packager: &Path, stream: &str, scheme: &str, iv: &[u8]) -> Result<(), String> {
+    let [kid, key, iv] = [&derive::kid(), &derive::key(), iv].map(hex::encode);
+    let (scheme, pattern) = scheme.split_once(' ').unwrap_or((scheme, "1:9"));
+    let (crypt, skip) = pattern.split_once(':').unwrap();
     let result = Command::new(packager)
         .arg(stream)
         .args([
             "--protection_scheme",
-            "cbcs",
+            scheme,
+            "--crypt_byte_block",
+            crypt,
+            "--skip_byte_block",
+            skip,
             "--clear_lead",
             "0",
             "--enable_raw_key_encryption",
@@ -302,6 +391,13 @@ fn compare(ours: &[Sample], theirs: &[Sample]) -> Result<(), String> {
         return Err(format!("{} samples, of Shaka Packager {}", ours.len(), theirs.len()));
     }
     for (index, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+        let rekeyed;
+        let ours = if ours.iv == theirs.iv {
+            ours
+        } else {
+            rekeyed = under_iv(ours, &theirs.iv).map_err(|error| format!("sample {index}: {error}"))?;
+            &rekeyed
+        };
         if ours.data != theirs.data {
             let at = ours
                 .data

@@ -307,7 +307,7 @@ fn a_subsample_map() {
         let entry = subsamples(data, 4)[0];
         data[entry + 5] ^= 1;
     });
-    film.verdict().finds(&file, Some(5), None, "the subsample map covers");
+    film.verdict().finds(&file, Some(5), None, "its subsample map covers");
 }
 
 #[test]
@@ -392,7 +392,7 @@ fn a_source_of_one_sample_more() {
 fn tenc() {
     // Behind the reserved byte: the pattern, isProtected, the IV size, the key ID, and the constant IV and its size.
     for (at, bit, what) in [
-        (1, 0x10, "the pattern of tenc is (0, 9), expected (1, 9)"),
+        (1, 0x10, "the pattern of tenc is 0:9, expected 1:9"),
         (4, 1, "is in no record of keys.json"),
         (4, 1, "the key IDs of the common pssh"),
         (21, 1, "the IV of tenc is"),
@@ -442,8 +442,19 @@ fn scheme_and_brands() {
         let scheme = full_box(data, *b"schm");
         data[scheme..scheme + 4].copy_from_slice(b"cenc");
     });
-    film.verdict()
-        .finds(&file, None, None, "scheme_type is 'cenc', expected 'cbcs'");
+    film.verdict().finds(
+        &file,
+        None,
+        None,
+        "default_Per_Sample_IV_Size is 0, and under cenc it is one of [8, 16]",
+    );
+
+    let film = Film::new();
+    film.change(&file, |data| {
+        let scheme = full_box(data, *b"schm");
+        data[scheme..scheme + 4].copy_from_slice(b"cbc5");
+    });
+    film.verdict().finds(&file, None, None, "scheme_type is 'cbc5'");
 
     for (file, brand) in [(format!("{AUDIO}/init.mp4"), b"cmfc"), (segment(AUDIO, 1), b"msdh")] {
         let film = Film::new();
@@ -766,12 +777,16 @@ fn key_records() {
         (CONTENT_ID, "other-film", "doesn't unwrap"),
         ("/api/key/", "/api/keys/", "does not end with /api/key/test-film"),
         ("\"version\": 1", "\"version\": 2", "version 2"),
-        ("cbcs", "cenc", "scheme is \"cenc\""),
+        ("cbcs", "none", "scheme is \"none\""),
     ] {
         let film = Film::new();
         film.replace("keys.json", old, new);
         film.verdict().finds("keys.json", None, None, what);
     }
+    let film = Film::new();
+    film.replace("keys.json", "cbcs", "cenc");
+    let what = "it is protected by cbcs, and the record says \"cenc\"";
+    film.verdict().finds(&format!("{VIDEO}/init.mp4"), None, None, what);
     let film = Film::new();
     fs::remove_file(film.path("keys.json")).unwrap();
     film.verdict().finds("keys.json", None, None, "can't be read");

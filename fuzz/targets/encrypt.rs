@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use vylux_pack::content_key::{ContentKey, Iv, Kid};
-use vylux_pack::media::Presentation;
-use vylux_pack::package::{Control, Name, Protection, Rendition, hls, write_segments};
+use vylux_pack::media::{Presentation, Track};
+use vylux_pack::package::{Control, KeyedProtection, Name, Rendition, hls, write_segments};
 use vylux_pack::plan::SegmentPlan;
-use vylux_pack::protect::TrackProtection;
+use vylux_pack::protect::{Ivs, Pattern, Protection, Scheme, SegmentProtection, TrackProtection};
 
 use super::with_file;
 
@@ -15,23 +15,35 @@ pub fn run(data: &[u8]) {
     with_file(data, |path| {
         let folder = tempfile::tempdir().expect("a temporary folder");
         if let Ok(presentation) = Presentation::open(&[path]) {
-            encrypt(&presentation, folder.path());
+            // By one of the schemes, whichever the input's length gives.
+            let mut schemes = Scheme::ALL.iter().copied().cycle();
+            let scheme = schemes.nth(data.len() % Scheme::ALL.len()).expect("a scheme");
+            encrypt(&presentation, scheme, folder.path());
         }
     });
 }
 
 /// Encrypts into `folder`, and checks what was written, if the input is not refused on the way.
-fn encrypt(presentation: &Presentation, folder: &Path) {
+fn encrypt(presentation: &Presentation, scheme: Scheme, folder: &Path) {
     let target = "1".parse().expect("a segment duration");
     let Ok(plan) = SegmentPlan::new(&presentation.tracks, target) else {
         return;
     };
     let key = ContentKey::new([1; 16]);
-    let protections: Vec<TrackProtection> = presentation
-        .tracks
-        .iter()
-        .map(|track| TrackProtection::cbcs(track, &key, Kid([2; 16]), Iv([3; 16])))
-        .collect();
+    let (kid, iv) = (Kid([2; 16]), Iv([3; 16]));
+    let protect = |track: &Track| match scheme {
+        Scheme::None => None,
+        Scheme::Segments => Some(Protection::Segments(SegmentProtection::new(key.clone(), kid, iv))),
+        Scheme::Samples(scheme) => {
+            let ivs = match scheme.iv_sizes() {
+                [0] => Ivs::Constant(iv),
+                sizes => Ivs::per_sample(iv, *sizes.last().expect("a size"), track.id),
+            };
+            let protection = TrackProtection::new(scheme, Pattern::ONE_IN_TEN, track, &key, kid, ivs);
+            Some(Protection::Samples(Box::new(protection)))
+        }
+    };
+    let protections: Vec<Option<Protection>> = presentation.tracks.iter().map(protect).collect();
     let tracks = presentation.tracks.iter().zip(&plan.tracks).zip(&protections);
     let renditions: Vec<Rendition<'_>> = Name::all(&presentation.tracks)
         .into_iter()
@@ -40,8 +52,8 @@ fn encrypt(presentation: &Presentation, folder: &Path) {
             name,
             track,
             plan,
-            protection: Some(Protection {
-                track: protection,
+            protection: protection.as_ref().map(|protection| KeyedProtection {
+                protection,
                 key_uri: "https://keys.example.com/api/key/fuzz",
             }),
         })

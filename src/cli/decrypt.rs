@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use serde::Serialize;
-use vylux_pack::content_key::{Iv, Kid};
-use vylux_pack::isobmff::BoxError;
+use vylux_pack::content_key::{ContentKey, Iv, Kid};
 use vylux_pack::isobmff::scan::{ScanError, TopLevel};
+use vylux_pack::isobmff::{BoxError, ReadAt};
+use vylux_pack::media::source::View;
 use vylux_pack::media::{Cause, EncryptedInput, InputError, MediaKind, Presentation, Source, Track};
 use vylux_pack::package::clear::{self, ClosedTrack};
 use vylux_pack::package::{Control, StagedFile};
-use vylux_pack::protect::{CBCS, Cbcs, Pattern};
+use vylux_pack::protect::whole_segment::OpenedSegment;
+use vylux_pack::protect::{Cipher, Pattern, SampleScheme};
 use vylux_pack::verify::{Output, Rendition};
 
 use super::decimal;
@@ -89,11 +91,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             args.output.display()
         ));
     }
-    let tracks = open(&output)?;
     let mut keys = Keys::new(args.key_file.as_deref(), &args.output, args.quiet)?;
+    let tracks = open(&output, &mut keys)?;
     let mut closed = Vec::new();
     let mut reports = Vec::new();
-    for (track_id, (rendition, track)) in (1..).zip(tracks) {
+    for (track_id, (rendition, track, segment_kid)) in (1..).zip(tracks) {
         let cipher = cipher(&track, rendition, &mut keys)?;
         reports.push(TrackReport {
             track_id,
@@ -101,7 +103,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             kind: track.kind,
             codec: track.codec.rfc6381(),
             samples: track.samples.len(),
-            kid: track.encryption.as_ref().map(|encryption| encryption.tenc.kid),
+            kid: segment_kid.or(track.encryption.as_ref().map(|encryption| encryption.tenc.kid)),
         });
         closed.push(ClosedTrack { track, cipher });
     }
@@ -147,8 +149,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A track of a rendition, and the key that opened its segments, where those are encrypted as whole files.
+type OpenedTrack<'o> = (&'o Rendition, Track, Option<Kid>);
+
 /// The track of each rendition, video first, as in the inputs that people make.
-fn open(output: &Output) -> Result<Vec<(&Rendition, Track)>, Failure> {
+fn open<'o>(output: &'o Output, keys: &mut Keys) -> Result<Vec<OpenedTrack<'o>>, Failure> {
     let mut tracks = Vec::new();
     for rendition in &output.renditions {
         let init = rendition.init_file.as_ref().ok_or_else(|| {
@@ -158,13 +163,12 @@ fn open(output: &Output) -> Result<Vec<(&Rendition, Track)>, Failure> {
                 playlist.display()
             ))
         })?;
-        let segments = rendition.segments.iter().map(|segment| &segment.file);
-        let files: Vec<PathBuf> = std::iter::once(init)
-            .chain(segments)
-            .map(|file| output.folder.join(file))
-            .collect();
-        files.iter().try_for_each(|file| check_whole(file))?;
-        let source = Arc::new(Source::join(files).map_err(Failure::input)?);
+        let segment_key = match rendition.key_uri().filter(|_| rendition.has_encrypted_segments()) {
+            Some(uri) => Some(keys.find_by_uri(uri, rendition)?),
+            None => None,
+        };
+        let key = segment_key.as_ref().map(|(_, key)| key);
+        let source = Arc::new(join(output, rendition, init, key)?);
         let mut presentation = Presentation {
             sources: Vec::new(),
             tracks: Vec::new(),
@@ -173,23 +177,25 @@ fn open(output: &Output) -> Result<Vec<(&Rendition, Track)>, Failure> {
         presentation
             .add(&source, EncryptedInput::Accept)
             .map_err(|cause| located(&source, cause))?;
-        tracks.extend(presentation.tracks.into_iter().map(|track| (rendition, track)));
+        let kid = segment_key.map(|(kid, _)| kid);
+        tracks.extend(presentation.tracks.into_iter().map(|track| (rendition, track, kid)));
     }
-    tracks.sort_by_key(|(_, track)| track.kind);
+    tracks.sort_by_key(|(_, track, _)| track.kind);
     Ok(tracks)
 }
 
 /// Refuses a file that ends within a box: joined with the next one, its damage would be found there.
-fn check_whole(file: &Path) -> Result<(), InputError> {
+fn check_whole(file: &Path, view: Option<&(dyn ReadAt + Send + Sync)>) -> Result<(), InputError> {
     let failed = |cause| InputError {
         path: file.to_owned(),
         cause,
     };
-    let source = Source::open(file).map_err(|error| failed(error.into()))?;
-    for header in TopLevel::new(&source) {
-        header.map_err(|error| failed(error.into()))?;
-    }
-    Ok(())
+    let check = |source: &dyn ReadAt| TopLevel::new(source).try_for_each(|header| header.map(drop));
+    let checked = match view {
+        Some(view) => check(view),
+        None => check(&Source::open(file).map_err(|error| failed(error.into()))?),
+    };
+    checked.map_err(|error| failed(error.into()))
 }
 
 /// An error in joined files names the one that holds the byte.
@@ -208,21 +214,52 @@ fn located(source: &Source, cause: Cause) -> InputError {
 }
 
 /// What opens a track's samples; `None` where they are clear.
-fn cipher(track: &Track, rendition: &Rendition, keys: &mut Keys) -> Result<Option<Cbcs>, Failure> {
+fn cipher(track: &Track, rendition: &Rendition, keys: &mut Keys) -> Result<Option<Cipher>, Failure> {
     let Some(encryption) = &track.encryption else {
         return Ok(None);
     };
     let tenc = &encryption.tenc;
-    let iv = tenc.constant_iv.as_deref().and_then(|iv| iv.try_into().ok());
-    let (CBCS, true, Some(iv)) = (encryption.scheme, tenc.is_protected, iv) else {
+    let constant_iv = tenc.constant_iv.as_deref().and_then(|iv| iv.try_into().ok()).map(Iv);
+    let scheme = SampleScheme::of(encryption.scheme)
+        .filter(|scheme| tenc.is_protected && scheme.iv_sizes().contains(&tenc.per_sample_iv_size))
+        .filter(|_| tenc.per_sample_iv_size > 0 || constant_iv.is_some());
+    let Some(scheme) = scheme else {
         let file: &Path = track.source.path();
-        let what = "is not encrypted as an output is: by 'cbcs', with a constant IV of 16 bytes";
-        return Err(Failure::input(anyhow!("{} {what}", file.display())));
+        let what = format!(
+            "'{}' with such IVs is not how an output is encrypted",
+            encryption.scheme
+        );
+        return Err(Failure::input(anyhow!("{}: {what}", file.display())));
     };
     let pattern = Pattern {
         crypt_blocks: tenc.crypt_byte_block,
         skip_blocks: tenc.skip_byte_block,
     };
     let key = keys.find(tenc.kid, rendition)?;
-    Ok(Some(Cbcs::new(&key, Iv(iv), pattern)))
+    // Where each sample has an IV of its own, the cipher takes none.
+    let iv = constant_iv.unwrap_or(Iv([0; 16]));
+    Ok(Some(Cipher::new(scheme, &key, iv, pattern)))
+}
+
+/// The files of a rendition, read as one: each segment as it was, where segments are encrypted as whole files.
+fn join(output: &Output, rendition: &Rendition, init: &Path, key: Option<&ContentKey>) -> Result<Source, Failure> {
+    let segments = rendition.segments.iter().enumerate().map(|(index, segment)| {
+        let path = output.folder.join(&segment.file);
+        let Some(key) = key else { return Ok((path, None)) };
+        let playlist = output.folder.join(&rendition.playlist_file);
+        let iv = rendition.segment_iv(index).ok_or_else(|| {
+            let playlist = playlist.display();
+            Failure::input(anyhow!("{playlist}: segment {} has no EXT-X-KEY with an IV", index + 1))
+        })?;
+        let opened = OpenedSegment::open(path.clone(), key, iv)
+            .with_context(|| path.display().to_string())
+            .map_err(Failure::input)?;
+        Ok((path, Some(Box::new(opened) as View)))
+    });
+    let init = std::iter::once(Ok((output.folder.join(init), None)));
+    let parts: Vec<(PathBuf, Option<View>)> = init.chain(segments).collect::<Result<_, Failure>>()?;
+    for (path, view) in &parts {
+        check_whole(path, view.as_deref())?;
+    }
+    Source::join_views(parts).map_err(Failure::input)
 }

@@ -5,13 +5,14 @@ mod report;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use vylux_pack::content_key::Iv;
 use vylux_pack::keys::{BaseUrl, ContentId, KeyRing, TrackName, keys_file};
 use vylux_pack::media::{Presentation, fingerprint};
 use vylux_pack::package::publish::{KEYS_FILE, Staging};
-use vylux_pack::package::{Control, Name, Protection, Rendition, hls, write_segments};
+use vylux_pack::package::{Control, KeyedProtection, Name, Rendition, hls, write_segments};
 use vylux_pack::plan::{SegmentDuration, SegmentPlan};
-use vylux_pack::protect::{Scheme, TrackProtection};
+use vylux_pack::protect::{Ivs, Pattern, Protection, SampleScheme, Scheme, SegmentProtection, TrackProtection};
 use vylux_pack::secret::{MASTER_KEY_HEX, SecretText, Settings};
 
 use super::failure::Failure;
@@ -24,7 +25,8 @@ use super::records::{Content, Records, Settled, base_url, store_url};
 /// Encrypt MP4 files into CMAF segments and HLS playlists
 ///
 /// Each track of each input becomes a rendition: give several files for several qualities or languages.
-/// The output appears in one step when all of it is there, and the same command gives the same bytes again.
+/// The output appears in one step when all of it is there, and the same command gives the same bytes again, but for cenc and
+/// cens, whose IVs must never come again.
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 #[command(
@@ -47,9 +49,15 @@ pub struct Args {
     /// Length of segments in seconds, as near as keyframes allow
     #[arg(long, default_value = "6", value_name = "SECONDS")]
     segment_duration: SegmentDuration,
-    /// Protection: cbcs, or none to package without encrypting
+    /// Protection: cbcs, cenc, cens or cbc1 of samples, aes-128 of whole segments, or none
     #[arg(long, default_value = "cbcs")]
     scheme: Scheme,
+    /// Blocks of video that cbcs and cens encrypt and skip; players of HLS want 1:9 [default: 1:9]
+    #[arg(long, value_name = "CRYPT:SKIP")]
+    pattern: Option<Pattern>,
+    /// Bytes of each sample's IV under cenc and cens, 8 or 16 [default: 8]
+    #[arg(long, value_name = "BYTES", value_parser = ["8", "16"])]
+    iv_size: Option<String>,
     #[command(flatten)]
     jobs: Jobs,
     /// Record store [default: DATABASE_URL, else sqlite://vylux-pack.db]
@@ -80,9 +88,65 @@ pub struct Args {
 
 /// The keys of what is encrypted, and the record that says so.
 struct Encryption {
-    tracks: Vec<TrackProtection>,
+    tracks: Vec<Protection>,
     records: Records,
     settled: Settled,
+}
+
+impl Args {
+    /// Refuses options that the scheme has no use for.
+    fn check_scheme(&self) -> Result<(), Failure> {
+        let (name, of_samples) = match self.scheme {
+            Scheme::Samples(scheme) => (scheme.name(), Some(scheme)),
+            scheme => (scheme.name(), None),
+        };
+        if self.pattern.is_some() && !of_samples.is_some_and(SampleScheme::has_pattern) {
+            return Err(Failure::usage(anyhow!(
+                "--pattern is of cbcs and cens; {name} has none"
+            )));
+        }
+        if self.iv_size.is_some() && !of_samples.is_some_and(SampleScheme::is_ctr) {
+            return Err(Failure::usage(anyhow!(
+                "--iv-size is of cenc and cens; {name} has no choice"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Bytes of each sample's IV under a CTR scheme.
+    fn iv_size(&self) -> u8 {
+        if self.iv_size.as_deref() == Some("16") { 16 } else { 8 }
+    }
+
+    /// What players may not know.
+    fn scheme_warning(&self) -> Option<&'static str> {
+        match self.scheme {
+            Scheme::Samples(SampleScheme::Cenc) => Some(
+                "cenc: Apple's players play cbcs alone (authoring specification, 13.7); others play it by METHOD=SAMPLE-AES-CTR",
+            ),
+            Scheme::Samples(SampleScheme::Cens) => Some(
+                "cens: HLS has no METHOD for it; the playlists say SAMPLE-AES-CTR, and the init segments say what it is",
+            ),
+            Scheme::Samples(SampleScheme::Cbc1) => Some(
+                "cbc1: HLS has no METHOD for it; the playlists say SAMPLE-AES, and the init segments say what it is",
+            ),
+            Scheme::Samples(SampleScheme::Cbcs)
+                if self.pattern.is_some_and(|pattern| pattern != Pattern::ONE_IN_TEN) =>
+            {
+                Some("cbcs: Apple's players want the pattern 1:9 (authoring specification, 13.7)")
+            }
+            Scheme::Samples(SampleScheme::Cbcs) | Scheme::Segments | Scheme::None => None,
+        }
+    }
+}
+
+/// The first IV of a run whose IVs must never come again under its key.
+fn random_iv() -> Result<Iv, Failure> {
+    let mut iv = [0; 16];
+    getrandom::fill(&mut iv)
+        .context("no random IV")
+        .map_err(Failure::work)?;
+    Ok(Iv(iv))
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
@@ -92,6 +156,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         super::init::write_env(args.quiet || args.json)?;
         settings = Settings::load().map_err(Failure::usage)?;
     }
+    args.check_scheme()?;
     let cancelled = interrupt::flag()?;
     let output = args
         .out
@@ -101,6 +166,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let presentation = Presentation::open(&args.inputs)?;
     if !args.quiet {
         presentation.warnings.iter().for_each(|warning| output::warn(warning));
+        args.scheme_warning().iter().for_each(|warning| output::warn(warning));
     }
     let plan = SegmentPlan::new(&presentation.tracks, args.segment_duration).map_err(Failure::input)?;
     let names = Name::all(&presentation.tracks);
@@ -111,7 +177,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             return Err(Failure::work(anyhow::anyhow!("{} {what}", output.display())));
         }
         Scheme::None => None,
-        Scheme::Cbcs => Some(prepare_keys(args, &settings, &presentation, &names, &output)?),
+        Scheme::Samples(_) | Scheme::Segments => Some(prepare_keys(args, &settings, &presentation, &names, &output)?),
     };
 
     let renditions: Vec<Rendition<'_>> = presentation
@@ -122,9 +188,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .enumerate()
         .map(|(index, ((track, plan), name))| {
             let protection = encryption.as_ref().and_then(|encryption| {
-                let track = encryption.tracks.get(index)?;
-                Some(Protection {
-                    track,
+                Some(KeyedProtection {
+                    protection: encryption.tracks.get(index)?,
                     key_uri: &encryption.settled.record.key_uri,
                 })
             });
@@ -209,15 +274,34 @@ fn prepare_keys(
     let settled = records.settle(&keys, &content, args.replace)?;
     let master = keys.primary();
     let key = master.content_key(&args.content_id, None);
-    let tracks = presentation.tracks.iter().zip(names).map(|(track, name)| {
-        let name: TrackName = name
-            .as_str()
-            .parse()
-            .context("a rendition's name")
-            .map_err(Failure::work)?;
-        let iv = master.iv(&args.content_id, &name, None);
-        Ok(TrackProtection::cbcs(track, &key, settled.record.kid, iv))
-    });
+    let random_iv = random_iv()?;
+    let tracks = presentation
+        .tracks
+        .iter()
+        .zip(names)
+        .zip(0..)
+        .map(|((track, name), number)| {
+            let name: TrackName = name
+                .as_str()
+                .parse()
+                .context("a rendition's name")
+                .map_err(Failure::work)?;
+            let derived_iv = master.iv(&args.content_id, &name, None);
+            let kid = settled.record.kid;
+            let Scheme::Samples(scheme) = args.scheme else {
+                let protection = SegmentProtection::new(key.clone(), kid, derived_iv);
+                return Ok(Protection::Segments(protection));
+            };
+            let ivs = match scheme {
+                SampleScheme::Cbcs => Ivs::Constant(derived_iv),
+                // CBC bears an IV that comes again in the next run; those of samples still differ.
+                SampleScheme::Cbc1 => Ivs::per_sample(derived_iv, 16, 0),
+                SampleScheme::Cenc | SampleScheme::Cens => Ivs::per_sample(random_iv, args.iv_size(), number),
+            };
+            let pattern = args.pattern.unwrap_or(Pattern::ONE_IN_TEN);
+            let protection = TrackProtection::new(scheme, pattern, track, &key, kid, ivs);
+            Ok(Protection::Samples(Box::new(protection)))
+        });
     Ok(Encryption {
         tracks: tracks.collect::<Result<_, Failure>>()?,
         records,

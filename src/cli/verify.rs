@@ -2,7 +2,6 @@
 
 mod keys;
 
-use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use vylux_pack::keys::DATABASE_URL;
 use vylux_pack::media::Presentation;
+use vylux_pack::protect::Pattern;
 use vylux_pack::secret::Settings;
 use vylux_pack::verify::{Check, Output, Report};
 
@@ -36,6 +36,9 @@ pub struct Args {
     /// The inputs it was made from, in the same order
     #[arg(long, value_name = "INPUT", num_args = 1..)]
     source: Vec<PathBuf>,
+    /// Blocks of video that cbcs and cens encrypt and skip, as given to encrypt
+    #[arg(long, value_name = "CRYPT:SKIP", default_value = "1:9")]
+    pattern: Pattern,
     #[command(flatten)]
     jobs: Jobs,
     /// Record store [default: DATABASE_URL, else sqlite://vylux-pack.db if it is there]
@@ -66,11 +69,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         };
         keys::check(&mut output, &settings, &store, source.as_ref())?
     } else {
-        HashMap::new()
+        Vec::new()
     };
     let progress = Progress::new(output.bytes(), args.quiet || args.json);
     let report = output.check(&Check {
         keys: &keys,
+        pattern: args.pattern,
         source: source.as_ref(),
         jobs: args.jobs.count(),
         progress: &|bytes| progress.add(bytes),

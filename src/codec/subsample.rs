@@ -4,14 +4,19 @@ pub use crate::isobmff::senc::Subsample;
 
 /// The subsamples of one or more samples, appended range by range.
 ///
-/// Neighbouring clear ranges merge; a clear range above 65,535 bytes is split with zero-protected entries.
+/// Neighbouring clear ranges merge; a clear range above 65,535 bytes is split with zero-protected entries. Where the scheme
+/// protects whole blocks alone, what is left behind them stays clear (ISO/IEC 23001-7, 9.5.2.2).
 /// Reused from sample to sample: it allocates only while it grows.
 #[derive(Debug, Default)]
 pub struct SubsampleMap {
     entries: Vec<Subsample>,
     sample_start: usize,
     pending_clear_bytes: usize,
+    has_whole_blocks: bool,
 }
+
+/// Bytes of an AES block.
+const BLOCK_BYTES: u32 = 16;
 
 impl SubsampleMap {
     /// Forgets all entries, keeping the memory.
@@ -21,6 +26,11 @@ impl SubsampleMap {
         self.pending_clear_bytes = 0;
     }
 
+    /// Protects whole blocks alone from now on, or whatever there is.
+    pub fn align(&mut self, has_whole_blocks: bool) {
+        self.has_whole_blocks = has_whole_blocks;
+    }
+
     /// The next `bytes` bytes stay clear.
     pub fn push_clear(&mut self, bytes: usize) {
         self.pending_clear_bytes += bytes;
@@ -28,9 +38,11 @@ impl SubsampleMap {
 
     /// The next `bytes` bytes are protected; zero is no range at all.
     pub fn push_protected(&mut self, bytes: u32) {
-        if bytes > 0 {
-            self.flush(bytes);
+        let clear = if self.has_whole_blocks { bytes % BLOCK_BYTES } else { 0 };
+        if bytes > clear {
+            self.flush(bytes - clear);
         }
+        self.push_clear(clear as usize);
     }
 
     /// Ends the sample and returns its entries: a clear tail becomes entries of its own, and a sample of no bytes

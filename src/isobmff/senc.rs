@@ -66,17 +66,28 @@ pub fn parse_sample(payload: &mut Reader<'_>, iv_size: u8, has_subsamples: bool)
     Ok(SampleEncryption { iv, subsamples })
 }
 
-/// Appends the box for samples with a constant IV: `entry_counts` splits `subsamples` into samples.
+/// Appends the box: each sample's IV, and where `entry_counts` has one a sample, its subsamples.
+///
+/// IVs have the first `iv_size` bytes of 16; none where they are constant.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "a fragment's samples are counted in 32 bits"
 )]
-pub fn write_constant_iv(out: &mut Vec<u8>, entry_counts: &[u16], subsamples: &[Subsample]) {
+pub fn write(
+    out: &mut Vec<u8>,
+    iv_size: u8,
+    ivs: impl ExactSizeIterator<Item = [u8; 16]>,
+    entry_counts: &[u16],
+    subsamples: &[Subsample],
+) {
     super::writer::boxed(out, TYPE, |out| {
-        full_box(out, 0, USE_SUBSAMPLES);
-        out.put_u32(entry_counts.len() as u32);
+        full_box(out, 0, if entry_counts.is_empty() { 0 } else { USE_SUBSAMPLES });
+        out.put_u32(ivs.len() as u32);
+        let mut counts = entry_counts.iter();
         let mut entries = subsamples.iter();
-        for count in entry_counts {
+        for iv in ivs {
+            out.extend_from_slice(iv.get(..usize::from(iv_size)).unwrap_or(&iv));
+            let Some(count) = counts.next() else { continue };
             out.put_u16(*count);
             for entry in entries.by_ref().take(usize::from(*count)) {
                 out.put_u16(entry.clear_bytes);

@@ -26,7 +26,7 @@ pub use source::Source;
 pub use summary::Summary;
 pub use time::{Time, Timescale};
 use track::Skipped;
-pub use track::{MediaKind, Track};
+pub use track::{Encryption, MediaKind, Track};
 
 /// The most bytes of a box of this type that are read at once: boxes that describe media are smaller, and the rest
 /// is hostile.

@@ -1,5 +1,6 @@
 //! Where an input's bytes come from: one file, or an init segment and its media segments read as one.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -17,10 +18,19 @@ pub struct Source {
 }
 
 /// One file of a [`Source`].
-#[derive(Debug)]
 struct Part {
     path: PathBuf,
     start: u64,
+    view: Option<View>,
+}
+
+/// What a file's bytes are read as, where that is not what stands in it.
+pub type View = Box<dyn ReadAt + Send + Sync>;
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Part").field(&self.path).field(&self.start).finish()
+    }
 }
 
 impl Source {
@@ -35,6 +45,7 @@ impl Source {
             parts: vec![Part {
                 path: path.to_owned(),
                 start: 0,
+                view: None,
             }],
             open: Some(file),
             bytes,
@@ -46,18 +57,30 @@ impl Source {
     /// # Errors
     /// Those of the system, with the path.
     pub fn join(paths: impl IntoIterator<Item = PathBuf>) -> io::Result<Self> {
+        Self::join_views(paths.into_iter().map(|path| (path, None)))
+    }
+
+    /// Joins files, in order, each read through its view where it has one.
+    ///
+    /// # Errors
+    /// Those of the system, with the path.
+    pub fn join_views(parts: impl IntoIterator<Item = (PathBuf, Option<View>)>) -> io::Result<Self> {
         let mut source = Self {
             parts: Vec::new(),
             open: None,
             bytes: 0,
         };
-        for path in paths {
-            let bytes = std::fs::metadata(&path)
-                .and_then(|metadata| regular_file_bytes(&metadata))
-                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+        for (path, view) in parts {
+            let bytes = match &view {
+                Some(view) => view.len(),
+                None => std::fs::metadata(&path)
+                    .and_then(|metadata| regular_file_bytes(&metadata))
+                    .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?,
+            };
             source.parts.push(Part {
                 path,
                 start: source.bytes,
+                view,
             });
             source.bytes += bytes;
         }
@@ -119,7 +142,10 @@ impl ReadAt for Source {
             };
             let here = usize::try_from(end - offset).unwrap_or(usize::MAX).min(rest.len());
             let (now, later) = rest.split_at_mut(here);
-            File::open(&part.path)?.read_exact_at(now, offset - part.start)?;
+            match &part.view {
+                Some(view) => view.read_exact_at(now, offset - part.start)?,
+                None => File::open(&part.path)?.read_exact_at(now, offset - part.start)?,
+            }
             rest = later;
             offset += here as u64;
         }

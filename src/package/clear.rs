@@ -11,9 +11,9 @@ use crate::isobmff::senc::SampleEncryption;
 use crate::isobmff::tfhd::TrackFragmentHeader;
 use crate::isobmff::trun::TrackRun;
 use crate::isobmff::{BoxError, BoxHeader, BoxPath, FourCc, Node, Problem};
-use crate::media::{Time, Track};
+use crate::media::{Encryption, Time, Track};
 use crate::plan;
-use crate::protect::{Cbcs, FragmentWorker, auxiliary};
+use crate::protect::{Cipher, FragmentWorker, auxiliary};
 
 /// A movie fragment's boxes are read whole, up to this size, as when its samples were found.
 const MAX_MOOF_BYTES: usize = 64 << 20;
@@ -23,7 +23,7 @@ pub struct ClosedTrack {
     /// The track.
     pub track: Track,
     /// Opens its samples; `None` where they are clear.
-    pub cipher: Option<Cbcs>,
+    pub cipher: Option<Cipher>,
 }
 
 /// A track fragment of one of the tracks.
@@ -71,9 +71,10 @@ pub fn write(mut tracks: Vec<ClosedTrack>, path: &Path, control: &Control<'_>) -
             continue;
         };
         let original_id = original_ids.get(fragment.track_index).copied().unwrap_or_default();
-        let maps = match cipher {
-            Some(_) => read_auxiliary(track, original_id, fragment).map_err(|cause| fragment_error(track, cause))?,
-            None => None,
+        let maps = match (cipher, &track.encryption) {
+            (Some(_), Some(encryption)) => read_auxiliary(track, encryption, original_id, fragment)
+                .map_err(|cause| fragment_error(track, cause))?,
+            _ => None,
         };
         for samples in plan::fragments(track, fragment.samples.clone()) {
             if control.cancelled.load(Ordering::Relaxed) {
@@ -90,8 +91,7 @@ pub fn write(mut tracks: Vec<ClosedTrack>, path: &Path, control: &Control<'_>) -
                 })?;
             sequence_number += 1;
             media_segment::write_fragment_head(&mut head, track, sequence_number, &clear);
-            write_all(&mut file, &head, clear.data).map_err(failed)?;
-            bytes += (head.len() + clear.data.len()) as u64;
+            bytes += write_all(&mut file, &head, clear.data).map_err(failed)?;
             (control.progress)(clear.data.len() as u64);
             head.clear();
         }
@@ -155,13 +155,17 @@ fn trafs<'n, 'a>(moof: &'n Node<'a>, track_id: u32) -> Result<Vec<&'n Node<'a>>,
 /// The subsample maps of a fragment's samples.
 fn read_auxiliary(
     track: &Track,
+    encryption: &Encryption,
     track_id: u32,
     fragment: &Fragment,
 ) -> Result<Option<Vec<SampleEncryption>>, ScanError> {
     let bytes = read_box(&*track.source, &fragment.moof, MAX_MOOF_BYTES)?;
     let moof = Node::parse_one(&bytes, fragment.moof.offset)?;
     match trafs(&moof, track_id)?.get(fragment.traf_index) {
-        Some(traf) => auxiliary::read(&*track.source, &moof, traf, 0),
+        Some(traf) => {
+            let (scheme, iv_size) = (encryption.scheme, encryption.tenc.per_sample_iv_size);
+            auxiliary::read(&*track.source, &moof, traf, scheme, iv_size)
+        }
         None => Ok(None),
     }
 }

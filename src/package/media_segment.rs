@@ -42,7 +42,7 @@ pub fn write_fragment_head(out: &mut Vec<u8>, track: &Track, sequence_number: u3
         MovieFragmentHeader { sequence_number }.write(out);
         boxed(out, FourCc::new(b"traf"), |out| {
             data_offset_at = write_track_fragment(out, track, fragment);
-            if !fragment.entry_counts.is_empty() {
+            if fragment.ivs.is_some() || !fragment.entry_counts.is_empty() {
                 write_auxiliary_information(out, moof_start, fragment);
             }
         });
@@ -119,11 +119,10 @@ fn run_samples(samples: &[Sample]) -> Vec<RunSample> {
 
 /// Appends `saiz`, `saio` and `senc`: players read the subsample maps from `senc`, found by one of the two ways.
 fn write_auxiliary_information(out: &mut Vec<u8>, moof_start: usize, fragment: &ProtectedFragment<'_>) {
-    #[expect(clippy::cast_possible_truncation, reason = "MAX_SUBSAMPLES keeps it within a byte")]
-    let sizes = fragment
-        .entry_counts
-        .iter()
-        .map(|count| (2 + usize::from(*count) * senc::ENTRY_BYTES) as u8);
+    let iv_size = fragment.ivs.map_or(0, |of| of.ivs.size());
+    #[expect(clippy::cast_possible_truncation, reason = "`max_subsamples` keeps it within a byte")]
+    let map_size = |count: &u16| (2 + usize::from(*count) * senc::ENTRY_BYTES) as u8;
+    let sizes = (0..fragment.samples.len()).map(|index| iv_size + fragment.entry_counts.get(index).map_or(0, map_size));
     AuxiliarySizes {
         aux_info: None,
         sizes: Sizes::of(sizes.collect()),
@@ -138,7 +137,12 @@ fn write_auxiliary_information(out: &mut Vec<u8>, moof_start: usize, fragment: &
     .write(out);
     let first_sample_at = out.len() - moof_start + SENC_HEADER_BYTES;
     patch_u32(out, saio_start + SAIO_OFFSET_AT, first_sample_at);
-    senc::write_constant_iv(out, fragment.entry_counts, fragment.subsamples);
+    let ivs = (0..fragment.samples.len()).map(|index| {
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        let iv = fragment.ivs.map(|of| of.ivs.of(of.first_sample.saturating_add(index)));
+        iv.map_or([0; 16], |iv| iv.0)
+    });
+    senc::write(out, iv_size, ivs, fragment.entry_counts, fragment.subsamples);
 }
 
 /// Overwrites four bytes that were written before.

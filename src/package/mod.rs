@@ -16,7 +16,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::isobmff::scan::ScanError;
 use crate::media::{Time, Track};
 use crate::plan::{PlannedSegment, TrackPlan};
-use crate::protect::{FragmentWorker, ProtectError, TrackProtection};
+use crate::protect::whole_segment::SegmentEncryptor;
+use crate::protect::{FragmentWorker, ProtectError, Protection};
 
 pub use publish::{StagedFile, Staging};
 pub use rendition::Name;
@@ -30,14 +31,14 @@ pub struct Rendition<'a> {
     /// How it is cut.
     pub plan: &'a TrackPlan,
     /// How it is protected, if it is.
-    pub protection: Option<Protection<'a>>,
+    pub protection: Option<KeyedProtection<'a>>,
 }
 
 /// How a rendition is protected, and where players get its key.
 #[derive(Clone, Copy)]
-pub struct Protection<'a> {
-    /// Cipher, key ID and IV.
-    pub track: &'a TrackProtection,
+pub struct KeyedProtection<'a> {
+    /// Cipher, key ID and IVs.
+    pub protection: &'a Protection,
     /// Where the key is to be had.
     pub key_uri: &'a str,
 }
@@ -141,7 +142,8 @@ pub fn write_segments(
     for rendition in renditions {
         let path = folder.join(rendition.name.folder());
         std::fs::create_dir_all(&path).map_err(|cause| PackageError::write(&path, cause))?;
-        let init = init_segment::build(rendition.track, rendition.protection.map(|protection| protection.track));
+        let of_samples = rendition.protection.and_then(|keyed| keyed.protection.of_samples());
+        let init = init_segment::build(rendition.track, of_samples);
         let path = path.join(rendition::INIT_SEGMENT);
         std::fs::write(&path, &init).map_err(|cause| PackageError::write(&path, cause))?;
         let segments = rendition.plan.segments.iter().map(|segment| {
@@ -242,6 +244,7 @@ fn tasks_by_time<'a>(renditions: &'a [Rendition<'a>]) -> Vec<Task<'a>> {
 struct SegmentWorker {
     fragments: FragmentWorker,
     head: Vec<u8>,
+    encrypted: Vec<u8>,
 }
 
 impl SegmentWorker {
@@ -258,7 +261,12 @@ impl SegmentWorker {
             .join(rendition::segment_file(task.segment_index));
         let failed = |cause| PackageError::write(&path, cause);
         let mut file = File::create_new(&path).map_err(failed)?;
-        let mut scanner = protection.and_then(|_| track.codec.scanner());
+        let of_samples = protection.and_then(|keyed| keyed.protection.of_samples());
+        let mut scanner = of_samples.and_then(|_| track.codec.scanner());
+        let mut encryptor = match protection.map(|keyed| keyed.protection) {
+            Some(Protection::Segments(protection)) => Some(protection.encryptor(task.segment_index)),
+            _ => None,
+        };
         let mut bytes = 0;
         self.head.clear();
         media_segment::write_type(&mut self.head);
@@ -268,32 +276,62 @@ impl SegmentWorker {
             }
             let fragment = self
                 .fragments
-                .protect(
-                    track,
-                    samples.clone(),
-                    protection.map(|protection| protection.track),
-                    scanner.as_deref_mut(),
-                )
+                .protect(track, samples.clone(), of_samples, scanner.as_deref_mut())
                 .map_err(|cause| PackageError::Sample {
                     path: track.source.path().to_owned(),
                     cause,
                 })?;
             media_segment::write_fragment_head(&mut self.head, track, sequence_number, &fragment);
-            write_all(&mut file, &self.head, fragment.data).map_err(failed)?;
-            bytes += (self.head.len() + fragment.data.len()) as u64;
+            bytes += match &mut encryptor {
+                None => write_all(&mut file, &self.head, fragment.data),
+                Some(encryptor) => {
+                    let pieces =
+                        std::iter::once(self.head.as_slice()).chain(fragment.data.chunks(ENCRYPTED_AT_ONCE_BYTES));
+                    write_encrypted(&mut file, encryptor, pieces, &mut self.encrypted)
+                }
+            }
+            .map_err(failed)?;
             (control.progress)(fragment.data.len() as u64);
             self.head.clear();
+        }
+        if let Some(encryptor) = encryptor {
+            self.encrypted.clear();
+            encryptor.finish(&mut self.encrypted);
+            bytes += write_all(&mut file, &self.encrypted, &[]).map_err(failed)?;
         }
         Ok(bytes)
     }
 }
 
-/// Writes two slices, with one call to the system where it takes them whole.
-fn write_all(file: &mut File, head: &[u8], data: &[u8]) -> io::Result<()> {
+/// A segment that is encrypted as a whole is encrypted piece by piece, of at most this many bytes.
+const ENCRYPTED_AT_ONCE_BYTES: usize = 256 << 10;
+
+/// Writes what `pieces` become, and returns its bytes.
+fn write_encrypted<'p>(
+    file: &mut File,
+    encryptor: &mut SegmentEncryptor,
+    pieces: impl Iterator<Item = &'p [u8]>,
+    buffer: &mut Vec<u8>,
+) -> io::Result<u64> {
+    let mut bytes = 0;
+    for piece in pieces {
+        buffer.clear();
+        encryptor.push(piece, buffer);
+        file.write_all(buffer)?;
+        bytes += buffer.len() as u64;
+    }
+    Ok(bytes)
+}
+
+/// Writes two slices, with one call to the system where it takes them whole, and returns their bytes.
+fn write_all(file: &mut File, head: &[u8], data: &[u8]) -> io::Result<u64> {
+    let bytes = (head.len() + data.len()) as u64;
     let written = file.write_vectored(&[IoSlice::new(head), IoSlice::new(data)])?;
     let Some(of_data) = written.checked_sub(head.len()) else {
         file.write_all(head.get(written..).unwrap_or_default())?;
-        return file.write_all(data);
+        file.write_all(data)?;
+        return Ok(bytes);
     };
-    file.write_all(data.get(of_data..).unwrap_or_default())
+    file.write_all(data.get(of_data..).unwrap_or_default())?;
+    Ok(bytes)
 }

@@ -1,16 +1,15 @@
 //! Reads what a track fragment says of its samples' encryption: IVs and subsample maps (ISO/IEC 23001-7, 7.2).
 
-use super::CBCS;
 use crate::isobmff::saio::AuxiliaryOffsets;
 use crate::isobmff::saiz::AuxiliarySizes;
 use crate::isobmff::scan::{ReadAt, ScanError, read_at};
 use crate::isobmff::senc::{self, SampleEncryption};
 use crate::isobmff::tfhd::TrackFragmentHeader;
 use crate::isobmff::trun::TrackRun;
-use crate::isobmff::{Node, Reader};
+use crate::isobmff::{FourCc, Node, Reader};
 
-/// The auxiliary information of each sample of `traf`, whose `moof` stands in `source`; `None` where there is none,
-/// which with a constant IV means that whole samples are protected.
+/// The auxiliary information of each sample of `traf`, whose `moof` stands in `source`, under the scheme of that
+/// four-character code; `None` where there is none, which with a constant IV means that whole samples are protected.
 ///
 /// `saiz` and `saio` count where they are there, and `senc` where they are not: writers have put other bytes
 /// around the entries of `senc`, and none beside `saio`. `iv_size` is `tenc`'s, in bytes.
@@ -21,11 +20,11 @@ pub fn read<S: ReadAt + ?Sized>(
     source: &S,
     moof: &Node<'_>,
     traf: &Node<'_>,
+    scheme: FourCc,
     iv_size: u8,
 ) -> Result<Option<Vec<SampleEncryption>>, ScanError> {
-    let of_the_scheme = |aux_info: Option<(crate::isobmff::FourCc, u32)>| {
-        aux_info.is_none_or(|(kind, parameter)| kind == CBCS && parameter == 0)
-    };
+    let of_the_scheme =
+        |aux_info: Option<(FourCc, u32)>| aux_info.is_none_or(|(kind, parameter)| kind == scheme && parameter == 0);
     let mut sizes = None;
     for node in traf.children_of(b"saiz") {
         let parsed: AuxiliarySizes = node.parse()?;

@@ -9,41 +9,8 @@ use aes::cipher::{
     BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, KeyInit,
 };
 
+use super::{BLOCK_BYTES, Pattern};
 use crate::content_key::{ContentKey, Iv};
-
-/// Bytes of an AES block.
-pub const BLOCK_BYTES: usize = 16;
-
-/// Runs of encrypted and clear blocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pattern {
-    /// Encrypted blocks in each run.
-    pub crypt_blocks: u8,
-    /// Clear blocks behind them.
-    pub skip_blocks: u8,
-}
-
-impl Pattern {
-    /// One block encrypted, nine clear: video.
-    pub const ONE_IN_TEN: Self = Self {
-        crypt_blocks: 1,
-        skip_blocks: 9,
-    };
-
-    /// No pattern: every block is encrypted. Written as 0:0.
-    pub const ALL: Self = Self {
-        crypt_blocks: 0,
-        skip_blocks: 0,
-    };
-
-    /// Encrypted blocks in each run, and clear bytes behind them; without those a run never ends.
-    const fn run(self) -> (u8, usize) {
-        match (self.crypt_blocks, self.skip_blocks) {
-            (_, 0) => (1, 0),
-            (crypt, skip) => (crypt, skip as usize * BLOCK_BYTES),
-        }
-    }
-}
 
 /// The cipher of a track.
 ///

@@ -3,15 +3,19 @@
 use std::mem;
 use std::ops::Range;
 
-use super::{Cbcs, TrackProtection};
+use super::{BLOCK_BYTES, Cipher, Ivs, TrackProtection};
 use crate::codec::{CodecError, SampleScanner, Subsample, SubsampleMap};
+use crate::content_key::Iv;
 use crate::isobmff::scan::ScanError;
 use crate::isobmff::senc::{self, SampleEncryption};
 use crate::media::{Sample, Time, Track};
 
-/// A sample's auxiliary information is a 16-bit count and 6 bytes a subsample, and `saiz` states its size in
-/// one byte (ISO/IEC 14496-12, 8.7.8): more than this many subsamples can't be signalled.
-pub const MAX_SUBSAMPLES: usize = (u8::MAX as usize - 2) / senc::ENTRY_BYTES;
+/// A sample's auxiliary information is its IV, a 16-bit count and 6 bytes a subsample, and `saiz` states its size in
+/// one byte (ISO/IEC 14496-12, 8.7.8): more than this many subsamples can't be signalled. 42 without an IV.
+#[must_use]
+pub const fn max_subsamples(iv_size: u8) -> usize {
+    (u8::MAX.saturating_sub(iv_size) as usize - 2) / senc::ENTRY_BYTES
+}
 
 /// No sample of a real film is larger; it bounds the memory that hostile input can ask for.
 pub const MAX_SAMPLE_BYTES: u32 = 256 << 20;
@@ -44,14 +48,19 @@ pub enum ProtectCause {
     Scan(#[from] ScanError),
     /// More subsamples than can be signalled.
     #[error(
-        "needs {0} subsamples, and the file format can signal at most {MAX_SUBSAMPLES} in a sample; \
+        "needs {needed} subsamples, and the file format can signal at most {most} in a sample; \
          encode with fewer slices a picture"
     )]
-    TooManySubsamples(usize),
+    TooManySubsamples {
+        /// How many it needs.
+        needed: usize,
+        /// How many fit beside its IV.
+        most: usize,
+    },
     /// Larger than [`MAX_SAMPLE_BYTES`].
     #[error("has {0} bytes; at most {MAX_SAMPLE_BYTES} are supported")]
     TooLarge(u32),
-    /// There is no auxiliary information of an encrypted sample.
+    /// There is no auxiliary information of an encrypted sample, or no IV in it.
     #[error("its fragment does not say how it is encrypted")]
     NoMap,
     /// The subsample map is of another sample.
@@ -69,7 +78,7 @@ impl ProtectError {
     fn new(track: &Track, range: &Range<u32>, index: usize, sample: &Sample, cause: ProtectCause) -> Self {
         Self {
             track_id: track.id,
-            index: range.start.saturating_add(u32::try_from(index).unwrap_or(u32::MAX)),
+            index: range.start.saturating_add(to_u32(index)),
             time: Time::new(i64::try_from(sample.decode_ticks).unwrap_or(i64::MAX), track.timescale),
             offset: track.source.locate(sample.offset).1,
             cause,
@@ -88,6 +97,17 @@ pub struct ProtectedFragment<'w> {
     pub entry_counts: &'w [u16],
     /// The subsamples of all samples.
     pub subsamples: &'w [Subsample],
+    /// The IVs of all samples; `None` where they are constant, or nothing is protected.
+    pub ivs: Option<FragmentIvs>,
+}
+
+/// The IVs of a fragment's samples.
+#[derive(Debug, Clone, Copy)]
+pub struct FragmentIvs {
+    /// Those of the track.
+    pub ivs: Ivs,
+    /// The number of the first sample in its track.
+    pub first_sample: u32,
 }
 
 /// Reads and protects fragment after fragment, reusing its memory.
@@ -114,13 +134,20 @@ impl FragmentWorker {
     ) -> Result<ProtectedFragment<'_>, ProtectError> {
         self.entry_counts.clear();
         self.map.clear();
-        let (samples, data) = self.buffer.read(track, range, |_, samples, data| {
+        self.map
+            .align(protection.is_some_and(|protection| protection.scheme.has_whole_blocks()));
+        let first_sample = range.start;
+        let (samples, data) = self.buffer.read(track, range, |first, samples, data| {
             let Some(protection) = protection else { return Ok(()) };
+            let ivs = (first_sample.saturating_add(to_u32(first))..).map(|sample| protection.ivs.of(sample));
             let Some(scanner) = &mut scanner else {
-                protection.cipher.encrypt(split(samples, data));
+                let whole = split(samples, data).map(std::iter::once);
+                protection.cipher.encrypt(ivs.zip(whole));
                 return Ok(());
             };
             let before = self.map.entries().len();
+            let counted_before = self.entry_counts.len();
+            let most = max_subsamples(protection.ivs.size());
             for (index, sample) in split(samples, data).enumerate() {
                 let failed = |cause| (index, cause);
                 scanner
@@ -128,25 +155,33 @@ impl FragmentWorker {
                     .map_err(|error| failed(error.into()))?;
                 let entries = self.map.end_sample().len();
                 match u16::try_from(entries) {
-                    Ok(count) if entries <= MAX_SUBSAMPLES => self.entry_counts.push(count),
-                    _ => return Err(failed(ProtectCause::TooManySubsamples(entries))),
+                    Ok(count) if entries <= most => self.entry_counts.push(count),
+                    _ => return Err(failed(ProtectCause::TooManySubsamples { needed: entries, most })),
                 }
             }
-            let entries = self.map.entries().get(before..).unwrap_or_default();
-            protection.cipher.encrypt(protected_ranges(data, entries));
+            let mut entries = self.map.entries().get(before..).unwrap_or_default();
+            let counts = self.entry_counts.get(counted_before..).unwrap_or_default();
+            let ranges = split(samples, data).zip(counts).map(|(sample, count)| {
+                let (map, later) = entries.split_at_checked(usize::from(*count)).unwrap_or_default();
+                entries = later;
+                protected_ranges(sample, map)
+            });
+            protection.cipher.encrypt(ivs.zip(ranges));
             Ok(())
         })?;
+        let ivs = protection.map(|protection| protection.ivs).filter(|ivs| ivs.size() > 0);
         Ok(ProtectedFragment {
             samples,
             data,
             entry_counts: &self.entry_counts,
             subsamples: self.map.entries(),
+            ivs: ivs.map(|ivs| FragmentIvs { ivs, first_sample }),
         })
     }
 
     /// Reads samples `range` of `track`, and opens them in place where a `cipher` is given: undoes [`Self::protect`].
     ///
-    /// `auxiliary` has one entry a sample; `None` says that whole samples are protected.
+    /// `auxiliary` has one entry a sample; `None` says that whole samples are protected, under a constant IV.
     ///
     /// # Errors
     /// [`ProtectError`] at the first sample that can't be read, or whose subsample map does not cover it.
@@ -154,33 +189,18 @@ impl FragmentWorker {
         &mut self,
         track: &Track,
         range: Range<u32>,
-        cipher: Option<&Cbcs>,
+        cipher: Option<&Cipher>,
         auxiliary: Option<&[SampleEncryption]>,
     ) -> Result<ProtectedFragment<'_>, ProtectError> {
         let (samples, data) = self.buffer.read(track, range, |first, samples, data| {
             let Some(cipher) = cipher else { return Ok(()) };
             for (index, sample) in split(samples, data).enumerate() {
                 let failed = |cause| (index, cause);
-                let subsamples = match auxiliary {
-                    None => &[],
-                    Some(auxiliary) => {
-                        let entry = auxiliary.get(first + index).ok_or(failed(ProtectCause::NoMap))?;
-                        entry.subsamples.as_slice()
-                    }
+                let entry = match auxiliary {
+                    None => None,
+                    Some(auxiliary) => Some(auxiliary.get(first + index).ok_or(failed(ProtectCause::NoMap))?),
                 };
-                if subsamples.is_empty() {
-                    cipher.decrypt(sample);
-                    continue;
-                }
-                let covered = subsamples
-                    .iter()
-                    .map(|entry| u64::from(entry.clear_bytes) + u64::from(entry.protected_bytes))
-                    .sum();
-                if covered != sample.len() as u64 {
-                    let size = sample.len();
-                    return Err(failed(ProtectCause::MapDoesNotCover { covered, size }));
-                }
-                protected_ranges(sample, subsamples).for_each(|range| cipher.decrypt(range));
+                decrypt_sample(sample, entry, cipher).map_err(failed)?;
             }
             Ok(())
         })?;
@@ -189,8 +209,45 @@ impl FragmentWorker {
             data,
             entry_counts: &[],
             subsamples: &[],
+            ivs: None,
         })
     }
+}
+
+/// Decrypts a sample in place by its auxiliary information, which is not there where whole samples are protected under a
+/// constant IV (ISO/IEC 23001-7, 7.2).
+///
+/// # Errors
+/// [`ProtectCause::NoMap`] where the cipher needs an IV that is not there, [`ProtectCause::MapDoesNotCover`] where the
+/// subsample map is of another sample.
+pub fn decrypt_sample(
+    sample: &mut [u8],
+    auxiliary: Option<&SampleEncryption>,
+    cipher: &Cipher,
+) -> Result<(), ProtectCause> {
+    let (iv, map) = auxiliary.map_or((&[][..], &[][..]), |entry| (&*entry.iv, &*entry.subsamples));
+    // An IV of 8 bytes is followed by a block counter that starts at zero (ISO/IEC 23001-7, 9.3).
+    let mut block = [0; BLOCK_BYTES];
+    match block.get_mut(..iv.len()) {
+        Some(start) if matches!(iv.len(), 8 | BLOCK_BYTES) || matches!(cipher, Cipher::Cbcs(_)) => {
+            start.copy_from_slice(iv);
+        }
+        _ => return Err(ProtectCause::NoMap),
+    }
+    if map.is_empty() {
+        cipher.decrypt(Iv(block), std::iter::once(sample));
+        return Ok(());
+    }
+    let covered = map
+        .iter()
+        .map(|entry| u64::from(entry.clear_bytes) + u64::from(entry.protected_bytes))
+        .sum();
+    if covered != sample.len() as u64 {
+        let size = sample.len();
+        return Err(ProtectCause::MapDoesNotCover { covered, size });
+    }
+    cipher.decrypt(Iv(block), protected_ranges(sample, map));
+    Ok(())
 }
 
 /// Samples are read and worked on in batches of about this many bytes, which a core's own cache holds.
@@ -267,8 +324,12 @@ fn split<'d>(samples: &[Sample], data: &'d mut [u8]) -> impl Iterator<Item = &'d
     })
 }
 
-/// The protected ranges of samples that lie one behind the other in `data`; what the map says beyond it is left out.
-pub fn protected_ranges<'d>(data: &'d mut [u8], map: &[Subsample]) -> impl Iterator<Item = &'d mut [u8]> {
+fn to_u32(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+/// The protected ranges of a sample; what the map says beyond it is left out.
+fn protected_ranges<'d>(data: &'d mut [u8], map: &[Subsample]) -> impl Iterator<Item = &'d mut [u8]> {
     let mut rest = data;
     map.iter().map(move |entry| {
         let data = mem::take(&mut rest);

@@ -1,88 +1,97 @@
-//! Protects samples: which bytes are encrypted, and what tells a player so.
+//! Protects samples or segments: which bytes are encrypted, and what tells a player so.
+//!
+//! A new scheme is one line in the list of [`scheme`], and where it brings a new cipher, one file.
 
 pub mod auxiliary;
-pub mod cbcs;
+mod cbc1;
+mod cbcs;
+pub mod cipher;
+mod ctr;
 pub mod fragment;
+pub mod ivs;
+mod pattern;
+mod scheme;
 pub mod signalling;
-
-use std::str::FromStr;
+pub mod whole_segment;
 
 use crate::content_key::{ContentKey, Iv, Kid};
-use crate::isobmff::FourCc;
 use crate::isobmff::tenc::TrackEncryption;
 use crate::media::Track;
 
-pub use cbcs::{Cbcs, Pattern};
+pub use cipher::Cipher;
 pub use fragment::{FragmentWorker, ProtectError, ProtectedFragment};
+pub use ivs::Ivs;
+pub use pattern::{NotAPattern, Pattern};
+pub use scheme::{SampleScheme, Scheme, UnknownScheme};
+pub use whole_segment::SegmentProtection;
 
-/// How content is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scheme {
-    /// AES-CBC with a pattern and a constant IV (ISO/IEC 23001-7, 10.4).
-    Cbcs,
-    /// Not at all.
-    None,
+/// Bytes of an AES block.
+pub const BLOCK_BYTES: usize = 16;
+
+/// What a track is protected with, which holds its key and can't be printed.
+pub enum Protection {
+    /// Its samples, or the parts of them that the codec says.
+    Samples(Box<TrackProtection>),
+    /// Its segments, as whole files.
+    Segments(SegmentProtection),
 }
 
-impl Scheme {
-    /// All of them.
-    pub const ALL: &[Self] = &[Self::Cbcs, Self::None];
-
-    /// Its name, which is also its four-character code.
+impl Protection {
+    /// How samples are protected, if they are.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub fn of_samples(&self) -> Option<&TrackProtection> {
         match self {
-            Self::Cbcs => "cbcs",
-            Self::None => "none",
+            Self::Samples(protection) => Some(protection),
+            Self::Segments(_) => None,
+        }
+    }
+
+    /// The key's ID.
+    #[must_use]
+    pub fn kid(&self) -> Kid {
+        match self {
+            Self::Samples(protection) => protection.kid,
+            Self::Segments(protection) => protection.kid,
+        }
+    }
+
+    /// The constant IV, or that of the first sample or segment.
+    #[must_use]
+    pub fn first_iv(&self) -> Iv {
+        match self {
+            Self::Samples(protection) => protection.ivs.of(0),
+            Self::Segments(protection) => protection.iv(0),
         }
     }
 }
 
-/// A scheme that is not known.
-#[derive(Debug, thiserror::Error)]
-#[error("expected cbcs or none")]
-pub struct UnknownScheme;
-
-impl FromStr for Scheme {
-    type Err = UnknownScheme;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|scheme| scheme.name() == name)
-            .ok_or(UnknownScheme)
-    }
-}
-
-/// The `cbcs` scheme's four-character code.
-pub const CBCS: FourCc = FourCc::new(b"cbcs");
-
-/// What a track is protected with; its key is in the cipher, and can't be printed.
+/// What a track's samples are protected with; its key is in the cipher, and can't be printed.
 pub struct TrackProtection {
+    /// The scheme.
+    pub scheme: SampleScheme,
     /// The key's ID.
     pub kid: Kid,
-    /// The constant IV.
-    pub iv: Iv,
-    /// The cipher with key, IV and pattern.
-    pub cipher: Cbcs,
+    /// The IVs of its samples.
+    pub ivs: Ivs,
+    /// The cipher.
+    pub cipher: Cipher,
 }
 
 impl TrackProtection {
-    /// Protects `track` under `cbcs`: video by the 1:9 pattern over the protected ranges of each sample,
-    /// audio as whole samples without a pattern (Apple's authoring specification, 13.7, and what other packagers write).
+    /// Protects `track`: under a scheme that has patterns, video by `pattern` over the protected ranges of each sample,
+    /// audio as whole samples without one (Apple's authoring specification, 13.7, and what other packagers write).
     #[must_use]
-    pub fn cbcs(track: &Track, key: &ContentKey, kid: Kid, iv: Iv) -> Self {
-        let pattern = if track.codec.scanner().is_some() {
-            Pattern::ONE_IN_TEN
+    pub fn new(scheme: SampleScheme, pattern: Pattern, track: &Track, key: &ContentKey, kid: Kid, ivs: Ivs) -> Self {
+        let pattern = if scheme.has_pattern() && track.codec.scanner().is_some() {
+            pattern
         } else {
             Pattern::ALL
         };
         Self {
+            scheme,
             kid,
-            iv,
-            cipher: Cbcs::new(key, iv, pattern),
+            ivs,
+            cipher: Cipher::new(scheme, key, ivs.of(0), pattern),
         }
     }
 
@@ -90,14 +99,18 @@ impl TrackProtection {
     #[must_use]
     pub fn tenc(&self) -> TrackEncryption {
         let pattern = self.cipher.pattern();
+        let constant_iv = match self.ivs {
+            Ivs::Constant(Iv(iv)) => Some(iv.to_vec()),
+            Ivs::PerSample { .. } => None,
+        };
         TrackEncryption {
-            version: 1,
+            version: self.scheme.tenc_version(),
             crypt_byte_block: pattern.crypt_blocks,
             skip_byte_block: pattern.skip_blocks,
             is_protected: true,
-            per_sample_iv_size: 0,
+            per_sample_iv_size: self.ivs.size(),
             kid: self.kid,
-            constant_iv: Some(self.iv.0.to_vec()),
+            constant_iv,
         }
     }
 }

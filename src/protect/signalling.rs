@@ -1,6 +1,6 @@
 //! What tells a player how a track is protected: `sinf` in the sample entry, `pssh` in the movie box.
 
-use super::{CBCS, TrackProtection};
+use super::TrackProtection;
 use crate::content_key::Kid;
 use crate::isobmff::frma::OriginalFormat;
 use crate::isobmff::pssh::{COMMON_SYSTEM_ID, ProtectionSystemHeader};
@@ -16,7 +16,7 @@ pub const SCHEME_VERSION: u32 = 0x0001_0000;
 pub fn protect_sample_entry(entry: &mut Node<'static>, kind: MediaKind, protection: &TrackProtection) {
     let original = entry.kind;
     let scheme = SchemeType {
-        scheme_type: CBCS,
+        scheme_type: protection.scheme.four_cc(),
         scheme_version: SCHEME_VERSION,
         scheme_uri: None,
     };

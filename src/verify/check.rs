@@ -1,6 +1,7 @@
 //! Checks segments against init segments, keys and source, and playlists against segments.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -8,26 +9,66 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::findings::Findings;
 use super::init::InitSegment;
+use super::ivs::IvRuns;
 use super::output::{Output, Rendition, SegmentFile};
 use super::report::{Report, TrackReport};
 use super::samples::{Expected, SampleChecker};
 use super::segment::{self, Fragment};
-use super::{VerifyError, description, hls};
-use crate::content_key::{ContentKey, Kid};
+use super::{VerifyError, description, hls, ivs};
+use crate::content_key::{ContentKey, Iv, Kid};
+use crate::media::source::View;
 use crate::media::{Presentation, Sample, Source, Track};
 use crate::package::Name;
-use crate::protect::Cbcs;
+use crate::protect::whole_segment::OpenedSegment;
+use crate::protect::{Cipher, Pattern};
 
 /// What an output is checked by.
 pub struct Check<'a> {
-    /// The keys at hand; samples whose key is not among them stay closed.
-    pub keys: &'a HashMap<Kid, ContentKey>,
+    /// The keys at hand, by the URI that playlists have of them and by their ID; samples whose key is not among them stay
+    /// closed.
+    pub keys: &'a [KnownKey],
+    /// The pattern of video under schemes that have one.
+    pub pattern: Pattern,
     /// What the output was made from, where it is to be compared.
     pub source: Option<&'a Presentation>,
     /// Worker threads; at least one is used.
     pub jobs: usize,
     /// Told of every segment that was checked, in bytes.
     pub progress: &'a (dyn Fn(u64) + Sync),
+}
+
+/// A key, and what it is known by. It has no `Debug`.
+pub struct KnownKey {
+    /// Its ID.
+    pub kid: Kid,
+    /// Where players get it.
+    pub uri: String,
+    /// The key.
+    pub key: ContentKey,
+}
+
+/// What opens a rendition.
+pub(super) enum Opener {
+    /// Its samples.
+    Samples(Box<Cipher>),
+    /// Its segments, by the key of that ID.
+    Segments(Kid, ContentKey),
+}
+
+impl Opener {
+    fn new(rendition: &Rendition, keys: &[KnownKey]) -> Option<Self> {
+        let init = rendition.init.as_ref()?;
+        if let Some(protection) = &init.protection {
+            let known = keys.iter().find(|known| known.kid == protection.kid)?;
+            // Where each sample has an IV of its own, the cipher takes none.
+            let iv = protection.constant_iv.unwrap_or(Iv([0; 16]));
+            let cipher = Cipher::new(protection.scheme, &known.key, iv, protection.pattern);
+            return Some(Self::Samples(Box::new(cipher)));
+        }
+        let uri = rendition.key_uri().filter(|_| rendition.has_encrypted_segments())?;
+        let known = keys.iter().find(|known| known.uri == uri)?;
+        Some(Self::Segments(known.kid, known.key.clone()))
+    }
 }
 
 /// What a segment's fragments say of its time.
@@ -44,6 +85,8 @@ pub(super) struct SegmentFacts {
     pub latest_end_ticks: i64,
     /// Which samples of the source it holds.
     pub of_source: Option<Range<u32>>,
+    /// The IVs of its samples, where each has its own.
+    pub ivs: IvRuns,
 }
 
 impl Output {
@@ -53,19 +96,14 @@ impl Output {
     /// [`VerifyError::Source`] where a sample of the source can't be read.
     pub fn check(mut self, check: &Check<'_>) -> Result<Report, VerifyError> {
         let sources = self.match_sources(check.source);
-        let ciphers: Vec<Option<Cbcs>> = self
+        let openers: Vec<Option<Opener>> = self
             .renditions
             .iter()
-            .map(|rendition| {
-                let protection = rendition.init.as_ref()?.protection?;
-                Some(Cbcs::new(
-                    check.keys.get(&protection.kid)?,
-                    protection.iv,
-                    protection.pattern,
-                ))
-            })
+            .map(|rendition| Opener::new(rendition, check.keys))
             .collect();
-        let facts = self.check_segments(&sources, &ciphers, check)?;
+        self.check_patterns(check.pattern);
+        let facts = self.check_segments(&sources, &openers, check)?;
+        ivs::check(&self.renditions, &facts, &mut self.findings);
         let mut notes = Vec::new();
         for (index, (rendition, facts)) in self.renditions.iter().zip(&facts).enumerate() {
             hls::check_media_playlist(rendition, facts, &mut notes, &mut self.findings);
@@ -79,8 +117,8 @@ impl Output {
             .renditions
             .iter()
             .zip(&facts)
-            .zip(&ciphers)
-            .map(|((rendition, facts), cipher)| TrackReport::new(rendition, facts, cipher.is_some()))
+            .zip(&openers)
+            .map(|((rendition, facts), opener)| TrackReport::new(rendition, facts, opener.as_ref()))
             .collect();
         for track in tracks.iter().filter(|track| !track.opened) {
             notes.push(format!(
@@ -139,26 +177,47 @@ impl Output {
         matched
     }
 
+    /// Which blocks are encrypted: of video by the pattern, of audio all (Apple's authoring specification, 13.7).
+    fn check_patterns(&mut self, of_video: Pattern) {
+        for rendition in &self.renditions {
+            let (Some(init), Some(file)) = (&rendition.init, &rendition.init_file) else {
+                continue;
+            };
+            let Some(protection) = init.protection else { continue };
+            let is_patterned = protection.scheme.has_pattern() && init.codec.scanner().is_some();
+            let expected = if is_patterned { of_video } else { Pattern::ALL };
+            if protection.pattern != expected {
+                let what = format!("the pattern of tenc is {}, expected {expected}", protection.pattern);
+                self.findings.of(file).add(what);
+            }
+        }
+    }
+
     /// Checks the boxes and samples of all segments, several at once.
     fn check_segments(
         &mut self,
         sources: &[Option<&Track>],
-        ciphers: &[Option<Cbcs>],
+        openers: &[Option<Opener>],
         check: &Check<'_>,
     ) -> Result<Vec<Vec<Option<SegmentFacts>>>, VerifyError> {
         let mut tasks = Vec::new();
         for (rendition_index, rendition) in self.renditions.iter().enumerate() {
             let Some(init) = &rendition.init else { continue };
-            let cipher = ciphers.get(rendition_index).and_then(Option::as_ref);
+            let opener = openers.get(rendition_index).and_then(Option::as_ref);
             let source = sources.get(rendition_index).copied().flatten();
+            let cipher = match opener {
+                Some(Opener::Samples(cipher)) => Some(&**cipher),
+                _ => None,
+            };
             let expected = Expected { init, cipher, source };
-            tasks.extend(
-                rendition
-                    .segments
-                    .iter()
-                    .enumerate()
-                    .map(|(index, segment)| (rendition_index, index, segment, expected)),
-            );
+            for (index, segment) in rendition.segments.iter().enumerate() {
+                let envelope = match opener {
+                    Some(Opener::Segments(_, key)) => Envelope::Opened(key, rendition.segment_iv(index)),
+                    _ if rendition.has_encrypted_segments() => Envelope::Closed,
+                    _ => Envelope::None,
+                };
+                tasks.push((rendition_index, index, segment, envelope, expected));
+            }
         }
         let next = AtomicUsize::new(0);
         let results = Mutex::new((Vec::with_capacity(tasks.len()), InOrder::default()));
@@ -166,11 +225,11 @@ impl Output {
             let mut checker = SampleChecker::default();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some((_, _, segment, expected)) = tasks.get(index) else {
+                let Some((_, _, segment, envelope, expected)) = tasks.get(index) else {
                     break;
                 };
                 let mut findings = Findings::default();
-                let facts = check_segment(&self.folder, segment, *expected, &mut checker, &mut findings);
+                let facts = check_segment(&self.folder, segment, envelope, *expected, &mut checker, &mut findings);
                 (check.progress)(segment.bytes.unwrap_or(0));
                 let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 if facts.is_err() {
@@ -227,10 +286,21 @@ impl InOrder {
     }
 }
 
-/// Checks a segment; `None` where it is too damaged, or has no samples.
+/// What a segment's file is wrapped in.
+enum Envelope<'a> {
+    /// Nothing.
+    None,
+    /// An encryption whose key is not at hand.
+    Closed,
+    /// An encryption by this key and IV, where the playlist has one.
+    Opened(&'a ContentKey, Option<Iv>),
+}
+
+/// Checks a segment; `None` where it is closed or too damaged, or has no samples.
 fn check_segment(
     folder: &Path,
     segment: &SegmentFile,
+    envelope: &Envelope<'_>,
     expected: Expected<'_>,
     checker: &mut SampleChecker,
     findings: &mut Findings,
@@ -240,7 +310,19 @@ fn check_segment(
     }
     let mut findings = findings.of(&segment.file);
     let path = folder.join(&segment.file);
-    let source = Source::open(&path).map_err(|cause| VerifyError::Read { path, cause })?;
+    let opened = match envelope {
+        Envelope::None => Source::open(&path),
+        Envelope::Closed | Envelope::Opened(_, None) => return Ok(None),
+        Envelope::Opened(key, Some(iv)) => OpenedSegment::open(path.clone(), key, *iv)
+            .and_then(|opened| Source::join_views([(path.clone(), Some(Box::new(opened) as View))])),
+    };
+    let source = match opened {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            findings.add(error.to_string());
+            return Ok(None);
+        }
+        opened => opened.map_err(|cause| VerifyError::Read { path, cause })?,
+    };
     let fragments = match segment::read(&source, expected.init, &mut findings) {
         Ok(fragments) => fragments,
         Err(error) => {
@@ -274,6 +356,12 @@ impl SegmentFacts {
                 .map(|sample| shown(sample).saturating_add(i64::from(sample.duration_ticks)))
                 .max()?,
             of_source,
+            ivs: IvRuns::of(
+                fragments
+                    .iter()
+                    .filter_map(|fragment| fragment.auxiliary.as_deref())
+                    .flatten(),
+            ),
         })
     }
 }

@@ -20,7 +20,7 @@ use crate::isobmff::{BoxError, FourCc, Node};
 use crate::media::edits::EditShift;
 use crate::media::language;
 use crate::media::{Cause, MediaKind, Timescale};
-use crate::protect::{CBCS, Pattern};
+use crate::protect::{Pattern, SampleScheme};
 
 /// Version 1.0 of the Common Encryption schemes (ISO/IEC 23001-7, 4.1).
 const SCHEME_VERSION: u32 = 0x0001_0000;
@@ -53,10 +53,14 @@ pub struct InitSegment {
 /// What `tenc` says.
 #[derive(Debug, Clone, Copy)]
 pub struct Protection {
+    /// The scheme.
+    pub scheme: SampleScheme,
     /// The key's ID.
     pub kid: Kid,
-    /// The constant IV.
-    pub iv: Iv,
+    /// The constant IV; `None` where each sample has its own.
+    pub constant_iv: Option<Iv>,
+    /// Bytes of each sample's IV; 0 where it is constant.
+    pub iv_size: u8,
     /// Which blocks are encrypted.
     pub pattern: Pattern,
 }
@@ -169,9 +173,9 @@ fn read_protection(
     kind: MediaKind,
     findings: &mut FileFindings<'_>,
 ) -> Result<Option<Protection>, BoxError> {
-    let (protected, pattern) = match kind {
-        MediaKind::Video => (FourCc::new(b"encv"), Pattern::ONE_IN_TEN),
-        MediaKind::Audio => (FourCc::new(b"enca"), Pattern::ALL),
+    let protected = match kind {
+        MediaKind::Video => FourCc::new(b"encv"),
+        MediaKind::Audio => FourCc::new(b"enca"),
     };
     let Some(sinf) = entry.child(b"sinf") else {
         return match &entry.kind.0 {
@@ -181,31 +185,49 @@ fn read_protection(
     };
     findings.expect_at(entry.offset, "the sample entry's type", &entry.kind, &protected);
     let schm = sinf.require(&[b"schm"])?;
-    let scheme: SchemeType = schm.parse()?;
-    findings.expect_at(schm.offset, "scheme_type", &scheme.scheme_type, &CBCS);
-    findings.expect_at(schm.offset, "scheme_version", &scheme.scheme_version, &SCHEME_VERSION);
+    let SchemeType {
+        scheme_type,
+        scheme_version,
+        ..
+    } = schm.parse()?;
+    findings.expect_at(schm.offset, "scheme_version", &scheme_version, &SCHEME_VERSION);
+    let Some(scheme) = SampleScheme::of(scheme_type) else {
+        return Err(schm.invalid(format!(
+            "scheme_type is '{scheme_type}', expected cbcs, cenc, cens or cbc1"
+        )));
+    };
     let node = sinf.require(&[b"schi", b"tenc"])?;
     let tenc: TrackEncryption = node.parse()?;
-    findings.expect_at(node.offset, "the version of tenc", &tenc.version, &1);
+    findings.expect_at(
+        node.offset,
+        "the version of tenc",
+        &tenc.version,
+        &scheme.tenc_version(),
+    );
     findings.expect_at(node.offset, "default_isProtected", &tenc.is_protected, &true);
-    findings.expect_at(node.offset, "default_Per_Sample_IV_Size", &tenc.per_sample_iv_size, &0);
-    let found = Pattern {
-        crypt_blocks: tenc.crypt_byte_block,
-        skip_blocks: tenc.skip_byte_block,
-    };
-    let blocks = |pattern: Pattern| (pattern.crypt_blocks, pattern.skip_blocks);
-    findings.expect_at(node.offset, "the pattern of tenc", &blocks(found), &blocks(pattern));
+    let iv_size = tenc.per_sample_iv_size;
+    if !scheme.iv_sizes().contains(&iv_size) {
+        let (scheme, sizes) = (scheme.name(), scheme.iv_sizes());
+        let what = format!("default_Per_Sample_IV_Size is {iv_size}, and under {scheme} it is one of {sizes:?}");
+        return Err(node.invalid(what));
+    }
     if tenc.kid.0 == [0; 16] {
         findings.add_at(node.offset, "default_KID is zero, which players take for none");
     }
-    let iv = tenc.constant_iv.as_deref().and_then(|iv| iv.try_into().ok()).map(Iv);
-    if iv.is_none() {
+    let constant_iv = tenc.constant_iv.as_deref().and_then(|iv| iv.try_into().ok()).map(Iv);
+    if iv_size == 0 && constant_iv.is_none() {
         findings.add_at(node.offset, "there is no constant IV of 16 bytes in tenc");
+        return Ok(None);
     }
-    Ok(iv.map(|iv| Protection {
+    Ok(Some(Protection {
+        scheme,
         kid: tenc.kid,
-        iv,
-        pattern: found,
+        constant_iv,
+        iv_size,
+        pattern: Pattern {
+            crypt_blocks: tenc.crypt_byte_block,
+            skip_blocks: tenc.skip_byte_block,
+        },
     }))
 }
 

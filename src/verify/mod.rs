@@ -8,6 +8,7 @@ mod description;
 pub mod findings;
 mod hls;
 pub mod init;
+mod ivs;
 mod output;
 pub mod playlist;
 mod report;
@@ -20,7 +21,7 @@ use std::path::PathBuf;
 use crate::isobmff::scan::ScanError;
 use crate::package::hls::MULTIVARIANT_PLAYLIST;
 
-pub use check::Check;
+pub use check::{Check, KnownKey};
 pub use findings::{Difference, Findings};
 pub use init::InitSegment;
 pub use output::{Output, Rendition, SegmentFile};

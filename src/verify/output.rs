@@ -8,7 +8,8 @@ use std::path::{Component, Path, PathBuf};
 use super::VerifyError;
 use super::findings::Findings;
 use super::init::InitSegment;
-use super::playlist::{self, Located, MediaPlaylist, MultivariantPlaylist};
+use super::playlist::{self, AES_128, Key, Located, MediaPlaylist, MultivariantPlaylist};
+use crate::content_key::Iv;
 use crate::isobmff::ReadAt;
 use crate::media::Source;
 use crate::package::hls::MULTIVARIANT_PLAYLIST;
@@ -103,7 +104,7 @@ impl Output {
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.renditions.iter().any(|rendition| {
-            let says_so = rendition.playlist.key.is_some();
+            let says_so = !rendition.playlist.keys.is_empty();
             says_so || rendition.init.as_ref().is_some_and(|init| init.protection.is_some())
         })
     }
@@ -152,6 +153,28 @@ impl Output {
 }
 
 impl Rendition {
+    /// The URI of its key, as its playlist says; all of its `EXT-X-KEY` have one.
+    #[must_use]
+    pub fn key_uri(&self) -> Option<&str> {
+        self.playlist.keys.first()?.value.uri.as_deref()
+    }
+
+    /// Whether its segments are encrypted as whole files, as its playlist says.
+    #[must_use]
+    pub fn has_encrypted_segments(&self) -> bool {
+        let is_whole = |key: &Located<Key>| key.value.method.as_deref() == Some(AES_128);
+        self.playlist.keys.first().is_some_and(is_whole)
+    }
+
+    /// The IV of the segment of that index, where segments are encrypted as whole files and its playlist says it.
+    #[must_use]
+    pub fn segment_iv(&self, index: usize) -> Option<Iv> {
+        let segment = self.playlist.segments.get(index)?;
+        let keys = &self.playlist.keys;
+        let behind = keys.partition_point(|key| key.offset < segment.offset);
+        keys.get(behind.checked_sub(1)?)?.value.iv
+    }
+
     fn read(folder: &Path, playlist_file: PathBuf, findings: &mut Findings) -> Result<Self, VerifyError> {
         let parent = playlist_file.parent().unwrap_or(Path::new("")).to_owned();
         let mut rendition = Self {

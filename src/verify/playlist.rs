@@ -3,6 +3,9 @@
 use super::findings::FileFindings;
 use crate::content_key::Iv;
 
+/// The `METHOD` of segments that are encrypted as whole files (RFC 8216bis, 4.4.4.4).
+pub const AES_128: &str = "AES-128";
+
 /// A media playlist.
 #[derive(Debug, Default)]
 pub struct MediaPlaylist {
@@ -18,8 +21,8 @@ pub struct MediaPlaylist {
     pub has_independent_segments: bool,
     /// `EXT-X-MAP`.
     pub map: Option<Located<String>>,
-    /// `EXT-X-KEY`.
-    pub key: Option<Located<Key>>,
+    /// Each `EXT-X-KEY`, in order.
+    pub keys: Vec<Located<Key>>,
     /// The segments, in order.
     pub segments: Vec<Located<Segment>>,
     /// Whether there is an `EXT-X-ENDLIST`.
@@ -166,11 +169,8 @@ pub fn parse_media(text: &str, findings: &mut FileFindings<'_>) -> MediaPlaylist
                 once(&mut playlist.map, map, &line, findings);
             }
             "EXT-X-KEY" => {
-                let key = Some(Located {
-                    offset,
-                    value: key(&line, findings),
-                });
-                once(&mut playlist.key, key, &line, findings);
+                let value = key(&line, findings);
+                playlist.keys.push(Located { offset, value });
             }
             other => findings.add_at(offset, format!("the tag {other:?}, which an output does not have")),
         }
@@ -439,7 +439,7 @@ mod tests {
             playlist.map.map(|map| (map.offset, map.value)),
             Some((37, "a,b.mp4".into()))
         );
-        let key = playlist.key.map(|key| key.value);
+        let key = playlist.keys.first().map(|key| &key.value);
         assert_eq!(key.as_ref().and_then(|key| key.uri.as_deref()), Some("http://x/?a=b"));
         assert_eq!(key.and_then(|key| key.iv).map(|iv| iv.0[15]), Some(15));
         let segments: Vec<_> = playlist

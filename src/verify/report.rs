@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::check::SegmentFacts;
+use super::check::{Opener, SegmentFacts};
 use super::findings::Difference;
 use super::output::Rendition;
 use crate::content_key::Kid;
@@ -61,9 +61,13 @@ pub struct TrackReport {
 }
 
 impl TrackReport {
-    pub(super) fn new(rendition: &Rendition, facts: &[Option<SegmentFacts>], has_cipher: bool) -> Self {
+    pub(super) fn new(rendition: &Rendition, facts: &[Option<SegmentFacts>], opener: Option<&Opener>) -> Self {
         let init = rendition.init.as_ref();
-        let kid = init.and_then(|init| Some(init.protection?.kid));
+        let kid = match opener {
+            Some(Opener::Segments(kid, _)) => Some(*kid),
+            _ => init.and_then(|init| Some(init.protection?.kid)),
+        };
+        let is_closed = kid.is_some() || rendition.has_encrypted_segments();
         let shown = facts.iter().flatten();
         let start = shown.clone().map(|facts| facts.earliest_ticks).min().unwrap_or(0);
         let end = shown.clone().map(|facts| facts.latest_end_ticks).max().unwrap_or(0);
@@ -72,7 +76,7 @@ impl TrackReport {
             kind: init.map(|init| init.kind),
             codec: init.map(|init| init.codec.rfc6381()),
             kid,
-            opened: init.is_some() && (kid.is_none() || has_cipher),
+            opened: init.is_some() && (opener.is_some() || !is_closed),
             segments: shown.clone().count() as u64,
             samples: shown.map(|facts| facts.samples).sum(),
             bytes: rendition.segments.iter().filter_map(|segment| segment.bytes).sum(),

@@ -11,10 +11,10 @@ use super::init::InitSegment;
 use super::segment::Fragment;
 use crate::codec::{SampleScanner, Subsample, SubsampleMap};
 use crate::isobmff::scan::{ScanError, read_at};
+use crate::isobmff::senc::SampleEncryption;
 use crate::media::{Sample, Source, Time, Track};
-use crate::protect::Cbcs;
-use crate::protect::cbcs::BLOCK_BYTES;
-use crate::protect::fragment::{MAX_SAMPLE_BYTES, protected_ranges};
+use crate::protect::fragment::{MAX_SAMPLE_BYTES, decrypt_sample};
+use crate::protect::{BLOCK_BYTES, Cipher};
 
 /// Samples are read in groups of about this many bytes, whatever the size of a fragment.
 const GROUP_BYTES: u64 = 8 << 20;
@@ -25,7 +25,7 @@ pub struct Expected<'a> {
     /// What the init segment says.
     pub init: &'a InitSegment,
     /// Opens the samples; `None` where they are clear, or the key is not at hand.
-    pub cipher: Option<&'a Cbcs>,
+    pub cipher: Option<&'a Cipher>,
     /// The track that the samples were made from.
     pub source: Option<&'a Track>,
 }
@@ -58,6 +58,9 @@ impl SampleChecker {
         findings: &mut FileFindings<'_>,
     ) -> Result<Option<std::ops::Range<u32>>, ScanError> {
         let mut scanner = expected.init.codec.scanner();
+        let protection = expected.init.protection.as_ref();
+        self.map
+            .align(protection.is_some_and(|protection| protection.scheme.has_whole_blocks()));
         let first = fragments.iter().find_map(|fragment| fragment.samples.first());
         let start = match (expected.source, first) {
             (Some(track), Some(first)) => Some(find(track, expected.init, first)),
@@ -84,8 +87,8 @@ impl SampleChecker {
                     findings.add_in_sample(index, sample.offset, format!("a sample of {} bytes", sample.size));
                 } else {
                     self.read_group(file, group, findings);
-                    let maps: Vec<Option<&[Subsample]>> = (place..place + group.len())
-                        .map(|at| Some(fragment.auxiliary.as_ref()?.get(at)?.subsamples.as_slice()))
+                    let maps: Vec<Option<&SampleEncryption>> = (place..place + group.len())
+                        .map(|at| fragment.auxiliary.as_ref()?.get(at))
                         .collect();
                     self.check_group(group, &maps, index, expected, scanner.as_deref_mut(), findings);
                     if let (Some(track), Some(next)) = (expected.source, next) {
@@ -114,7 +117,7 @@ impl SampleChecker {
     fn check_group(
         &mut self,
         group: &[Sample],
-        maps: &[Option<&[Subsample]>],
+        maps: &[Option<&SampleEncryption>],
         first_index: u64,
         expected: Expected<'_>,
         mut scanner: Option<&mut (dyn SampleScanner + 'static)>,
@@ -124,8 +127,10 @@ impl SampleChecker {
         for ((index, sample), map) in (first_index..).zip(group).zip(maps) {
             let (bytes, later) = rest.split_at_mut(sample.size as usize);
             rest = later;
-            if let Some(cipher) = expected.cipher {
-                decrypt(bytes, *map, cipher, (index, sample), findings);
+            if let Some(cipher) = expected.cipher
+                && let Err(cause) = decrypt_sample(bytes, *map, cipher)
+            {
+                findings.add_in_sample(index, sample.offset, cause.to_string());
             }
             if let Some(scanner) = scanner.as_deref_mut() {
                 self.map.clear();
@@ -134,8 +139,8 @@ impl SampleChecker {
                     continue;
                 }
                 let recomputed = self.map.end_sample();
-                if let Some(stated) = map
-                    && *stated != recomputed
+                if let Some(stated) = map.map(|map| map.subsamples.as_slice())
+                    && stated != recomputed
                 {
                     let at = stated.iter().zip(recomputed).take_while(|(a, b)| a == b).count();
                     let what = format!(
@@ -242,34 +247,6 @@ fn entry(map: &[Subsample], at: usize) -> String {
             )
         },
     )
-}
-
-/// Decrypts a sample in place, if its map covers it exactly.
-fn decrypt(
-    bytes: &mut [u8],
-    map: Option<&[Subsample]>,
-    cipher: &Cbcs,
-    (index, sample): (u64, &Sample),
-    findings: &mut FileFindings<'_>,
-) {
-    let map = match map {
-        // Without a map the whole sample is protected (ISO/IEC 23001-7, 7.2).
-        None | Some([]) => return cipher.decrypt(bytes),
-        Some(map) => map,
-    };
-    let covered: u64 = map
-        .iter()
-        .map(|entry| u64::from(entry.clear_bytes) + u64::from(entry.protected_bytes))
-        .sum();
-    if covered != bytes.len() as u64 {
-        let what = format!(
-            "the subsample map covers {covered} bytes of a sample of {}",
-            bytes.len()
-        );
-        findings.add_in_sample(index, sample.offset, what);
-        return;
-    }
-    protected_ranges(bytes, map).for_each(|range| cipher.decrypt(range));
 }
 
 /// Compares when a sample is decoded and shown, how long it lasts, and whether decoding can start at it.

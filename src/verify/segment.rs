@@ -2,7 +2,7 @@
 //! (ISO/IEC 23000-19, 7.3.2; ISO/IEC 23001-7, 7.2).
 
 use super::findings::FileFindings;
-use super::init::InitSegment;
+use super::init::{InitSegment, Protection};
 use crate::isobmff::ftyp::FileType;
 use crate::isobmff::mfhd::MovieFragmentHeader;
 use crate::isobmff::saio::AuxiliaryOffsets;
@@ -147,8 +147,8 @@ fn read_fragment(
         let reachable = samples.iter().take_while(|sample| sample.end() <= source.len()).count();
         samples.truncate(reachable);
     }
-    let auxiliary = if init.protection.is_some() {
-        read_auxiliary(source, moof, traf, init.kind, findings)?
+    let auxiliary = if let Some(protection) = &init.protection {
+        read_auxiliary(source, moof, traf, (init.kind, protection), findings)?
     } else {
         for kind in [b"senc", b"saiz", b"saio"] {
             if let Some(node) = traf.child(kind) {
@@ -226,14 +226,17 @@ fn read_auxiliary(
     source: &Source,
     moof: &Node<'_>,
     traf: &Node<'_>,
-    kind: MediaKind,
+    (kind, protection): (MediaKind, &Protection),
     findings: &mut FileFindings<'_>,
 ) -> Result<Option<Vec<SampleEncryption>>, ScanError> {
+    let (scheme, iv_size) = (protection.scheme.four_cc(), protection.iv_size);
     let Some(senc) = traf.child(b"senc") else {
         if kind == MediaKind::Video {
             findings.add_at(traf.offset, "there is no senc, and video needs subsample maps");
+        } else if iv_size > 0 {
+            findings.add_at(traf.offset, "there is no senc, and each sample has an IV of its own");
         }
-        return auxiliary::read(source, moof, traf, 0);
+        return auxiliary::read(source, moof, traf, scheme, iv_size);
     };
     // First where it is: what is read at another place is noise.
     match traf.child(b"saio") {
@@ -245,14 +248,14 @@ fn read_auxiliary(
         }
     }
     let in_place = senc.read(|payload| {
-        let parsed = senc::parse(payload, 0)?;
+        let parsed = senc::parse(payload, iv_size)?;
         if payload.is_empty() {
             Ok(parsed)
         } else {
             Err(payload.invalid("bytes behind the last sample's entry"))
         }
     })?;
-    let by_offset = auxiliary::read(source, moof, traf, 0)?;
+    let by_offset = auxiliary::read(source, moof, traf, scheme, iv_size)?;
     if by_offset.as_ref() != Some(&in_place) {
         findings.add_at(senc.offset, "senc and what saiz and saio point at are not the same");
     }

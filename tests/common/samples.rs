@@ -15,17 +15,21 @@ pub struct Sample {
     pub is_sync: bool,
     /// Its bytes.
     pub data: Vec<u8>,
-    /// Clear and protected bytes by turns; `None` without sample auxiliary information.
+    /// Its IV; empty where that is constant.
+    pub iv: Vec<u8>,
+    /// Clear and protected bytes by turns; `None` where it has no map.
     pub subsamples: Option<Vec<(u16, u32)>>,
 }
 
 /// Reads all samples of the one track of a fragmented file, or says what is wrong with it.
 ///
-/// Where there is sample auxiliary information, what `saiz` and `saio` point at must be what `senc` holds, read with IVs
-/// that are constant (ISO/IEC 23001-7, 7.2).
+/// Where there is sample auxiliary information, what `saiz` and `saio` point at must be what `senc` holds, read with IVs of the
+/// size that `tenc` says (ISO/IEC 23001-7, 7.2).
 pub fn read(file: &[u8]) -> Result<Vec<Sample>, String> {
     let mut samples = Vec::new();
     let mut extends = None;
+    let iv_size = protection(file).and_then(|(_, _, tenc)| tenc.get(7).copied());
+    let iv_size = usize::from(iv_size.unwrap_or(0));
     for (kind, start, body) in boxes(file, 0)? {
         if kind == *b"moov" {
             extends = Some(track_extends(body)?);
@@ -36,7 +40,7 @@ pub fn read(file: &[u8]) -> Result<Vec<Sample>, String> {
                 if traf.tfhd.track_id != extends.track_id {
                     return Err(format!("moof at byte {start}: a second track"));
                 }
-                track_fragment(file, start, traf, extends, &mut samples)
+                track_fragment(file, start, traf, (extends, iv_size), &mut samples)
                     .map_err(|error| format!("moof at byte {start}: {error}"))?;
             }
         }
@@ -85,7 +89,7 @@ fn track_fragment(
     file: &[u8],
     moof_start: usize,
     traf: &Traf,
-    extends: &Trex,
+    (extends, iv_size): (&Trex, usize),
     samples: &mut Vec<Sample>,
 ) -> Result<(), String> {
     let Tfhd {
@@ -124,6 +128,7 @@ fn track_fragment(
                 composition_ticks: entry.cts.unwrap_or(0),
                 is_sync: flags & 0x0001_0000 == 0,
                 data: data.to_vec(),
+                iv: Vec::new(),
                 subsamples: None,
             });
             at += size;
@@ -131,10 +136,16 @@ fn track_fragment(
         }
     }
     let samples = samples.get_mut(first..).unwrap_or_default();
-    auxiliary_information(file, moof_start, traf, samples)
+    auxiliary_information(file, moof_start, traf, iv_size, samples)
 }
 
-fn auxiliary_information(file: &[u8], moof_start: usize, traf: &Traf, samples: &mut [Sample]) -> Result<(), String> {
+fn auxiliary_information(
+    file: &[u8],
+    moof_start: usize,
+    traf: &Traf,
+    iv_size: usize,
+    samples: &mut [Sample],
+) -> Result<(), String> {
     let (saiz, saio, senc) = match (&*traf.saiz, &*traf.saio, &traf.senc) {
         ([], [], None) => return Ok(()),
         // Shaka Packager: with a constant IV and no subsamples nothing is left to say of a sample.
@@ -162,13 +173,21 @@ fn auxiliary_information(file: &[u8], moof_start: usize, traf: &Traf, samples: &
         let info = file
             .get(at..at + usize::from(size))
             .ok_or("saio points out of the file")?;
-        sample.subsamples =
-            Some(subsamples(info).ok_or_else(|| format!("sample {index}: {} bytes can't be a map", info.len()))?);
+        let (iv, map) = info
+            .split_at_checked(iv_size)
+            .ok_or_else(|| format!("sample {index}: {} bytes can't hold an IV", info.len()))?;
+        sample.iv = iv.to_vec();
+        if senc.use_subsamples {
+            sample.subsamples =
+                Some(subsamples(map).ok_or_else(|| format!("sample {index}: {} bytes can't be a map", map.len()))?);
+        } else if !map.is_empty() {
+            return Err(format!("sample {index}: {} bytes behind its IV", map.len()));
+        }
         at += usize::from(size);
     }
     let by_offset = file.get(start..at).unwrap_or_default();
     let (count, by_box) = senc.data.split_first_chunk::<4>().ok_or("senc is too short")?;
-    if !senc.use_subsamples || u32::from_be_bytes(*count) != saiz.sample_count || by_box != by_offset {
+    if u32::from_be_bytes(*count) != saiz.sample_count || by_box != by_offset {
         return Err("senc is not what saiz and saio point at".to_owned());
     }
     Ok(())

@@ -20,11 +20,14 @@ const KEY_PATH: &str = "/api/key/";
 pub enum Keys {
     /// In a file that somebody gave.
     Given(PathBuf, HashMap<Kid, ContentKey>),
-    /// By the secrets, which are read when the first key is asked for: a clear output needs none.
-    Secrets {
-        output: PathBuf,
-        loaded: Option<Box<Loaded>>,
-    },
+    /// By the secrets.
+    Secrets(Box<Secrets>),
+}
+
+/// Secrets and records, read when the first key is asked for: a clear output needs none.
+pub struct Secrets {
+    output: PathBuf,
+    loaded: Option<Loaded>,
 }
 
 /// Secrets and records.
@@ -37,10 +40,10 @@ impl Keys {
     pub fn new(key_file: Option<&Path>, output: &Path, quiet: bool) -> Result<Self, Failure> {
         Ok(match key_file {
             Some(path) => Self::Given(path.to_owned(), key_file::read(path, quiet)?),
-            None => Self::Secrets {
+            None => Self::Secrets(Box::new(Secrets {
                 output: output.to_owned(),
                 loaded: None,
-            },
+            })),
         })
     }
 
@@ -54,14 +57,47 @@ impl Keys {
                     path.display()
                 ))
             }),
-            Self::Secrets { output, loaded } => {
-                let loaded = match loaded {
-                    Some(loaded) => loaded,
-                    None => loaded.insert(Box::new(Loaded::read(output)?)),
-                };
-                loaded.find(kid, rendition)
-            }
+            Self::Secrets(secrets) => secrets.load()?.find(kid, rendition),
         }
+    }
+
+    /// The key at that URI, and its ID, which the records beside the output tell: segments that are encrypted as whole files
+    /// don't.
+    pub fn find_by_uri(&mut self, uri: &str, rendition: &Rendition) -> Result<(Kid, ContentKey), Failure> {
+        let kid = match self {
+            Self::Given(path, keys) => {
+                let mut kids = keys.keys().copied();
+                let (Some(only), None) = (kids.next(), kids.next()) else {
+                    let (path, playlist) = (path.display(), rendition.playlist_file.display());
+                    let what = "has no key ID, as its segments are encrypted as whole files: give a file of one key";
+                    return Err(Failure::usage(anyhow!("{path}: which key opens {playlist}? It {what}")));
+                };
+                only
+            }
+            Self::Secrets(secrets) => {
+                let loaded = secrets.load()?;
+                let record = loaded.records.iter().find(|record| record.key_uri == uri);
+                match (record, content_id(rendition)) {
+                    (Some(record), _) => record.kid,
+                    (None, Some(id)) => loaded.ring.primary().kid(&id, None),
+                    (None, None) => {
+                        let playlist = rendition.playlist_file.display();
+                        let what = format!("{KEYS_FILE} has no record of the key at {uri:?}, which {playlist} needs");
+                        return Err(Failure::usage(anyhow!("{what}; give --key-file")));
+                    }
+                }
+            }
+        };
+        Ok((kid, self.find(kid, rendition)?))
+    }
+}
+
+impl Secrets {
+    fn load(&mut self) -> Result<&Loaded, Failure> {
+        Ok(match &mut self.loaded {
+            Some(loaded) => loaded,
+            loaded => loaded.insert(Loaded::read(&self.output)?),
+        })
     }
 }
 
@@ -99,7 +135,6 @@ impl Loaded {
 
 /// The content ID that a rendition's key URI names.
 fn content_id(rendition: &Rendition) -> Option<ContentId> {
-    let uri = rendition.playlist.key.as_ref()?.value.uri.as_deref()?;
-    let (_, behind) = uri.rsplit_once(KEY_PATH)?;
+    let (_, behind) = rendition.key_uri()?.rsplit_once(KEY_PATH)?;
     behind.split('/').next()?.parse().ok()
 }

@@ -20,6 +20,9 @@ use crate::cli::{decimal, output};
 pub struct Report {
     content_id: String,
     scheme: Scheme,
+    /// Blocks of video that are encrypted and skipped, where that was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pattern: Option<String>,
     output: PathBuf,
     /// Whether nothing was written.
     dry_run: bool,
@@ -52,6 +55,7 @@ struct TrackReport {
     bytes: Option<u64>,
     bandwidth: Option<Bandwidth>,
     kid: Option<Kid>,
+    /// The constant IV, or that of the first sample or segment.
     iv: Option<String>,
 }
 
@@ -71,11 +75,12 @@ impl Report {
         Self {
             content_id: args.content_id.to_string(),
             scheme: args.scheme,
+            pattern: args.pattern.map(|pattern| pattern.to_string()),
             output: output.to_owned(),
             dry_run: args.dry_run,
             inputs: args.inputs.clone(),
             key_uri: protection.map(|protection| protection.key_uri.to_owned()),
-            kid: protection.map(|protection| protection.track.kid),
+            kid: protection.map(|keyed| keyed.protection.kid()),
             target_duration_s,
             bytes: tracks.iter().map(|track| track.bytes).sum(),
             tracks,
@@ -87,7 +92,7 @@ impl Report {
         let verb = match (self.dry_run, self.scheme) {
             (true, _) => "Would write",
             (false, Scheme::None) => "Packaged",
-            (false, Scheme::Cbcs) => "Encrypted",
+            (false, Scheme::Samples(_) | Scheme::Segments) => "Encrypted",
         };
         print!("{verb} {} ({})", self.output.display(), self.scheme.name())?;
         for track in &self.tracks {
@@ -103,8 +108,12 @@ impl Report {
             "\nPlay it:   {} on any web server or CDN",
             self.output.join(hls::MULTIVARIANT_PLAYLIST).display()
         )?;
+        let pattern = self
+            .pattern
+            .as_deref()
+            .map_or(String::new(), |pattern| format!(" --pattern {pattern}"));
         print!(
-            "Check it:  vylux-pack verify {} --source {}",
+            "Check it:  vylux-pack verify {}{pattern} --source {}",
             output::shell_word(&self.output),
             inputs.join(" ")
         )
@@ -136,8 +145,8 @@ impl TrackReport {
             segments: plan.segments.len(),
             bytes: written.map(WrittenRendition::bytes),
             bandwidth: written.map(|written| Bandwidth::measure(&written.segments, target_duration_s)),
-            kid: protection.map(|protection| protection.track.kid),
-            iv: protection.map(|protection| protection.track.iv.to_string()),
+            kid: protection.map(|keyed| keyed.protection.kid()),
+            iv: protection.map(|keyed| keyed.protection.first_iv().to_string()),
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Key records against secrets, `tenc` and playlists: where the two planes meet.
 
-use std::collections::HashMap;
 use std::path::Path;
 
-use vylux_pack::content_key::{ContentKey, Kid};
+use vylux_pack::content_key::{ContentKey, Iv, Kid};
 use vylux_pack::keys::{KeyRecord, KeyRing, Master, TrackName, keys_file};
 use vylux_pack::media::{Presentation, fingerprint};
 use vylux_pack::package::publish::KEYS_FILE;
+use vylux_pack::protect::Scheme;
 use vylux_pack::secret::{SecretText, Settings};
 use vylux_pack::verify::findings::FileFindings;
-use vylux_pack::verify::{Findings, Output, Rendition};
+use vylux_pack::verify::{Findings, KnownKey, Output, Rendition};
 
 use crate::cli::failure::Failure;
 use crate::cli::records::is_missing_file;
@@ -32,7 +32,7 @@ pub fn check(
     settings: &Settings,
     store: &StoreChoice,
     source: Option<&Presentation>,
-) -> Result<HashMap<Kid, ContentKey>, Failure> {
+) -> Result<Vec<KnownKey>, Failure> {
     let ring = KeyRing::load(settings).map_err(Failure::usage)?;
     let file = Path::new(KEYS_FILE);
     let records = match keys_file::read(&output.folder.join(file)) {
@@ -47,7 +47,7 @@ pub fn check(
     };
     let stored = look_up(store, &records)?;
     let media_fingerprint = source.map(|source| hex::encode(fingerprint(&source.tracks)));
-    let mut keys = HashMap::new();
+    let mut keys = Vec::new();
     for (record, stored) in records.iter().zip(stored) {
         let mut findings = output.findings.of(file);
         let key = check_record(record, &ring, &mut keys, &mut findings);
@@ -68,7 +68,7 @@ pub fn check(
         let is_used = output
             .renditions
             .iter()
-            .any(|rendition| kid_of(rendition) == Some(record.kid));
+            .any(|rendition| find_record(rendition, std::slice::from_ref(record)).is_some());
         if !is_used {
             output
                 .findings
@@ -86,7 +86,7 @@ pub fn check(
 fn check_record(
     record: &KeyRecord,
     ring: &KeyRing,
-    keys: &mut HashMap<Kid, ContentKey>,
+    keys: &mut Vec<KnownKey>,
     findings: &mut FileFindings<'_>,
 ) -> Option<ContentKey> {
     let KeyRecord {
@@ -97,9 +97,16 @@ fn check_record(
         key_name,
         ..
     } = record;
-    if scheme != "cbcs" {
-        findings.add(format!("record {kid}: scheme is {scheme:?}, expected \"cbcs\""));
+    if !matches!(scheme.parse(), Ok(Scheme::Samples(_) | Scheme::Segments)) {
+        findings.add(format!(
+            "record {kid}: scheme is {scheme:?}, which is none that encrypts"
+        ));
     }
+    let known = |kid: Kid, key: &ContentKey| KnownKey {
+        kid,
+        uri: key_uri.clone(),
+        key: key.clone(),
+    };
     let path = format!("/api/key/{content_id}");
     if !key_uri.ends_with(&path) && !key_uri.ends_with(&format!("{path}/{kid}")) {
         findings.add(format!(
@@ -119,7 +126,7 @@ fn check_record(
             ring.primary().id()
         ));
         if let Some(key) = &unwrapped {
-            keys.insert(*kid, key.clone());
+            keys.push(known(*kid, key));
         }
         return unwrapped;
     };
@@ -135,7 +142,7 @@ fn check_record(
             "record {kid}: its key is not the one that content ID {content_id:?} gives"
         ));
     }
-    keys.insert(derived_kid, derived.clone());
+    keys.push(known(derived_kid, &derived));
     Some(derived)
 }
 
@@ -166,15 +173,23 @@ fn check_stored(
 
 /// `tenc` and `EXT-X-KEY` of a rendition against its record.
 fn check_rendition(rendition: &Rendition, records: &[KeyRecord], ring: &KeyRing, findings: &mut Findings) {
-    let Some(protection) = rendition.init.as_ref().and_then(|init| init.protection) else {
-        return;
+    let protection = rendition.init.as_ref().and_then(|init| init.protection);
+    let scheme = match protection {
+        Some(protection) => Scheme::Samples(protection.scheme),
+        None if rendition.has_encrypted_segments() => Scheme::Segments,
+        None => return,
     };
     let init_file = rendition.init_file.as_deref().unwrap_or(&rendition.playlist_file);
-    let record = records.iter().find(|record| record.kid == protection.kid);
+    let record = find_record(rendition, records);
     if record.is_none() {
-        findings
-            .of(init_file)
-            .add(format!("default_KID {} is in no record of {KEYS_FILE}", protection.kid));
+        match protection {
+            Some(protection) => findings
+                .of(init_file)
+                .add(format!("default_KID {} is in no record of {KEYS_FILE}", protection.kid)),
+            None => findings
+                .of(&rendition.playlist_file)
+                .add(format!("its key URI is in no record of {KEYS_FILE}")),
+        }
     }
     // A key ID that was changed leaves no doubt about the record where there is only one.
     let record = record.or(match records {
@@ -182,37 +197,61 @@ fn check_rendition(rendition: &Rendition, records: &[KeyRecord], ring: &KeyRing,
         _ => None,
     });
     let Some(record) = record else { return };
-    if let Some(key) = &rendition.playlist.key
-        && key.value.uri.as_ref() != Some(&record.key_uri)
-    {
-        let found = key.value.uri.as_deref().unwrap_or("missing");
-        let what = format!("the key URI is {found:?}, and the record says {:?}", record.key_uri);
-        findings.of(&rendition.playlist_file).add_at(key.offset, what);
+    if record.scheme != scheme.name() {
+        let (found, recorded) = (scheme.name(), &record.scheme);
+        findings
+            .of(init_file)
+            .add(format!("it is protected by {found}, and the record says {recorded:?}"));
+    }
+    for key in &rendition.playlist.keys {
+        if key.value.uri.as_ref() != Some(&record.key_uri) {
+            let found = key.value.uri.as_deref().unwrap_or("missing");
+            let what = format!("the key URI is {found:?}, and the record says {:?}", record.key_uri);
+            findings.of(&rendition.playlist_file).add_at(key.offset, what);
+        }
     }
     let Some(master) = ring.master_by_id(&record.master_key_id) else {
         return;
     };
-    let Some(expected) = derived_iv(master, record, rendition) else {
+    // Those of single samples are random, or stand with them.
+    let constant_iv = protection.and_then(|protection| protection.constant_iv);
+    if protection.is_some() && constant_iv.is_none() {
+        return;
+    }
+    let Some(derived) = derived_iv(master, record, rendition) else {
         let what = format!("the folder's name {:?} is no track's", rendition.name);
         findings.of(&rendition.playlist_file).add(what);
         return;
     };
-    if expected != protection.iv {
-        let what = format!(
-            "the IV of tenc is {}, and content ID and track give {expected}",
-            protection.iv
-        );
+    if let Some(found) = constant_iv.filter(|found| *found != derived) {
+        let what = format!("the IV of tenc is {found}, and content ID and track give {derived}");
         findings.of(init_file).add(what);
+    }
+    if protection.is_none() {
+        for index in 0..rendition.segments.len() {
+            let expected = u128::from_be_bytes(derived.0).wrapping_add(index as u128);
+            let expected = Iv(expected.to_be_bytes());
+            if let Some(found) = rendition.segment_iv(index).filter(|found| *found != expected) {
+                let segment = index + 1;
+                let what = format!("the IV of segment {segment} is {found}, and content ID and track give {expected}");
+                findings.of(&rendition.playlist_file).add(what);
+            }
+        }
     }
 }
 
-fn derived_iv(master: &Master, record: &KeyRecord, rendition: &Rendition) -> Option<vylux_pack::content_key::Iv> {
+fn derived_iv(master: &Master, record: &KeyRecord, rendition: &Rendition) -> Option<Iv> {
     let track: TrackName = rendition.name.parse().ok()?;
     Some(master.iv(&record.content_id, &track, record.key_name.as_ref()))
 }
 
-fn kid_of(rendition: &Rendition) -> Option<Kid> {
-    Some(rendition.init.as_ref()?.protection?.kid)
+/// The record of a rendition's key: by its ID in `tenc`, or where segments are encrypted as whole files, by its URI.
+fn find_record<'r>(rendition: &Rendition, records: &'r [KeyRecord]) -> Option<&'r KeyRecord> {
+    if let Some(protection) = rendition.init.as_ref()?.protection {
+        return records.iter().find(|record| record.kid == protection.kid);
+    }
+    let uri = rendition.key_uri().filter(|_| rendition.has_encrypted_segments())?;
+    records.iter().find(|record| record.key_uri == uri)
 }
 
 /// What the store has of a record.

@@ -5,14 +5,15 @@ use std::fmt::Write;
 use super::{INDEPENDENT_SEGMENTS, key_attributes};
 use crate::media::Time;
 use crate::package::rendition::{INIT_SEGMENT, segment_file};
-use crate::package::{Protection, WrittenRendition, WrittenSegment};
+use crate::package::{KeyedProtection, WrittenRendition, WrittenSegment};
+use crate::protect::{Ivs, Protection};
 
 /// `EXT-X-MAP` in a playlist that is not `I-FRAMES-ONLY` needs version 6 (RFC 8216bis, 8).
 pub const VERSION: u32 = 6;
 
 /// The media playlist of a rendition.
 #[must_use]
-pub fn render(written: &WrittenRendition, target_duration_s: u64, protection: Option<Protection<'_>>) -> String {
+pub fn render(written: &WrittenRendition, target_duration_s: u64, protection: Option<KeyedProtection<'_>>) -> String {
     let segments = &written.segments;
     let mut out = format!(
         "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{target_duration_s}\n#EXT-X-MEDIA-SEQUENCE:1\n\
@@ -22,17 +23,35 @@ pub fn render(written: &WrittenRendition, target_duration_s: u64, protection: Op
         out.push_str(INDEPENDENT_SEGMENTS);
     }
     let _ = writeln!(out, "#EXT-X-MAP:URI=\"{INIT_SEGMENT}\"");
-    if let Some(protection) = protection {
-        // Behind the map: a key in front of it would say that the init segment is encrypted. The IV is always
-        // there: without it the media sequence number would be the IV.
-        let _ = writeln!(
-            out,
-            "#EXT-X-KEY:{},IV=0x{}",
-            key_attributes(protection.key_uri),
-            protection.track.iv
-        );
-    }
+    // Behind the map: a key in front of it would say that the init segment is encrypted. An IV that is not in the media is
+    // always there: without it the media sequence number would be the IV.
+    let of_segments = match protection {
+        None => None,
+        Some(KeyedProtection {
+            protection: Protection::Segments(of_segments),
+            key_uri,
+        }) => Some((of_segments, key_uri)),
+        Some(KeyedProtection {
+            protection: Protection::Samples(of_samples),
+            key_uri,
+        }) => {
+            let iv = match of_samples.ivs {
+                Ivs::Constant(iv) => format!(",IV=0x{iv}"),
+                Ivs::PerSample { .. } => String::new(),
+            };
+            let _ = writeln!(
+                out,
+                "#EXT-X-KEY:{}{iv}",
+                key_attributes(Some(of_samples.scheme), key_uri)
+            );
+            None
+        }
+    };
     for (segment, (index, duration)) in segments.iter().zip(exact_durations(segments).enumerate()) {
+        if let Some((of_segments, key_uri)) = of_segments {
+            let iv = of_segments.iv(index);
+            let _ = writeln!(out, "#EXT-X-KEY:{},IV=0x{iv}", key_attributes(None, key_uri));
+        }
         let _ = writeln!(out, "#EXTINF:{duration},\n{}", segment_file(index));
         debug_assert!(segment.bytes > 0, "a segment was not written");
     }

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::rendition::MEDIA_PLAYLIST;
 use super::{PackageError, Rendition, WrittenRendition};
 use crate::media::Time;
+use crate::protect::SampleScheme;
 
 pub use bandwidth::Bandwidth;
 
@@ -53,7 +54,20 @@ pub fn target_duration_s(durations: impl Iterator<Item = Time>) -> u64 {
         .max(1)
 }
 
-/// The attributes that `EXT-X-KEY` and `EXT-X-SESSION-KEY` share (RFC 8216bis, 4.4.4.4 and 4.4.6.5).
-fn key_attributes(key_uri: &str) -> String {
-    format!("METHOD=SAMPLE-AES,URI=\"{key_uri}\",KEYFORMAT=\"identity\"")
+/// The attributes that `EXT-X-KEY` and `EXT-X-SESSION-KEY` share (RFC 8216bis, 4.4.4.4 and 4.4.6.5), where samples are
+/// protected by a scheme, or whole segments by none.
+///
+/// The specification names methods for `cbcs` and `cenc` alone. The others have that of their cipher: what the samples are
+/// really protected by stands in the init segment.
+fn key_attributes(scheme: Option<SampleScheme>, key_uri: &str) -> String {
+    let (method, format) = match scheme {
+        // What players of the first version of HLS know: KEYFORMAT is of a later one.
+        None => ("AES-128", ""),
+        Some(SampleScheme::Cbcs | SampleScheme::Cbc1) => ("SAMPLE-AES", IDENTITY),
+        Some(SampleScheme::Cenc | SampleScheme::Cens) => ("SAMPLE-AES-CTR", IDENTITY),
+    };
+    format!("METHOD={method},URI=\"{key_uri}\"{format}")
 }
+
+/// The key is handed out as it is.
+const IDENTITY: &str = ",KEYFORMAT=\"identity\"";

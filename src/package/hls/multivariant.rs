@@ -16,8 +16,8 @@ struct Entry<'a> {
 }
 
 /// `KEYFORMAT` and `SAMPLE-AES` need version 5; nothing else in it needs more than 1 (RFC 8216bis, 8).
-const fn version(has_keys: bool) -> u32 {
-    if has_keys { 5 } else { 1 }
+const fn version(has_key_format: bool) -> u32 {
+    if has_key_format { 5 } else { 1 }
 }
 
 const AUDIO_GROUP: &str = "audio";
@@ -45,11 +45,15 @@ pub fn render(renditions: &[Rendition<'_>], written: &[WrittenRendition], target
     let audios: Vec<_> = of_kind(MediaKind::Audio).collect();
 
     // One a key, and no IV: renditions of one key have IVs of their own, in their media playlists.
-    let protections = entries.iter().filter_map(|entry| entry.rendition.protection);
+    let mut protections = entries.iter().filter_map(|entry| entry.rendition.protection);
     let keys: BTreeSet<String> = protections
-        .map(|protection| key_attributes(protection.key_uri))
+        .clone()
+        .map(|keyed| {
+            let scheme = keyed.protection.of_samples().map(|of_samples| of_samples.scheme);
+            key_attributes(scheme, keyed.key_uri)
+        })
         .collect();
-    let version = version(!keys.is_empty());
+    let version = version(protections.any(|keyed| keyed.protection.of_samples().is_some()));
     let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{version}\n");
     if written.iter().all(WrittenRendition::has_independent_segments) {
         out.push_str(INDEPENDENT_SEGMENTS);

@@ -29,7 +29,25 @@ async function playWithHls(url, token, told) {
       super.load(context, config, { ...callbacks, onSuccess });
     }
   }
+  // Keys of METHOD=AES-128 are loaded like media, and alone need the token.
+  class KeyLoader extends Hls.DefaultConfig.loader {
+    load(context, config, callbacks) {
+      if (!context.keyInfo) return super.load(context, config, callbacks);
+      if (token) context.headers = { ...context.headers, Authorization: `Bearer ${token}` };
+      const onSuccess = (response, stats, ...rest) => {
+        told.key(context.url, stats.loading.end - stats.loading.start);
+        callbacks.onSuccess(response, stats, ...rest);
+      };
+      const onError = (error, loaded, xhr, ...rest) => {
+        const body = new TextDecoder().decode(xhr?.response ?? new Uint8Array());
+        told.refused('key', context.url, error.code, body, xhr?.getResponseHeader('retry-after'));
+        callbacks.onError(error, loaded, xhr, ...rest);
+      };
+      return super.load(context, config, { ...callbacks, onSuccess, onError });
+    }
+  }
   const hls = new Hls({
+    loader: KeyLoader,
     pLoader: ClearKeyPlaylistLoader,
     emeEnabled: true,
     drmSystems: {
@@ -68,7 +86,7 @@ async function playWithHls(url, token, told) {
   hls.on(Hls.Events.LEVEL_SWITCHED, (_, { level }) => told.quality(name(hls.levels[level])));
   hls.on(Hls.Events.ERROR, (_, { fatal, details, error, response, url, frag }) => {
     // What the key server said is told above, as soon as its answer ends.
-    if (details === Hls.ErrorDetails.KEY_SYSTEM_LICENSE_REQUEST_FAILED) return;
+    if (details === Hls.ErrorDetails.KEY_SYSTEM_LICENSE_REQUEST_FAILED || details === Hls.ErrorDetails.KEY_LOAD_ERROR) return;
     if (response?.code >= 400) told.refused('media', url ?? frag?.url ?? '', response.code, '');
     else if (fatal) told.failed(details, error?.message ?? '');
   });

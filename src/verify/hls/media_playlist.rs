@@ -1,6 +1,7 @@
 //! Media playlists (RFC 8216bis, 4.4.3 and 4.4.4) against their segments.
 
 use super::{NANOSECONDS_PER_SECOND, check_key_attributes, nearest_second, seconds, shown};
+use crate::content_key::Iv;
 use crate::media::Time;
 use crate::verify::check::SegmentFacts;
 use crate::verify::findings::{FileFindings, Findings};
@@ -22,7 +23,7 @@ pub(in crate::verify) fn check_media_playlist(
     {
         let mut file = findings.of(&rendition.playlist_file);
         check_header(playlist, &mut file);
-        check_key(rendition, &mut file);
+        check_keys(rendition, &mut file);
         for tag in [
             (playlist.has_end, "EXT-X-ENDLIST"),
             (!playlist.segments.is_empty(), "segment"),
@@ -53,7 +54,7 @@ fn check_header(playlist: &MediaPlaylist, file: &mut FileFindings<'_>) {
         .any(|segment| segment.value.duration_ns % NANOSECONDS_PER_SECOND != 0);
     let lowest = match playlist {
         MediaPlaylist { map: Some(_), .. } => 6,
-        MediaPlaylist { key: Some(_), .. } => 5,
+        _ if playlist.keys.iter().any(|key| key.value.key_format.is_some()) => 5,
         _ if has_decimals => 3,
         _ => 1,
     };
@@ -96,43 +97,61 @@ fn check_header(playlist: &MediaPlaylist, file: &mut FileFindings<'_>) {
     }
 }
 
-/// `EXT-X-KEY` against `tenc`.
-fn check_key(rendition: &Rendition, file: &mut FileFindings<'_>) {
+/// `EXT-X-KEY` against `tenc`, or one a segment where those are encrypted as whole files.
+fn check_keys(rendition: &Rendition, file: &mut FileFindings<'_>) {
     let Rendition { playlist, init, .. } = rendition;
-    let protection = init.as_ref().and_then(|init| init.protection);
-    match (&playlist.key, protection) {
-        (None, None) => {}
-        (None, Some(_)) => file.add("there is no EXT-X-KEY, and the init segment says that samples are protected"),
-        (Some(key), None) => {
-            if init.is_some() {
-                file.add_at(
-                    key.offset,
-                    "EXT-X-KEY, and the init segment says that samples are clear",
-                );
-            }
+    for key in &playlist.keys {
+        if init.is_some() {
+            check_key_attributes(key, rendition, file);
         }
-        (Some(key), Some(protection)) => {
-            if key.value.iv != Some(protection.iv) {
-                let found = key.value.iv.map_or("missing".to_owned(), |iv| format!("0x{iv}"));
-                file.add_at(
-                    key.offset,
-                    format!("IV is {found}, expected 0x{} as in tenc", protection.iv),
-                );
-            }
-        }
-    }
-    if let Some(key) = &playlist.key {
-        check_key_attributes(key, file);
-        let behind_map = playlist.map.as_ref().is_some_and(|map| map.offset < key.offset);
-        let before_segments = playlist
-            .segments
-            .first()
-            .is_none_or(|segment| key.offset < segment.offset);
-        if !behind_map || !before_segments {
+        if playlist.map.as_ref().is_none_or(|map| map.offset > key.offset) {
             file.add_at(
                 key.offset,
-                "EXT-X-KEY must stand behind EXT-X-MAP and before the first segment",
+                "EXT-X-KEY must stand behind EXT-X-MAP: init segments are clear",
             );
+        }
+    }
+    let Some(init) = init else { return };
+    match (init.protection, playlist.keys.as_slice()) {
+        (None, []) => {}
+        (None, [first, ..]) if rendition.has_encrypted_segments() => {
+            let mut keys = playlist.keys.iter().peekable();
+            for (index, segment) in playlist.segments.iter().enumerate() {
+                match keys.next_if(|key| key.offset < segment.offset) {
+                    None => file.add_at(segment.offset, "there is no EXT-X-KEY for this segment"),
+                    Some(key) if key.value.iv.is_none() => file.add_at(key.offset, "IV is missing"),
+                    Some(key) if key.value.uri != first.value.uri => {
+                        file.add_at(
+                            key.offset,
+                            format!("URI is not that of segment 1, at segment {}", index + 1),
+                        );
+                    }
+                    Some(_) => {}
+                }
+                while let Some(second) = keys.next_if(|key| key.offset < segment.offset) {
+                    file.add_at(second.offset, "a second EXT-X-KEY for one segment");
+                }
+            }
+        }
+        (None, [key, ..]) => file.add_at(
+            key.offset,
+            "EXT-X-KEY, and the init segment says that samples are clear",
+        ),
+        (Some(_), []) => file.add("there is no EXT-X-KEY, and the init segment says that samples are protected"),
+        (Some(protection), [key, more @ ..]) => {
+            let expected = protection.constant_iv;
+            if key.value.iv != expected {
+                let shown = |iv: Option<Iv>| iv.map_or("missing".to_owned(), |iv| format!("0x{iv}"));
+                let (found, expected) = (shown(key.value.iv), shown(expected));
+                file.add_at(key.offset, format!("IV is {found}, expected {expected} as in tenc"));
+            }
+            let first = playlist.segments.first();
+            if first.is_some_and(|segment| key.offset > segment.offset) {
+                file.add_at(key.offset, "EXT-X-KEY stands behind a segment");
+            }
+            if let Some(second) = more.first() {
+                file.add_at(second.offset, "a second EXT-X-KEY");
+            }
         }
     }
 }

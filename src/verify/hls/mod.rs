@@ -5,23 +5,34 @@ mod media_playlist;
 mod multivariant;
 
 use super::findings::FileFindings;
-use super::playlist::{Key, Located};
+use super::output::Rendition;
+use super::playlist::{AES_128, Key, Located};
 
 pub(super) use media_playlist::check_media_playlist;
 pub(super) use multivariant::check_multivariant;
 
 const NANOSECONDS_PER_SECOND: i64 = 1_000_000_000;
 
-fn check_key_attributes(key: &Located<Key>, file: &mut FileFindings<'_>) {
+/// `METHOD` and `KEYFORMAT` of an `EXT-X-KEY` or `EXT-X-SESSION-KEY` of `rendition` (RFC 8216bis, 4.4.4.4).
+fn check_key_attributes(key: &Located<Key>, rendition: &Rendition, file: &mut FileFindings<'_>) {
     let Key {
         method,
         uri,
         key_format,
         ..
     } = &key.value;
-    for (name, found, expected) in [("METHOD", method, "SAMPLE-AES"), ("KEYFORMAT", key_format, "identity")] {
-        if found.as_deref() != Some(expected) {
-            let found = found.as_deref().unwrap_or("missing");
+    let protection = rendition.init.as_ref().and_then(|init| init.protection);
+    let (expected_method, expected_format) = match protection.map(|protection| protection.scheme) {
+        None => (AES_128, None),
+        Some(scheme) if scheme.is_ctr() => ("SAMPLE-AES-CTR", Some("identity")),
+        Some(_) => ("SAMPLE-AES", Some("identity")),
+    };
+    for (name, found, expected) in [
+        ("METHOD", method, Some(expected_method)),
+        ("KEYFORMAT", key_format, expected_format),
+    ] {
+        if found.as_deref() != expected {
+            let (found, expected) = (found.as_deref().unwrap_or("missing"), expected.unwrap_or("none"));
             file.add_at(key.offset, format!("{name} is {found}, expected {expected}"));
         }
     }

@@ -1,6 +1,6 @@
 //! The multivariant playlist (RFC 8216bis, 4.4.6) against all renditions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::bandwidth::{Measured, durations_ns};
@@ -27,8 +27,8 @@ pub(in crate::verify) fn check_multivariant(
 ) {
     check_target_durations(renditions, findings);
     let mut file = findings.of(Path::new(MULTIVARIANT_PLAYLIST));
-    let has_keys = !playlist.session_keys.is_empty();
-    let lowest = if has_keys { 5 } else { 1 };
+    let has_key_format = playlist.session_keys.iter().any(|key| key.value.key_format.is_some());
+    let lowest = if has_key_format { 5 } else { 1 };
     if playlist.version.unwrap_or(1) != lowest {
         file.add(format!(
             "EXT-X-VERSION is {}, and {lowest} is the lowest that is true",
@@ -118,13 +118,12 @@ fn check_target_durations(renditions: &[Rendition], findings: &mut Findings) {
 
 /// Each key URI once, and no IV: renditions of one key have IVs of their own.
 fn check_session_keys(playlist: &MultivariantPlaylist, renditions: &[Rendition], file: &mut FileFindings<'_>) {
-    let used: BTreeSet<&str> = renditions
+    let used: BTreeMap<&str, &Rendition> = renditions
         .iter()
-        .filter_map(|rendition| rendition.playlist.key.as_ref()?.value.uri.as_deref())
+        .filter_map(|rendition| Some((rendition.key_uri()?, rendition)))
         .collect();
     let mut announced = BTreeSet::new();
     for key in &playlist.session_keys {
-        check_key_attributes(key, file);
         if key.value.iv.is_some() {
             file.add_at(
                 key.offset,
@@ -135,11 +134,12 @@ fn check_session_keys(playlist: &MultivariantPlaylist, renditions: &[Rendition],
         if !announced.insert(uri) {
             file.add_at(key.offset, "a second EXT-X-SESSION-KEY of the same URI");
         }
-        if !used.contains(uri) {
-            file.add_at(key.offset, format!("no media playlist has the key URI {uri:?}"));
+        match used.get(uri) {
+            Some(rendition) => check_key_attributes(key, rendition, file),
+            None => file.add_at(key.offset, format!("no media playlist has the key URI {uri:?}")),
         }
     }
-    for uri in used.difference(&announced) {
+    for uri in used.keys().filter(|uri| !announced.contains(*uri)) {
         file.add(format!("there is no EXT-X-SESSION-KEY of the key URI {uri:?}"));
     }
 }
