@@ -33,7 +33,8 @@ fn encrypt(presentation: &Presentation, folder: &Path) {
         .map(|track| TrackProtection::cbcs(track, &key, Kid([2; 16]), Iv([3; 16])))
         .collect();
     let tracks = presentation.tracks.iter().zip(&plan.tracks).zip(&protections);
-    let renditions: Vec<Rendition<'_>> = Name::all(&presentation.tracks)
+    let renditions: Vec<Rendition<'_>> = Name::all(presentation)
+        .tracks
         .into_iter()
         .zip(tracks)
         .map(|(name, ((track, plan), protection))| Rendition {
@@ -74,5 +75,11 @@ fn encrypt(presentation: &Presentation, folder: &Path) {
     for (rendition, written) in renditions.iter().zip(&written) {
         assert!(written.bytes() > rendition.track.samples.bytes(), "bytes were lost");
     }
-    hls::write_playlists(&renditions, &written, folder).expect("playlists are written");
+    let contents = hls::Contents {
+        renditions: &renditions,
+        written: &written,
+        texts: &[],
+        written_texts: &[],
+    };
+    hls::write_playlists(&contents, folder).expect("playlists are written");
 }

@@ -89,6 +89,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             args.output.display()
         ));
     }
+    let subtitles = output.renditions.iter().filter(|rendition| rendition.is_webvtt);
+    let subtitles: Vec<&Path> = subtitles.map(|rendition| &*rendition.playlist_file).collect();
+    for playlist in subtitles.iter().filter(|_| !args.quiet) {
+        let what = "subtitles, which are clear WebVTT, are left where they are";
+        output::warn(&format!("{}: {what}", args.output.join(playlist).display()));
+    }
     let tracks = open(&output)?;
     let mut keys = Keys::new(args.key_file.as_deref(), &args.output, args.quiet)?;
     let mut closed = Vec::new();
@@ -150,7 +156,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// The track of each rendition, video first, as in the inputs that people make.
 fn open(output: &Output) -> Result<Vec<(&Rendition, Track)>, Failure> {
     let mut tracks = Vec::new();
-    for rendition in &output.renditions {
+    for rendition in output.renditions.iter().filter(|rendition| !rendition.is_webvtt) {
         let init = rendition.init_file.as_ref().ok_or_else(|| {
             let playlist = output.folder.join(&rendition.playlist_file);
             Failure::input(anyhow!(
@@ -165,11 +171,7 @@ fn open(output: &Output) -> Result<Vec<(&Rendition, Track)>, Failure> {
             .collect();
         files.iter().try_for_each(|file| check_whole(file))?;
         let source = Arc::new(Source::join(files).map_err(Failure::input)?);
-        let mut presentation = Presentation {
-            sources: Vec::new(),
-            tracks: Vec::new(),
-            warnings: Vec::new(),
-        };
+        let mut presentation = Presentation::default();
         presentation
             .add(&source, EncryptedInput::Accept)
             .map_err(|cause| located(&source, cause))?;

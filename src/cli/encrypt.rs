@@ -9,8 +9,11 @@ use anyhow::Context;
 use vylux_pack::keys::{BaseUrl, ContentId, KeyRing, TrackName, keys_file};
 use vylux_pack::media::{Presentation, fingerprint};
 use vylux_pack::package::publish::{KEYS_FILE, Staging};
-use vylux_pack::package::{Control, Name, Protection, Rendition, hls, write_segments};
-use vylux_pack::plan::{SegmentDuration, SegmentPlan};
+use vylux_pack::package::{
+    Control, Name, PackageError, Protection, Rendition, TextRendition, WrittenRendition, hls, write_segments,
+    write_text,
+};
+use vylux_pack::plan::{SegmentDuration, SegmentPlan, TextPlan};
 use vylux_pack::protect::{Scheme, TrackProtection};
 use vylux_pack::secret::{MASTER_KEY_HEX, SecretText, Settings};
 
@@ -23,7 +26,8 @@ use super::records::{Content, Records, Settled, base_url, store_url};
 
 /// Encrypt MP4 files into CMAF segments and HLS playlists
 ///
-/// Each track of each input becomes a rendition: give several files for several qualities or languages.
+/// Each track of each input becomes a rendition: give several files for several qualities or languages. WebVTT becomes
+/// subtitles, which stay clear; their language is the end of the file's name, as in film_en.vtt or film.pt-BR.vtt.
 /// The output appears in one step when all of it is there, and the same command gives the same bytes again.
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
@@ -32,7 +36,7 @@ use super::records::{Content, Records, Settled, base_url, store_url};
                         or NAME_COMMAND; `vylux-pack init` makes fresh ones. BASE_URL and DATABASE_URL are read there too."
 )]
 pub struct Args {
-    /// Clear MP4 files, fragmented or not
+    /// Clear MP4 files, fragmented or not, and WebVTT files
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// What the keys are derived from and asked for by: letters, digits, - and _
@@ -103,7 +107,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         presentation.warnings.iter().for_each(|warning| output::warn(warning));
     }
     let plan = SegmentPlan::new(&presentation.tracks, args.segment_duration).map_err(Failure::input)?;
-    let names = Name::all(&presentation.tracks);
+    let text_plans = presentation
+        .subtitles
+        .iter()
+        .map(|subtitles| TextPlan::new(subtitles, plan.reference()));
+    let text_plans: Vec<TextPlan> = text_plans.collect::<Result<_, _>>().map_err(Failure::input)?;
+    let names = Name::all(&presentation);
     let encryption = match args.scheme {
         Scheme::None if !args.replace && output.join(KEYS_FILE).exists() => {
             let what =
@@ -111,14 +120,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             return Err(Failure::work(anyhow::anyhow!("{} {what}", output.display())));
         }
         Scheme::None => None,
-        Scheme::Cbcs => Some(prepare_keys(args, &settings, &presentation, &names, &output)?),
+        Scheme::Cbcs => Some(prepare_keys(args, &settings, &presentation, &names.tracks, &output)?),
     };
 
     let renditions: Vec<Rendition<'_>> = presentation
         .tracks
         .iter()
         .zip(&plan.tracks)
-        .zip(names)
+        .zip(names.tracks)
         .enumerate()
         .map(|(index, ((track, plan), name))| {
             let protection = encryption.as_ref().and_then(|encryption| {
@@ -137,31 +146,31 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         })
         .collect();
 
+    let texts = presentation.subtitles.iter().zip(&text_plans).zip(names.subtitles);
+    let texts: Vec<TextRendition<'_>> = texts
+        .map(|((subtitles, plan), name)| TextRendition { name, subtitles, plan })
+        .collect();
+
     let written = if args.dry_run {
         None
     } else {
-        let total = presentation.tracks.iter().map(|track| track.samples.bytes()).sum();
-        let progress = Progress::new(total, args.quiet || args.json);
-        let staging = Staging::create(&output)?;
+        let progress = Progress::new(
+            presentation.tracks.iter().map(|track| track.samples.bytes()).sum(),
+            args.quiet || args.json,
+        );
         let control = Control {
             jobs: args.jobs.count(),
             cancelled: &cancelled,
             progress: &|bytes| progress.add(bytes),
         };
-        let written = write_segments(&renditions, staging.folder(), &control);
+        let written = write(&renditions, &texts, &output, &control);
         progress.finish();
-        let written = written?;
-        hls::write_playlists(&renditions, &written, staging.folder())?;
-        Some((staging, written))
+        Some(written?)
     };
-    let report = report::Report::new(
-        args,
-        &output,
-        &renditions,
-        written.as_ref().map(|(_, written)| &**written),
-    );
+    let of_both = written.as_ref().map(|written| (&*written.tracks, &*written.texts));
+    let report = report::Report::new(args, &output, &renditions, &texts, of_both);
 
-    if let Some((staging, _)) = written {
+    if let Some(Written { staging, .. }) = written {
         if let Some(Encryption { records, settled, .. }) = encryption {
             let record = records.store(settled)?;
             keys_file::write(&staging.folder().join(KEYS_FILE), &[record]).map_err(Failure::work)?;
@@ -170,7 +179,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             staging.sync()?;
         }
         if cancelled.load(std::sync::atomic::Ordering::Relaxed) {
-            return Err(vylux_pack::package::PackageError::Cancelled.into());
+            return Err(PackageError::Cancelled.into());
         }
         staging.publish(args.sync)?;
     }
@@ -180,6 +189,37 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         report.print(started.elapsed())?;
     }
     Ok(())
+}
+
+/// An output that is not published yet, and what was written of tracks and subtitles.
+struct Written {
+    staging: Staging,
+    tracks: Vec<WrittenRendition>,
+    texts: Vec<WrittenRendition>,
+}
+
+/// Writes all segments and playlists.
+fn write(
+    renditions: &[Rendition<'_>],
+    texts: &[TextRendition<'_>],
+    output: &Path,
+    control: &Control<'_>,
+) -> Result<Written, PackageError> {
+    let staging = Staging::create(output)?;
+    let written = write_segments(renditions, staging.folder(), control)?;
+    let written_texts = write_text(texts, staging.folder(), control)?;
+    let contents = hls::Contents {
+        renditions,
+        written: &written,
+        texts,
+        written_texts: &written_texts,
+    };
+    hls::write_playlists(&contents, staging.folder())?;
+    Ok(Written {
+        staging,
+        tracks: written,
+        texts: written_texts,
+    })
 }
 
 /// Derives the keys, and finds or makes the record.

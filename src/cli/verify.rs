@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use vylux_pack::keys::DATABASE_URL;
-use vylux_pack::media::Presentation;
+use vylux_pack::media::{MediaKind, Presentation};
 use vylux_pack::secret::Settings;
 use vylux_pack::verify::{Check, Output, Report};
 
@@ -121,10 +121,14 @@ fn print_report(report: &Report, elapsed: Duration) -> io::Result<()> {
             (true, false, true) => "compared with the source",
             (true, false, false) => "read",
         };
+        let (unknown, what) = match track.kind {
+            Some(MediaKind::Text) => ("WebVTT", "cues"),
+            _ => ("unknown", "samples"),
+        };
         print!(
-            "  {:<28} {:<12} {} segments, {} samples, {:.3} s, {}, {how}",
+            "  {:<28} {:<12} {} segments, {} {what}, {:.3} s, {}, {how}",
             track.playlist.display(),
-            track.codec.as_deref().unwrap_or("unknown"),
+            track.codec.as_deref().unwrap_or(unknown),
             track.segments,
             track.samples,
             track.duration_s,

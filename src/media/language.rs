@@ -39,6 +39,31 @@ pub fn tag(code: &str) -> Option<String> {
     Some(shortest.unwrap_or(code).to_owned())
 }
 
+/// A BCP 47 tag of a language that has a two-letter code, with a script and a region if they follow, in the case that tags are
+/// written in (RFC 5646, 2.1.1): `pt-br` is `pt-BR`. `None` for anything else.
+#[must_use]
+pub fn read(text: &str) -> Option<String> {
+    let text = text.to_ascii_lowercase();
+    let mut parts = text.split('-').peekable();
+    let language = parts.next()?;
+    let mut tag = match language.len() {
+        2 => isolang::Language::from_639_1(language)?.to_639_1()?.to_owned(),
+        3 => tag(language).filter(|tag| tag.len() == 2)?,
+        _ => return None,
+    };
+    let is_alphabetic = |part: &str, length| part.len() == length && part.bytes().all(|byte| byte.is_ascii_lowercase());
+    if let Some(script) = parts.next_if(|part| is_alphabetic(part, 4)) {
+        let (initial, rest) = script.split_at(1);
+        tag = format!("{tag}-{}{rest}", initial.to_ascii_uppercase());
+    }
+    let is_region =
+        |part: &&str| is_alphabetic(part, 2) || (part.len() == 3 && part.bytes().all(|b| b.is_ascii_digit()));
+    if let Some(region) = parts.next_if(is_region) {
+        tag = format!("{tag}-{}", region.to_ascii_uppercase());
+    }
+    parts.next().is_none().then_some(tag)
+}
+
 /// The name of a BCP 47 tag's language in that language, such as `français`, with the tag where that says more, such as
 /// `français (fr-CA)`; the tag alone where no name is known.
 #[must_use]

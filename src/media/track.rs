@@ -36,6 +36,8 @@ pub enum MediaKind {
     Video,
     /// Handler `soun`.
     Audio,
+    /// Subtitles.
+    Text,
 }
 
 /// A video or audio track of an input.
@@ -167,7 +169,7 @@ impl Track {
                 let fields = entry.read(VisualSampleEntry::parse)?;
                 (fields.width, fields.height)
             }
-            MediaKind::Audio => (0, 0),
+            MediaKind::Audio | MediaKind::Text => (0, 0),
         };
         Ok(Self {
             source: Arc::clone(source),

@@ -6,6 +6,7 @@ pub mod init_segment;
 pub mod media_segment;
 pub mod publish;
 pub mod rendition;
+pub mod text;
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
@@ -19,7 +20,8 @@ use crate::plan::{PlannedSegment, TrackPlan};
 use crate::protect::{FragmentWorker, ProtectError, TrackProtection};
 
 pub use publish::{StagedFile, Staging};
-pub use rendition::Name;
+pub use rendition::{Name, Names};
+pub use text::{TextRendition, write_text};
 
 /// What is to be written of one track.
 pub struct Rendition<'a> {

@@ -146,7 +146,7 @@ impl InitSegment {
                 fields.bytes(24)?;
                 Ok((fields.u16()?, fields.u16()?))
             })?,
-            MediaKind::Audio => (0, 0),
+            MediaKind::Audio | MediaKind::Text => (0, 0),
         };
         Ok(Some(Self {
             track_id: header.track_id,
@@ -171,7 +171,7 @@ fn read_protection(
 ) -> Result<Option<Protection>, BoxError> {
     let (protected, pattern) = match kind {
         MediaKind::Video => (FourCc::new(b"encv"), Pattern::ONE_IN_TEN),
-        MediaKind::Audio => (FourCc::new(b"enca"), Pattern::ALL),
+        MediaKind::Audio | MediaKind::Text => (FourCc::new(b"enca"), Pattern::ALL),
     };
     let Some(sinf) = entry.child(b"sinf") else {
         return match &entry.kind.0 {

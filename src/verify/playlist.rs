@@ -108,6 +108,8 @@ pub struct Variant {
     pub frame_rate_nhz: Option<i64>,
     /// `AUDIO`.
     pub audio: Option<String>,
+    /// `SUBTITLES`.
+    pub subtitles: Option<String>,
     /// Relative to the playlist.
     pub uri: String,
 }
@@ -234,6 +236,7 @@ pub fn parse_multivariant(text: &str, findings: &mut FileFindings<'_>) -> Multiv
                     }),
                     frame_rate_nhz: attributes.read("FRAME-RATE", decimal_nanos),
                     audio: attributes.text("AUDIO"),
+                    subtitles: attributes.text("SUBTITLES"),
                     uri: String::new(),
                 });
                 attributes.finish(findings);

@@ -8,7 +8,7 @@ use serde::Serialize;
 use vylux_pack::content_key::Kid;
 use vylux_pack::media::MediaKind;
 use vylux_pack::package::hls::Bandwidth;
-use vylux_pack::package::{Rendition, WrittenRendition, hls};
+use vylux_pack::package::{Rendition, TextRendition, WrittenRendition, hls};
 use vylux_pack::protect::Scheme;
 
 use super::Args;
@@ -29,6 +29,7 @@ pub struct Report {
     kid: Option<Kid>,
     target_duration_s: u64,
     tracks: Vec<TrackReport>,
+    subtitles: Vec<TextReport>,
     /// Bytes of all init and media segments; `None` in a dry run.
     bytes: Option<u64>,
 }
@@ -55,8 +56,26 @@ struct TrackReport {
     iv: Option<String>,
 }
 
+/// One rendition of WebVTT, which is never encrypted.
+#[derive(Serialize)]
+struct TextReport {
+    playlist: String,
+    input: PathBuf,
+    language: Option<String>,
+    cues: usize,
+    segments: usize,
+    bytes: Option<u64>,
+}
+
 impl Report {
-    pub fn new(args: &Args, output: &Path, renditions: &[Rendition<'_>], written: Option<&[WrittenRendition]>) -> Self {
+    /// `written` is what was written of tracks and of texts; `None` in a dry run.
+    pub fn new(
+        args: &Args,
+        output: &Path,
+        renditions: &[Rendition<'_>],
+        texts: &[TextRendition<'_>],
+        written: Option<(&[WrittenRendition], &[WrittenRendition])>,
+    ) -> Self {
         let durations = renditions.iter().flat_map(|rendition| &rendition.plan.segments);
         let target_duration_s = hls::target_duration_s(durations.map(|segment| segment.duration));
         let protection = renditions.iter().find_map(|rendition| rendition.protection);
@@ -64,9 +83,14 @@ impl Report {
             .iter()
             .enumerate()
             .map(|(index, rendition)| {
-                let written = written.and_then(|written| written.get(index));
+                let written = written.and_then(|(written, _)| written.get(index));
                 TrackReport::new(rendition, written, target_duration_s)
             })
+            .collect();
+        let subtitles: Vec<TextReport> = texts
+            .iter()
+            .enumerate()
+            .map(|(index, text)| TextReport::new(text, written.and_then(|(_, written)| written.get(index))))
             .collect();
         Self {
             content_id: args.content_id.to_string(),
@@ -77,8 +101,13 @@ impl Report {
             key_uri: protection.map(|protection| protection.key_uri.to_owned()),
             kid: protection.map(|protection| protection.track.kid),
             target_duration_s,
-            bytes: tracks.iter().map(|track| track.bytes).sum(),
+            bytes: tracks
+                .iter()
+                .map(|track| track.bytes)
+                .chain(subtitles.iter().map(|text| text.bytes))
+                .sum(),
             tracks,
+            subtitles,
         }
     }
 
@@ -92,6 +121,9 @@ impl Report {
         print!("{verb} {} ({})", self.output.display(), self.scheme.name())?;
         for track in &self.tracks {
             print!("  {track}")?;
+        }
+        for text in &self.subtitles {
+            print!("  {text}")?;
         }
         if let (Some(key_uri), Some(kid)) = (&self.key_uri, &self.kid) {
             print!("  key {kid} at {key_uri}")?;
@@ -156,6 +188,35 @@ impl std::fmt::Display for TrackReport {
         }
         let plural = if self.segments == 1 { "" } else { "s" };
         write!(f, ", {} segment{plural}, {:.3} s", self.segments, self.duration_s)?;
+        if let Some(bytes) = self.bytes {
+            write!(f, ", {}", decimal::bytes(bytes))?;
+        }
+        Ok(())
+    }
+}
+
+impl TextReport {
+    fn new(rendition: &TextRendition<'_>, written: Option<&WrittenRendition>) -> Self {
+        let TextRendition { name, subtitles, plan } = rendition;
+        Self {
+            playlist: name.playlist_uri(),
+            input: subtitles.path.clone(),
+            language: subtitles.language.clone(),
+            cues: subtitles.webvtt.cues.len(),
+            segments: plan.segments.len(),
+            bytes: written.map(WrittenRendition::bytes),
+        }
+    }
+}
+
+impl std::fmt::Display for TextReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:<28} {:<12} {} cues", self.playlist, "WebVTT", self.cues)?;
+        if let Some(language) = &self.language {
+            write!(f, ", {language}")?;
+        }
+        let plural = if self.segments == 1 { "" } else { "s" };
+        write!(f, ", {} segment{plural}, in the clear", self.segments)?;
         if let Some(bytes) = self.bytes {
             write!(f, ", {}", decimal::bytes(bytes))?;
         }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::bandwidth::Bandwidth;
-use super::{INDEPENDENT_SEGMENTS, key_attributes};
+use super::{Contents, INDEPENDENT_SEGMENTS, key_attributes};
 use crate::media::{MediaKind, language};
-use crate::package::{Rendition, WrittenRendition};
+use crate::package::{Name, Rendition, TextRendition, WrittenRendition};
 
 /// What one written rendition gives to the playlist.
 struct Entry<'a> {
@@ -22,15 +22,40 @@ const fn version(has_keys: bool) -> u32 {
 
 const AUDIO_GROUP: &str = "audio";
 
+const TEXT_GROUP: &str = "text";
+
+/// What plays beside each variant.
+#[derive(Default)]
+struct Alternatives {
+    /// Their codecs.
+    codecs: BTreeSet<String>,
+    /// What they add to a variant's bit rates: of each group, one is played.
+    bandwidth: Option<Bandwidth>,
+    /// The attributes that name the groups.
+    groups: String,
+}
+
+impl Alternatives {
+    /// Adds a group, if it has renditions.
+    fn add(&mut self, attribute: &str, group: &str, bandwidths: impl Iterator<Item = Bandwidth>) {
+        let Some(largest) = bandwidths.reduce(Bandwidth::max) else {
+            return;
+        };
+        self.bandwidth = Some(self.bandwidth.map_or(largest, |bandwidth| bandwidth.plus(largest)));
+        let _ = write!(self.groups, ",{attribute}=\"{group}\"");
+    }
+}
+
 /// The multivariant playlist of all renditions, in the order in which they are given.
 ///
-/// Each video rendition is a variant, and audio is one group of renditions beside it. Without video, each
+/// Each video rendition is a variant, and audio and subtitles are each a group of renditions beside it. Without video, each
 /// audio rendition is a variant.
 #[must_use]
-pub fn render(renditions: &[Rendition<'_>], written: &[WrittenRendition], target_duration_s: u64) -> String {
-    let entries: Vec<Entry<'_>> = renditions
+pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
+    let entries: Vec<Entry<'_>> = contents
+        .renditions
         .iter()
-        .zip(written)
+        .zip(contents.written)
         .map(|(rendition, written)| {
             let bandwidth = Bandwidth::measure(&written.segments, target_duration_s);
             Entry {
@@ -51,39 +76,32 @@ pub fn render(renditions: &[Rendition<'_>], written: &[WrittenRendition], target
         .collect();
     let version = version(!keys.is_empty());
     let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{version}\n");
-    if written.iter().all(WrittenRendition::has_independent_segments) {
+    let all_written = || contents.written.iter().chain(contents.written_texts);
+    if all_written().all(WrittenRendition::has_independent_segments) {
         out.push_str(INDEPENDENT_SEGMENTS);
     }
     for key in keys {
         let _ = writeln!(out, "#EXT-X-SESSION-KEY:{key}");
     }
-    if videos.is_empty() {
-        for audio in audios {
-            let codecs = [audio.rendition.track.codec.rfc6381()];
-            write_variant(&mut out, audio, audio.bandwidth, &codecs, None);
+    let mut alternatives = Alternatives::default();
+    if !videos.is_empty() {
+        let mut names = BTreeSet::new();
+        for (index, audio) in audios.iter().enumerate() {
+            write_audio(&mut out, audio, &mut names, index == 0);
+            alternatives.codecs.insert(audio.rendition.track.codec.rfc6381());
         }
-        return out;
+        alternatives.add("AUDIO", AUDIO_GROUP, audios.iter().map(|audio| audio.bandwidth));
     }
     let mut names = BTreeSet::new();
-    for (index, audio) in audios.iter().enumerate() {
-        write_audio(&mut out, audio, &mut names, index == 0);
+    for text in contents.texts {
+        write_subtitles(&mut out, text, &mut names);
     }
-    let audio_bandwidth = audios.iter().map(|audio| audio.bandwidth).reduce(Bandwidth::max);
-    let audio_codecs: BTreeSet<String> = audios
-        .iter()
-        .map(|audio| audio.rendition.track.codec.rfc6381())
-        .collect();
-    for video in videos {
-        let bandwidth = audio_bandwidth.map_or(video.bandwidth, |audio| video.bandwidth.plus(audio));
-        let mut codecs = vec![video.rendition.track.codec.rfc6381()];
-        codecs.extend(audio_codecs.iter().cloned());
-        write_variant(
-            &mut out,
-            video,
-            bandwidth,
-            &codecs,
-            audio_bandwidth.map(|_| AUDIO_GROUP),
-        );
+    let texts = contents.written_texts.iter();
+    let texts = texts.map(|written| Bandwidth::measure(&written.segments, target_duration_s));
+    alternatives.add("SUBTITLES", TEXT_GROUP, texts);
+    let variants = if videos.is_empty() { audios } else { videos };
+    for variant in variants {
+        write_variant(&mut out, variant, &alternatives);
     }
     out
 }
@@ -92,11 +110,7 @@ pub fn render(renditions: &[Rendition<'_>], written: &[WrittenRendition], target
 fn write_audio(out: &mut String, audio: &Entry<'_>, names: &mut BTreeSet<String>, is_default: bool) {
     let Rendition { name, track, .. } = audio.rendition;
     let language = track.language.as_deref();
-    let mut label = language.map_or_else(|| name.as_str().to_owned(), language::name);
-    if !names.insert(label.clone()) {
-        label = format!("{label} ({})", name.as_str());
-        names.insert(label.clone());
-    }
+    let label = label(name, language, names);
     let _ = write!(
         out,
         "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{AUDIO_GROUP}\",NAME=\"{label}\""
@@ -112,10 +126,38 @@ fn write_audio(out: &mut String, audio: &Entry<'_>, names: &mut BTreeSet<String>
     let _ = writeln!(out, ",URI=\"{}\"", name.playlist_uri());
 }
 
+/// `EXT-X-MEDIA` of subtitles: shown when somebody chooses them, or the system by its language. `CODECS` says nothing of
+/// WebVTT that is no MP4.
+fn write_subtitles(out: &mut String, text: &TextRendition<'_>, names: &mut BTreeSet<String>) {
+    let language = text.subtitles.language.as_deref();
+    let label = label(&text.name, language, names);
+    let _ = write!(
+        out,
+        "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"{TEXT_GROUP}\",NAME=\"{label}\""
+    );
+    if let Some(language) = language {
+        let _ = write!(out, ",LANGUAGE=\"{language}\"");
+    }
+    let _ = writeln!(out, ",DEFAULT=NO,AUTOSELECT=YES,URI=\"{}\"", text.name.playlist_uri());
+}
+
+/// A `NAME` that is not in `names` yet, and is from then on.
+fn label(name: &Name, language: Option<&str>, names: &mut BTreeSet<String>) -> String {
+    let mut label = language.map_or_else(|| name.as_str().to_owned(), language::name);
+    if !names.insert(label.clone()) {
+        label = format!("{label} ({})", name.as_str());
+        names.insert(label.clone());
+    }
+    label
+}
+
 /// `EXT-X-STREAM-INF` of a variant.
-fn write_variant(out: &mut String, entry: &Entry<'_>, bandwidth: Bandwidth, codecs: &[String], audio: Option<&str>) {
+fn write_variant(out: &mut String, entry: &Entry<'_>, alternatives: &Alternatives) {
     let Rendition { name, track, .. } = entry.rendition;
-    let Bandwidth { peak_bps, average_bps } = bandwidth;
+    let beside = alternatives.bandwidth;
+    let Bandwidth { peak_bps, average_bps } = beside.map_or(entry.bandwidth, |beside| entry.bandwidth.plus(beside));
+    let mut codecs = vec![track.codec.rfc6381()];
+    codecs.extend(alternatives.codecs.iter().cloned());
     let codecs = codecs.join(",");
     let _ = write!(
         out,
@@ -125,10 +167,7 @@ fn write_variant(out: &mut String, entry: &Entry<'_>, bandwidth: Bandwidth, code
         let (width, height) = track.dimensions;
         let _ = write!(out, ",RESOLUTION={width}x{height},FRAME-RATE={:.3}", frame_rate(entry));
     }
-    if let Some(group) = audio {
-        let _ = write!(out, ",AUDIO=\"{group}\"");
-    }
-    let _ = writeln!(out, "\n{}", name.playlist_uri());
+    let _ = writeln!(out, "{}\n{}", alternatives.groups, name.playlist_uri());
 }
 
 /// Pictures a second: the samples over the whole length.

@@ -1,6 +1,6 @@
 //! Media playlists (RFC 8216bis, 4.4.3 and 4.4.4) against their segments.
 
-use super::{NANOSECONDS_PER_SECOND, check_key_attributes, nearest_second, seconds, shown};
+use super::{check_key_attributes, nearest_second, seconds, shown};
 use crate::media::Time;
 use crate::verify::check::SegmentFacts;
 use crate::verify::findings::{FileFindings, Findings};
@@ -21,7 +21,7 @@ pub(in crate::verify) fn check_media_playlist(
     let playlist = &rendition.playlist;
     {
         let mut file = findings.of(&rendition.playlist_file);
-        check_header(playlist, &mut file);
+        check_header(rendition, &mut file);
         check_key(rendition, &mut file);
         for tag in [
             (playlist.has_end, "EXT-X-ENDLIST"),
@@ -45,17 +45,13 @@ pub(in crate::verify) fn check_media_playlist(
     }
 }
 
-fn check_header(playlist: &MediaPlaylist, file: &mut FileFindings<'_>) {
-    // RFC 8216bis, 8: what each version brought.
-    let has_decimals = playlist
-        .segments
-        .iter()
-        .any(|segment| segment.value.duration_ns % NANOSECONDS_PER_SECOND != 0);
+fn check_header(rendition: &Rendition, file: &mut FileFindings<'_>) {
+    let playlist = &rendition.playlist;
+    // RFC 8216bis, 8: what each version brought; EXTINF has decimals.
     let lowest = match playlist {
         MediaPlaylist { map: Some(_), .. } => 6,
         MediaPlaylist { key: Some(_), .. } => 5,
-        _ if has_decimals => 3,
-        _ => 1,
+        _ => 3,
     };
     if playlist.version.unwrap_or(1) != lowest {
         file.add(format!(
@@ -72,7 +68,7 @@ fn check_header(playlist: &MediaPlaylist, file: &mut FileFindings<'_>) {
     if playlist.playlist_type.as_deref() != Some("VOD") {
         file.add("EXT-X-PLAYLIST-TYPE is not VOD");
     }
-    if playlist.map.is_none() {
+    if playlist.map.is_none() && !rendition.is_webvtt {
         file.add("there is no EXT-X-MAP");
     }
     let first = playlist.segments.first().map_or(u64::MAX, |segment| segment.offset);
@@ -102,6 +98,9 @@ fn check_key(rendition: &Rendition, file: &mut FileFindings<'_>) {
     let protection = init.as_ref().and_then(|init| init.protection);
     match (&playlist.key, protection) {
         (None, None) => {}
+        (Some(key), None) if rendition.is_webvtt => {
+            file.add_at(key.offset, "EXT-X-KEY, and subtitles are clear");
+        }
         (None, Some(_)) => file.add("there is no EXT-X-KEY, and the init segment says that samples are protected"),
         (Some(key), None) => {
             if init.is_some() {
