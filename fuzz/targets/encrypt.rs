@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use vylux_pack::content_key::{ContentKey, Iv, Kid};
 use vylux_pack::media::Presentation;
-use vylux_pack::package::{Control, Name, Protection, Rendition, hls, write_segments};
+use vylux_pack::package::{Control, Labels, Name, Protection, Rendition, hls, write_segments};
 use vylux_pack::plan::SegmentPlan;
 use vylux_pack::protect::TrackProtection;
 
@@ -45,6 +45,7 @@ fn encrypt(presentation: &Presentation, folder: &Path) {
                 track: protection,
                 key_uri: "https://keys.example.com/api/key/fuzz",
             }),
+            labels: Labels::default(),
         })
         .collect();
     for rendition in &renditions {

@@ -23,6 +23,7 @@ use super::jobs::Jobs;
 use super::output::{self, report as print};
 use super::progress::Progress;
 use super::records::{Content, Records, Settled, base_url, store_url};
+use super::track_options::TrackOptions;
 
 /// Encrypt MP4 files into CMAF segments and HLS playlists
 ///
@@ -54,6 +55,8 @@ pub struct Args {
     /// Protection: cbcs, or none to package without encrypting
     #[arg(long, default_value = "cbcs")]
     scheme: Scheme,
+    #[command(flatten)]
+    track_options: TrackOptions,
     #[command(flatten)]
     jobs: Jobs,
     /// Record store [default: DATABASE_URL, else sqlite://vylux-pack.db]
@@ -102,15 +105,14 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .clone()
         .unwrap_or_else(|| Path::new("out").join(args.content_id.as_str()));
 
-    let presentation = Presentation::open(&args.inputs)?;
+    let mut presentation = Presentation::open(&args.inputs)?;
+    let labels = args.track_options.apply(&mut presentation)?;
     if !args.quiet {
         presentation.warnings.iter().for_each(|warning| output::warn(warning));
     }
     let plan = SegmentPlan::new(&presentation.tracks, args.segment_duration).map_err(Failure::input)?;
-    let text_plans = presentation
-        .subtitles
-        .iter()
-        .map(|subtitles| TextPlan::new(subtitles, plan.reference()));
+    let subtitles = presentation.subtitles.iter();
+    let text_plans = subtitles.map(|subtitles| TextPlan::new(subtitles, plan.reference()));
     let text_plans: Vec<TextPlan> = text_plans.collect::<Result<_, _>>().map_err(Failure::input)?;
     let names = Name::all(&presentation);
     let encryption = match args.scheme {
@@ -127,9 +129,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .tracks
         .iter()
         .zip(&plan.tracks)
-        .zip(names.tracks)
+        .zip(names.tracks.into_iter().zip(labels.tracks))
         .enumerate()
-        .map(|(index, ((track, plan), name))| {
+        .map(|(index, ((track, plan), (name, labels)))| {
             let protection = encryption.as_ref().and_then(|encryption| {
                 let track = encryption.tracks.get(index)?;
                 Some(Protection {
@@ -142,22 +144,27 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 track,
                 plan,
                 protection,
+                labels,
             }
         })
         .collect();
 
-    let texts = presentation.subtitles.iter().zip(&text_plans).zip(names.subtitles);
+    let text_names = names.subtitles.into_iter().zip(labels.subtitles);
+    let texts = presentation.subtitles.iter().zip(&text_plans).zip(text_names);
     let texts: Vec<TextRendition<'_>> = texts
-        .map(|((subtitles, plan), name)| TextRendition { name, subtitles, plan })
+        .map(|((subtitles, plan), (name, labels))| TextRendition {
+            name,
+            subtitles,
+            plan,
+            labels,
+        })
         .collect();
 
     let written = if args.dry_run {
         None
     } else {
-        let progress = Progress::new(
-            presentation.tracks.iter().map(|track| track.samples.bytes()).sum(),
-            args.quiet || args.json,
-        );
+        let total = presentation.tracks.iter().map(|track| track.samples.bytes()).sum();
+        let progress = Progress::new(total, args.quiet || args.json);
         let control = Control {
             jobs: args.jobs.count(),
             cancelled: &cancelled,

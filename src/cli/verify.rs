@@ -19,6 +19,7 @@ use super::jobs::Jobs;
 use super::output::{self, report as print};
 use super::progress::Progress;
 use super::records::store_url;
+use super::track_options::TrackOptions;
 
 /// Check an output: playlists, boxes, keys and every sample
 ///
@@ -36,6 +37,8 @@ pub struct Args {
     /// The inputs it was made from, in the same order
     #[arg(long, value_name = "INPUT", num_args = 1..)]
     source: Vec<PathBuf>,
+    #[command(flatten)]
+    track_options: TrackOptions,
     #[command(flatten)]
     jobs: Jobs,
     /// Record store [default: DATABASE_URL, else sqlite://vylux-pack.db if it is there]
@@ -55,9 +58,14 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
     let mut output = Output::read(&args.output)?;
-    let source = (!args.source.is_empty())
+    let mut source = (!args.source.is_empty())
         .then(|| Presentation::open(&args.source))
         .transpose()?;
+    match &mut source {
+        Some(source) => drop(args.track_options.apply(source)?),
+        None if args.track_options.words().is_empty() => {}
+        None => return Err(Failure::usage(anyhow!("--track is about a source; give --source too"))),
+    }
     let keys = if output.is_encrypted() {
         let settings = Settings::load().map_err(Failure::usage)?;
         let store = keys::StoreChoice {

@@ -3,6 +3,7 @@
 pub mod clear;
 pub mod hls;
 pub mod init_segment;
+pub mod labels;
 pub mod media_segment;
 pub mod publish;
 pub mod rendition;
@@ -19,6 +20,7 @@ use crate::media::{Time, Track};
 use crate::plan::{PlannedSegment, TrackPlan};
 use crate::protect::{FragmentWorker, ProtectError, TrackProtection};
 
+pub use labels::Labels;
 pub use publish::{StagedFile, Staging};
 pub use rendition::{Name, Names};
 pub use text::{TextRendition, write_text};
@@ -33,6 +35,8 @@ pub struct Rendition<'a> {
     pub plan: &'a TrackPlan,
     /// How it is protected, if it is.
     pub protection: Option<Protection<'a>>,
+    /// What playlists say of it.
+    pub labels: Labels,
 }
 
 /// How a rendition is protected, and where players get its key.

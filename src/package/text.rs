@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::rendition::{Name, text_segment_file};
-use super::{Control, PackageError, WrittenRendition, WrittenSegment};
+use super::{Control, Labels, PackageError, WrittenRendition, WrittenSegment};
 use crate::media::Subtitles;
 use crate::media::webvtt::UNMOVED;
 use crate::plan::{TextPlan, TextSegment};
@@ -22,6 +22,8 @@ pub struct TextRendition<'a> {
     pub subtitles: &'a Subtitles,
     /// How they are cut.
     pub plan: &'a TextPlan,
+    /// What playlists say of them.
+    pub labels: Labels,
 }
 
 /// Writes the segments of all renditions below `folder`.

@@ -87,8 +87,12 @@ pub struct Media {
     pub default: Option<String>,
     /// `AUTOSELECT`.
     pub autoselect: Option<String>,
+    /// `FORCED`.
+    pub forced: Option<String>,
     /// `CHANNELS`.
     pub channels: Option<String>,
+    /// `CHARACTERISTICS`.
+    pub characteristics: Option<String>,
     /// `URI`.
     pub uri: Option<String>,
 }
@@ -218,7 +222,9 @@ pub fn parse_multivariant(text: &str, findings: &mut FileFindings<'_>) -> Multiv
                     language: attributes.text("LANGUAGE"),
                     default: attributes.word("DEFAULT"),
                     autoselect: attributes.word("AUTOSELECT"),
+                    forced: attributes.word("FORCED"),
                     channels: attributes.text("CHANNELS"),
+                    characteristics: attributes.text("CHARACTERISTICS"),
                     uri: attributes.text("URI"),
                 };
                 attributes.finish(findings);

@@ -24,6 +24,8 @@ pub struct Report {
     /// Whether nothing was written.
     dry_run: bool,
     inputs: Vec<PathBuf>,
+    #[serde(skip)]
+    track_options: Vec<String>,
     /// Where players get the key.
     key_uri: Option<String>,
     kid: Option<Kid>,
@@ -98,6 +100,7 @@ impl Report {
             output: output.to_owned(),
             dry_run: args.dry_run,
             inputs: args.inputs.clone(),
+            track_options: args.track_options.words().to_vec(),
             key_uri: protection.map(|protection| protection.key_uri.to_owned()),
             kid: protection.map(|protection| protection.track.kid),
             target_duration_s,
@@ -131,12 +134,15 @@ impl Report {
         let Some(bytes) = self.bytes else { return Ok(()) };
         print!("  {} in {:.2} s", decimal::bytes(bytes), elapsed.as_secs_f64())?;
         let inputs: Vec<String> = self.inputs.iter().map(|input| output::shell_word(input)).collect();
+        let words = self.track_options.iter();
+        let words = words.map(|option| output::shell_word(Path::new(option)));
+        let options: String = words.flat_map(|word| [" --track ".to_owned(), word]).collect();
         print!(
             "\nPlay it:   {} on any web server or CDN",
             self.output.join(hls::MULTIVARIANT_PLAYLIST).display()
         )?;
         print!(
-            "Check it:  vylux-pack verify {} --source {}",
+            "Check it:  vylux-pack verify {} --source {}{options}",
             output::shell_word(&self.output),
             inputs.join(" ")
         )
@@ -150,6 +156,7 @@ impl TrackReport {
             track,
             plan,
             protection,
+            ..
         } = rendition;
         let is_video = track.kind == MediaKind::Video;
         Self {
@@ -197,7 +204,9 @@ impl std::fmt::Display for TrackReport {
 
 impl TextReport {
     fn new(rendition: &TextRendition<'_>, written: Option<&WrittenRendition>) -> Self {
-        let TextRendition { name, subtitles, plan } = rendition;
+        let TextRendition {
+            name, subtitles, plan, ..
+        } = rendition;
         Self {
             playlist: name.playlist_uri(),
             input: subtitles.path.clone(),
@@ -211,7 +220,8 @@ impl TextReport {
 
 impl std::fmt::Display for TextReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:<28} {:<12} {} cues", self.playlist, "WebVTT", self.cues)?;
+        let plural = if self.cues == 1 { "" } else { "s" };
+        write!(f, "{:<28} {:<12} {} cue{plural}", self.playlist, "WebVTT", self.cues)?;
         if let Some(language) = &self.language {
             write!(f, ", {language}")?;
         }

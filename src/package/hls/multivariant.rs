@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::bandwidth::Bandwidth;
 use super::{Contents, INDEPENDENT_SEGMENTS, key_attributes};
 use crate::media::{MediaKind, language};
-use crate::package::{Name, Rendition, TextRendition, WrittenRendition};
+use crate::package::{Labels, Name, Rendition, WrittenRendition};
 
 /// What one written rendition gives to the playlist.
 struct Entry<'a> {
@@ -85,16 +85,40 @@ pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
     }
     let mut alternatives = Alternatives::default();
     if !videos.is_empty() {
-        let mut names = BTreeSet::new();
+        let labels = || audios.iter().map(|audio| &audio.rendition.labels);
+        let has_default = labels().any(|labels| labels.is_default == Some(true));
+        let mut names = chosen_names(labels());
         for (index, audio) in audios.iter().enumerate() {
-            write_audio(&mut out, audio, &mut names, index == 0);
-            alternatives.codecs.insert(audio.rendition.track.codec.rfc6381());
+            let Rendition {
+                name, track, labels, ..
+            } = audio.rendition;
+            let media = Media {
+                kind: "AUDIO",
+                group: AUDIO_GROUP,
+                name,
+                language: track.language.as_deref(),
+                labels,
+                is_default: index == 0 && !has_default,
+                channels: track.codec.hls_channels(),
+            };
+            media.write(&mut out, &mut names);
+            alternatives.codecs.insert(track.codec.rfc6381());
         }
         alternatives.add("AUDIO", AUDIO_GROUP, audios.iter().map(|audio| audio.bandwidth));
     }
-    let mut names = BTreeSet::new();
+    let mut names = chosen_names(contents.texts.iter().map(|text| &text.labels));
     for text in contents.texts {
-        write_subtitles(&mut out, text, &mut names);
+        // Shown when somebody chooses them, or the system by its language. CODECS says nothing of WebVTT that is no MP4.
+        let media = Media {
+            kind: "SUBTITLES",
+            group: TEXT_GROUP,
+            name: &text.name,
+            language: text.subtitles.language.as_deref(),
+            labels: &text.labels,
+            is_default: false,
+            channels: None,
+        };
+        media.write(&mut out, &mut names);
     }
     let texts = contents.written_texts.iter();
     let texts = texts.map(|written| Bandwidth::measure(&written.segments, target_duration_s));
@@ -106,49 +130,59 @@ pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
     out
 }
 
-/// `EXT-X-MEDIA` of an audio rendition, whose `NAME` people read and no other of the group has (4.4.6.1.1).
-fn write_audio(out: &mut String, audio: &Entry<'_>, names: &mut BTreeSet<String>, is_default: bool) {
-    let Rendition { name, track, .. } = audio.rendition;
-    let language = track.language.as_deref();
-    let label = label(name, language, names);
-    let _ = write!(
-        out,
-        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{AUDIO_GROUP}\",NAME=\"{label}\""
-    );
-    if let Some(language) = language {
-        let _ = write!(out, ",LANGUAGE=\"{language}\"");
-    }
-    let default = if is_default { "YES" } else { "NO" };
-    let _ = write!(out, ",DEFAULT={default},AUTOSELECT=YES");
-    if let Some(channels) = track.codec.hls_channels() {
-        let _ = write!(out, ",CHANNELS=\"{channels}\"");
-    }
-    let _ = writeln!(out, ",URI=\"{}\"", name.playlist_uri());
+/// `EXT-X-MEDIA` (4.4.6.1).
+struct Media<'a> {
+    kind: &'static str,
+    group: &'static str,
+    name: &'a Name,
+    language: Option<&'a str>,
+    labels: &'a Labels,
+    /// Where the labels don't say.
+    is_default: bool,
+    channels: Option<String>,
 }
 
-/// `EXT-X-MEDIA` of subtitles: shown when somebody chooses them, or the system by its language. `CODECS` says nothing of
-/// WebVTT that is no MP4.
-fn write_subtitles(out: &mut String, text: &TextRendition<'_>, names: &mut BTreeSet<String>) {
-    let language = text.subtitles.language.as_deref();
-    let label = label(&text.name, language, names);
-    let _ = write!(
-        out,
-        "#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID=\"{TEXT_GROUP}\",NAME=\"{label}\""
-    );
-    if let Some(language) = language {
-        let _ = write!(out, ",LANGUAGE=\"{language}\"");
+impl Media<'_> {
+    /// Its `NAME` is the chosen one, or one that people read and that is not in `names`, which it is added to (4.4.6.1.1).
+    fn write(&self, out: &mut String, names: &mut BTreeSet<String>) {
+        let labels = self.labels;
+        let label = labels.name.clone().unwrap_or_else(|| self.unique_name(names));
+        let (kind, group) = (self.kind, self.group);
+        let _ = write!(out, "#EXT-X-MEDIA:TYPE={kind},GROUP-ID=\"{group}\",NAME=\"{label}\"");
+        if let Some(language) = self.language {
+            let _ = write!(out, ",LANGUAGE=\"{language}\"");
+        }
+        let word = |is: bool| if is { "YES" } else { "NO" };
+        let is_autoselected = labels.is_autoselected.unwrap_or(true);
+        let default = word(labels.is_default.unwrap_or(self.is_default && is_autoselected));
+        let autoselect = word(is_autoselected);
+        let _ = write!(out, ",DEFAULT={default},AUTOSELECT={autoselect}");
+        if labels.is_forced {
+            out.push_str(",FORCED=YES");
+        }
+        if let Some(channels) = &self.channels {
+            let _ = write!(out, ",CHANNELS=\"{channels}\"");
+        }
+        if !labels.characteristics.is_empty() {
+            let _ = write!(out, ",CHARACTERISTICS=\"{}\"", labels.characteristics.join(","));
+        }
+        let _ = writeln!(out, ",URI=\"{}\"", self.name.playlist_uri());
     }
-    let _ = writeln!(out, ",DEFAULT=NO,AUTOSELECT=YES,URI=\"{}\"", text.name.playlist_uri());
+
+    fn unique_name(&self, names: &mut BTreeSet<String>) -> String {
+        let name = self.name.as_str();
+        let mut label = self.language.map_or_else(|| name.to_owned(), language::name);
+        if !names.insert(label.clone()) {
+            label = format!("{label} ({name})");
+            names.insert(label.clone());
+        }
+        label
+    }
 }
 
-/// A `NAME` that is not in `names` yet, and is from then on.
-fn label(name: &Name, language: Option<&str>, names: &mut BTreeSet<String>) -> String {
-    let mut label = language.map_or_else(|| name.as_str().to_owned(), language::name);
-    if !names.insert(label.clone()) {
-        label = format!("{label} ({})", name.as_str());
-        names.insert(label.clone());
-    }
-    label
+/// The names that somebody chose, which no other rendition of the group may have.
+fn chosen_names<'a>(labels: impl Iterator<Item = &'a Labels>) -> BTreeSet<String> {
+    labels.filter_map(|labels| labels.name.clone()).collect()
 }
 
 /// `EXT-X-STREAM-INF` of a variant.

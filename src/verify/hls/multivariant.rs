@@ -179,6 +179,21 @@ fn check_media(media: &Located<Media>, renditions: &[Rendition], file: &mut File
             file.add_at(*offset, format!("{name} is neither YES nor NO"));
         }
     }
+    let forced = value.forced.as_deref();
+    if forced.is_some_and(|forced| forced != "YES" || kind != Some(MediaKind::Text)) {
+        file.add_at(*offset, "FORCED is not YES, or not of subtitles");
+    }
+    let is_chosen = value.default.as_deref() == Some("YES") || forced.is_some();
+    if is_chosen && value.autoselect.as_deref() == Some("NO") {
+        file.add_at(*offset, "AUTOSELECT is NO, beside DEFAULT or FORCED");
+    }
+    if value
+        .characteristics
+        .as_deref()
+        .is_some_and(|tags| tags.split(',').any(str::is_empty))
+    {
+        file.add_at(*offset, "CHARACTERISTICS has an empty entry");
+    }
     let path = value.uri.as_deref().map(PathBuf::from);
     let rendition = renditions
         .iter()
