@@ -1,13 +1,15 @@
 //! `vylux-pack encrypt`: from clear MP4 to an encrypted output.
 
 mod report;
+mod standard_input;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::Context;
 use vylux_pack::keys::{BaseUrl, ContentId, KeyRing, TrackName, keys_file};
-use vylux_pack::media::{Presentation, fingerprint};
+use vylux_pack::media::{Presentation, Source, fingerprint};
 use vylux_pack::package::publish::{KEYS_FILE, Staging};
 use vylux_pack::package::{
     Control, Name, PackageError, Protection, Rendition, TextRendition, WrittenRendition, hls, write_segments,
@@ -23,7 +25,8 @@ use super::jobs::Jobs;
 use super::output::{self, report as print};
 use super::progress::Progress;
 use super::records::{Content, Records, Settled, base_url, store_url};
-use super::track_options::TrackOptions;
+use super::track_options::{AllLabels, TrackOptions};
+use standard_input::is_meant;
 
 /// Encrypt MP4 files into CMAF segments and HLS playlists
 ///
@@ -37,7 +40,7 @@ use super::track_options::TrackOptions;
                         or NAME_COMMAND; `vylux-pack init` makes fresh ones. BASE_URL and DATABASE_URL are read there too."
 )]
 pub struct Args {
-    /// Clear MP4 files, fragmented or not, and WebVTT files
+    /// Clear MP4 files, fragmented or not, and WebVTT files; - is standard input
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// What the keys are derived from and asked for by: letters, digits, - and _
@@ -105,11 +108,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .clone()
         .unwrap_or_else(|| Path::new("out").join(args.content_id.as_str()));
 
-    let mut presentation = Presentation::open(&args.inputs)?;
-    let labels = args.track_options.apply(&mut presentation)?;
-    if !args.quiet {
-        presentation.warnings.iter().for_each(|warning| output::warn(warning));
-    }
+    let (presentation, labels) = open(args, &output, &cancelled)?;
     let plan = SegmentPlan::new(&presentation.tracks, args.segment_duration).map_err(Failure::input)?;
     let subtitles = presentation.subtitles.iter();
     let text_plans = subtitles.map(|subtitles| TextPlan::new(subtitles, plan.reference()));
@@ -185,7 +184,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         if args.sync {
             staging.sync()?;
         }
-        if cancelled.load(std::sync::atomic::Ordering::Relaxed) {
+        if cancelled.load(Ordering::Relaxed) {
             return Err(PackageError::Cancelled.into());
         }
         staging.publish(args.sync)?;
@@ -196,6 +195,20 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         report.print(started.elapsed())?;
     }
     Ok(())
+}
+
+/// Opens all inputs, warns of what is left out, and gives tracks the labels that were chosen.
+fn open(args: &Args, output: &Path, cancelled: &AtomicBool) -> Result<(Presentation, AllLabels), Failure> {
+    let mut spooled = standard_input::spool(&args.inputs, output, cancelled)?;
+    let mut presentation = Presentation::open_by(&args.inputs, |path| match spooled.take_if(|_| is_meant(path)) {
+        Some(file) => Source::of(file, path),
+        None => Source::open(path),
+    })?;
+    let labels = args.track_options.apply(&mut presentation)?;
+    if !args.quiet {
+        presentation.warnings.iter().for_each(|warning| output::warn(warning));
+    }
+    Ok((presentation, labels))
 }
 
 /// An output that is not published yet, and what was written of tracks and subtitles.

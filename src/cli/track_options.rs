@@ -19,7 +19,7 @@ pub struct TrackOptions {
     /// INPUT is as it was given; ID is the track's, and may be left out where an input has one track. Keys are name, language
     /// (BCP 47), default, autoselect and forced (yes or no; forced is for subtitles), and characteristics, which may come more
     /// than once. Values have no commas.
-    #[arg(long = "track", value_name = "INPUT[:ID],KEY=VALUE...")]
+    #[arg(long = "track", value_name = "INPUT[:ID],KEY=VALUE...", allow_hyphen_values = true)]
     tracks: Vec<String>,
 }
 

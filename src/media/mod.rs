@@ -124,6 +124,17 @@ impl Presentation {
     /// # Errors
     /// [`InputError`] naming the first file that can't be used.
     pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self, InputError> {
+        Self::open_by(paths, Source::open)
+    }
+
+    /// Opens all inputs, each by `open`.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_by<P: AsRef<Path>>(
+        paths: &[P],
+        mut open: impl FnMut(&Path) -> std::io::Result<Source>,
+    ) -> Result<Self, InputError> {
         let mut presentation = Self::default();
         for path in paths {
             let path = path.as_ref();
@@ -131,7 +142,7 @@ impl Presentation {
                 path: path.to_owned(),
                 cause,
             };
-            let source = Arc::new(Source::open(path).map_err(|error| failed(error.into()))?);
+            let source = Arc::new(open(path).map_err(|error| failed(error.into()))?);
             if Subtitles::are_in(&source).map_err(|error| failed(error.into()))? {
                 let subtitles = Subtitles::read(&source).map_err(|error| failed(error.into()))?;
                 presentation.subtitles.push(subtitles);

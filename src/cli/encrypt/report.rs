@@ -11,8 +11,8 @@ use vylux_pack::package::hls::Bandwidth;
 use vylux_pack::package::{Rendition, TextRendition, WrittenRendition, hls};
 use vylux_pack::protect::Scheme;
 
-use super::Args;
 use super::print;
+use super::{Args, standard_input};
 use crate::cli::{decimal, output};
 
 /// The report; its JSON is a promise to scripts.
@@ -141,9 +141,13 @@ impl Report {
             "\nPlay it:   {} on any web server or CDN",
             self.output.join(hls::MULTIVARIANT_PLAYLIST).display()
         )?;
+        let output = output::shell_word(&self.output);
+        // What came by a pipe is gone.
+        if self.inputs.iter().any(|input| standard_input::is_meant(input)) {
+            return print!("Check it:  vylux-pack verify {output}");
+        }
         print!(
-            "Check it:  vylux-pack verify {} --source {}{options}",
-            output::shell_word(&self.output),
+            "Check it:  vylux-pack verify {output} --source {}{options}",
             inputs.join(" ")
         )
     }
