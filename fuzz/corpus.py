@@ -200,6 +200,16 @@ def texts():
     }
     for name, text in settings.items():
         save("settings", name, text.encode())
+    cues = {
+        "header": "WEBVTT words\nKind: captions\nX-TIMESTAMP-MAP=MPEGTS:0,LOCAL:00:00:00.000\n\nSTYLE\n::cue {}\n\nREGION\nid:a\n",
+        "carriage-returns": "\ufeffWEBVTT\r\rNOTE a\r\r\r1\r00:01.000 --> 00:02.000\rA\r",
+        "hours": "WEBVTT\n\n99:59:59.999 --> 123456789:00:00.000 line:0\nA\n",
+        "out-of-order": "WEBVTT\n\n00:02.000 --> 00:03.000\nA\n\n00:01.000 --> 00:02.000\nB\n",
+    }
+    for name, text in cues.items():
+        save("webvtt", name, text.encode())
+    for path in FIXTURES.glob("*.vtt"):
+        save("webvtt", path.stem, path.read_bytes())
 
 
 def main():

@@ -2,12 +2,17 @@
 //!
 //! The first video track decides: segments start at its sync samples, each as near to the target duration
 //! as sync samples allow. Other video tracks must have sync samples at the same times; audio is cut at the
-//! first sample that starts at or after them. Without video, the first audio track decides.
+//! first sample that starts at or after them. Without video, the first audio track decides. Subtitles are cut at the very
+//! same times.
+
+pub mod text;
 
 use std::ops::Range;
 use std::str::FromStr;
 
 use crate::media::{MediaKind, Time, Timescale, Track};
+
+pub use text::{TextPlan, TextSegment};
 
 /// A fragment holds at most this many bytes of samples, unless one sample alone is larger: it bounds the
 /// memory of a worker, whatever the bit rate. Segments above it are made of several fragments.
@@ -54,6 +59,8 @@ impl FromStr for SegmentDuration {
 pub struct SegmentPlan {
     /// One plan a track.
     pub tracks: Vec<TrackPlan>,
+    /// The index of the track that decides.
+    reference: usize,
 }
 
 /// How a track is cut.
@@ -97,6 +104,16 @@ pub enum PlanError {
         /// Distance to the nearest sync sample, in seconds.
         off_by_s: f64,
     },
+    /// More than [`text::MAX_BYTES`].
+    #[error(
+        "{path}: its segments would have more than {} bytes together, as cues that are shown for long stand in each of them; \
+         choose a longer segment duration",
+        text::MAX_BYTES
+    )]
+    TooMuchText {
+        /// The input.
+        path: String,
+    },
     /// More than [`MAX_SEGMENTS`].
     #[error(
         "track {track_id} of {path} would have {segments} segments, and at most {MAX_SEGMENTS} are supported; choose a \
@@ -123,7 +140,10 @@ impl SegmentPlan {
             .position(|track| track.kind == MediaKind::Video)
             .unwrap_or(0);
         let Some(reference_track) = tracks.get(reference) else {
-            return Ok(Self { tracks: Vec::new() });
+            return Ok(Self {
+                tracks: Vec::new(),
+                reference,
+            });
         };
         let reference_cuts = nearest_cuts(reference_track, target.0);
         let boundaries: Vec<Time> = reference_cuts.iter().map(|cut| cut.time).collect();
@@ -134,7 +154,7 @@ impl SegmentPlan {
             let cuts = match track.kind {
                 _ if index == reference => reference_cuts.take().unwrap_or_default(),
                 MediaKind::Video => aligned_cuts(track, &boundaries)?,
-                MediaKind::Audio => following_cuts(track, &boundaries, end, target.0),
+                MediaKind::Audio | MediaKind::Text => following_cuts(track, &boundaries, end, target.0),
             };
             if cuts.len() > MAX_SEGMENTS {
                 return Err(PlanError::TooManySegments {
@@ -147,7 +167,14 @@ impl SegmentPlan {
         });
         Ok(Self {
             tracks: plans.collect::<Result<_, _>>()?,
+            reference,
         })
+    }
+
+    /// The segments of the track that decides; none where there is no track.
+    #[must_use]
+    pub fn reference(&self) -> &[PlannedSegment] {
+        self.tracks.get(self.reference).map_or(&[], |plan| &plan.segments)
     }
 }
 

@@ -341,6 +341,57 @@ fn a_newcomer_mints_plays_and_changes_the_quality() {
     }
 }
 
+/// Cues are on the clock of the picture, also where film and sound begin late.
+#[test]
+fn subtitles_are_shown_when_the_picture_is() {
+    let (Some(browser), Some(ffmpeg)) = (Browser::find(), tool("ffmpeg")) else {
+        return;
+    };
+    let workspace = Workspace::new();
+    let (_page_server, page) = page_server(&workspace);
+    let demo = fixture("demo.mp4");
+    let late = workspace.path("late.mp4");
+    let mut command = Command::new(ffmpeg);
+    command.args(["-v", "error", "-itsoffset", "20", "-i"]).arg(&demo);
+    run(command.args(["-c", "copy", "-map", "0"]).arg(&late));
+    for (name, film, offset_s) in [("now", &demo, 0), ("late", &late, 20)] {
+        let cue = |seconds: u32| format!("00:00:{:02}", seconds + offset_s);
+        let text = format!(
+            "WEBVTT\n\n{}.500 --> {}.500 align:left\n<b>First</b>\n\n{}.900 --> {}.100\nAcross\n",
+            cue(0),
+            cue(2),
+            cue(5),
+            cue(6)
+        );
+        std::fs::write(workspace.path("words.de.vtt"), text).unwrap();
+        let mut command = workspace.vylux_pack();
+        command.arg("encrypt").arg(film).arg("words.de.vtt");
+        command.args(["--content-id", "film", "--scheme", "none", "--no-store", "--quiet"]);
+        // More than Shaka Player buffers at once: it shows no text before it has read a picture's time behind its choice.
+        run(command.args(["--segment-duration", "2", "--out", &format!("out/{name}")]));
+    }
+    let mut cases = Vec::new();
+    for player in PLAYERS {
+        for asset in ["now", "late"] {
+            cases.push(json!({ "name": asset, "page": page, "asset": asset, "player": player, "token": "", "subtitles": "de" }));
+        }
+    }
+    for answer in browser.play(&cases) {
+        assert_played(&answer);
+        let cues = answer["cues"].as_array().unwrap();
+        let texts: Vec<&str> = cues.iter().map(|cue| cue[2].as_str().unwrap()).collect();
+        assert_eq!(texts, ["<b>First</b>", "Across"], "{answer}");
+        // Players begin at the first decode time, which is a little before the first picture: the film's end tells.
+        let moved = answer["seconds"].as_f64().unwrap() - 12.0;
+        assert!((0.0..0.1).contains(&moved), "{answer}");
+        for (cue, times) in cues.iter().zip([[0.5, 2.5], [5.9, 6.1]]) {
+            for (at, expected) in times.iter().enumerate() {
+                assert!((cue[at].as_f64().unwrap() - moved - expected).abs() < 0.03, "{answer}");
+            }
+        }
+    }
+}
+
 #[test]
 fn ffmpeg_plays_with_a_header() {
     let workspace = Workspace::new();

@@ -17,7 +17,12 @@ fn assert_playlists(name: &str, inputs: &[&str], more: &[&str]) {
     let inputs: Vec<PathBuf> = inputs.iter().map(|input| fixture(input)).collect();
     let renditions = work.package(&inputs, "out", more);
     let out = work.path("out");
-    let media = renditions.iter().map(|rendition| rendition.playlist.clone());
+    let text = ["text/en", "text/fr"].map(|folder| out.join(folder).join("playlist.m3u8"));
+    let text = text.into_iter().filter(|path| path.exists());
+    let media = renditions
+        .iter()
+        .map(|rendition| rendition.playlist.clone())
+        .chain(text);
     let mut text = String::new();
     for path in std::iter::once(out.join("master.m3u8")).chain(media) {
         let name = path.strip_prefix(&out).unwrap().display().to_string();
@@ -44,6 +49,12 @@ fn in_the_clear() {
 fn qualities_and_languages() {
     let inputs = ["v360.mp4", "v180.mp4", "a-en.mp4", "a-fr.mp4"];
     assert_playlists("renditions", &inputs, &["--segment-duration", "2"]);
+}
+
+#[test]
+fn subtitles_beside_video_and_audio() {
+    let inputs = ["v360.mp4", "a-en.mp4", "subs_en.vtt", "subs.fr.vtt"];
+    assert_playlists("subtitles", &inputs, &["--segment-duration", "2"]);
 }
 
 #[test]

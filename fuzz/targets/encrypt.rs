@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use vylux_pack::content_key::{ContentKey, Iv, Kid};
 use vylux_pack::media::{Presentation, Track};
-use vylux_pack::package::{Control, KeyedProtection, Name, Rendition, hls, write_segments};
+use vylux_pack::package::{Control, KeyedProtection, Labels, Name, Rendition, hls, write_segments};
 use vylux_pack::plan::SegmentPlan;
 use vylux_pack::protect::{Ivs, Pattern, Protection, Scheme, SegmentProtection, TrackProtection};
 
@@ -45,7 +45,8 @@ fn encrypt(presentation: &Presentation, scheme: Scheme, folder: &Path) {
     };
     let protections: Vec<Option<Protection>> = presentation.tracks.iter().map(protect).collect();
     let tracks = presentation.tracks.iter().zip(&plan.tracks).zip(&protections);
-    let renditions: Vec<Rendition<'_>> = Name::all(&presentation.tracks)
+    let renditions: Vec<Rendition<'_>> = Name::all(presentation)
+        .tracks
         .into_iter()
         .zip(tracks)
         .map(|(name, ((track, plan), protection))| Rendition {
@@ -56,6 +57,7 @@ fn encrypt(presentation: &Presentation, scheme: Scheme, folder: &Path) {
                 protection,
                 key_uri: "https://keys.example.com/api/key/fuzz",
             }),
+            labels: Labels::default(),
         })
         .collect();
     for rendition in &renditions {
@@ -86,5 +88,11 @@ fn encrypt(presentation: &Presentation, scheme: Scheme, folder: &Path) {
     for (rendition, written) in renditions.iter().zip(&written) {
         assert!(written.bytes() > rendition.track.samples.bytes(), "bytes were lost");
     }
-    hls::write_playlists(&renditions, &written, folder).expect("playlists are written");
+    let contents = hls::Contents {
+        renditions: &renditions,
+        written: &written,
+        texts: &[],
+        written_texts: &[],
+    };
+    hls::write_playlists(&contents, folder).expect("playlists are written");
 }

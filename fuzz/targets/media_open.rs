@@ -21,11 +21,7 @@ fn open(path: &Path) -> Result<Presentation, InputError> {
     if let Err(error) = &opened {
         assert!(!matches!(error.cause, Cause::Io(_)), "{error}");
     }
-    let mut encrypted = Presentation {
-        sources: Vec::new(),
-        tracks: Vec::new(),
-        warnings: Vec::new(),
-    };
+    let mut encrypted = Presentation::default();
     let source = Arc::new(Source::open(path).expect("it was opened before"));
     let accepted = encrypted.add(&source, vylux_pack::media::EncryptedInput::Accept);
     assert!(

@@ -13,6 +13,7 @@ pub mod keys_file;
 pub mod media_open;
 pub mod settings;
 pub mod typed_box;
+pub mod webvtt;
 
 use std::io::Write;
 use std::path::Path;
@@ -36,6 +37,7 @@ pub const TARGETS: &[Target] = &[
     ("media_open", "file", media_open::run),
     ("settings", "settings", settings::run),
     ("typed_box", "typed_box", typed_box::run),
+    ("webvtt", "webvtt", webvtt::run),
 ];
 
 /// Runs the target `name` once.

@@ -91,6 +91,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             args.output.display()
         ));
     }
+    let subtitles = output.renditions.iter().filter(|rendition| rendition.is_webvtt);
+    let subtitles: Vec<&Path> = subtitles.map(|rendition| &*rendition.playlist_file).collect();
+    for playlist in subtitles.iter().filter(|_| !args.quiet) {
+        let what = "subtitles, which are clear WebVTT, are left where they are";
+        output::warn(&format!("{}: {what}", args.output.join(playlist).display()));
+    }
     let mut keys = Keys::new(args.key_file.as_deref(), &args.output, args.quiet)?;
     let tracks = open(&output, &mut keys)?;
     let mut closed = Vec::new();
@@ -155,7 +161,7 @@ type OpenedTrack<'o> = (&'o Rendition, Track, Option<Kid>);
 /// The track of each rendition, video first, as in the inputs that people make.
 fn open<'o>(output: &'o Output, keys: &mut Keys) -> Result<Vec<OpenedTrack<'o>>, Failure> {
     let mut tracks = Vec::new();
-    for rendition in &output.renditions {
+    for rendition in output.renditions.iter().filter(|rendition| !rendition.is_webvtt) {
         let init = rendition.init_file.as_ref().ok_or_else(|| {
             let playlist = output.folder.join(&rendition.playlist_file);
             Failure::input(anyhow!(
@@ -169,11 +175,7 @@ fn open<'o>(output: &'o Output, keys: &mut Keys) -> Result<Vec<OpenedTrack<'o>>,
         };
         let key = segment_key.as_ref().map(|(_, key)| key);
         let source = Arc::new(join(output, rendition, init, key)?);
-        let mut presentation = Presentation {
-            sources: Vec::new(),
-            tracks: Vec::new(),
-            warnings: Vec::new(),
-        };
+        let mut presentation = Presentation::default();
         presentation
             .add(&source, EncryptedInput::Accept)
             .map_err(|cause| located(&source, cause))?;

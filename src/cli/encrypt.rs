@@ -1,17 +1,22 @@
 //! `vylux-pack encrypt`: from clear MP4 to an encrypted output.
 
 mod report;
+mod standard_input;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, anyhow};
 use vylux_pack::content_key::Iv;
 use vylux_pack::keys::{BaseUrl, ContentId, KeyRing, TrackName, keys_file};
-use vylux_pack::media::{Presentation, fingerprint};
+use vylux_pack::media::{Presentation, Source, fingerprint};
 use vylux_pack::package::publish::{KEYS_FILE, Staging};
-use vylux_pack::package::{Control, KeyedProtection, Name, Rendition, hls, write_segments};
-use vylux_pack::plan::{SegmentDuration, SegmentPlan};
+use vylux_pack::package::{
+    Control, KeyedProtection, Name, PackageError, Rendition, TextRendition, WrittenRendition, hls, write_segments,
+    write_text,
+};
+use vylux_pack::plan::{SegmentDuration, SegmentPlan, TextPlan};
 use vylux_pack::protect::{Ivs, Pattern, Protection, SampleScheme, Scheme, SegmentProtection, TrackProtection};
 use vylux_pack::secret::{MASTER_KEY_HEX, SecretText, Settings};
 
@@ -21,10 +26,13 @@ use super::jobs::Jobs;
 use super::output::{self, report as print};
 use super::progress::Progress;
 use super::records::{Content, Records, Settled, base_url, store_url};
+use super::track_options::{AllLabels, TrackOptions};
+use standard_input::is_meant;
 
 /// Encrypt MP4 files into CMAF segments and HLS playlists
 ///
-/// Each track of each input becomes a rendition: give several files for several qualities or languages.
+/// Each track of each input becomes a rendition: give several files for several qualities or languages. WebVTT becomes
+/// subtitles, which stay clear; their language is the end of the file's name, as in film_en.vtt or film.pt-BR.vtt.
 /// The output appears in one step when all of it is there, and the same command gives the same bytes again, but for cenc and
 /// cens, whose IVs must never come again.
 #[derive(clap::Args)]
@@ -34,7 +42,7 @@ use super::records::{Content, Records, Settled, base_url, store_url};
                         or NAME_COMMAND; `vylux-pack init` makes fresh ones. BASE_URL and DATABASE_URL are read there too."
 )]
 pub struct Args {
-    /// Clear MP4 files, fragmented or not
+    /// Clear MP4 files, fragmented or not, and WebVTT files; - is standard input
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// What the keys are derived from and asked for by: letters, digits, - and _
@@ -58,6 +66,8 @@ pub struct Args {
     /// Bytes of each sample's IV under cenc and cens, 8 or 16 [default: 8]
     #[arg(long, value_name = "BYTES", value_parser = ["8", "16"])]
     iv_size: Option<String>,
+    #[command(flatten)]
+    track_options: TrackOptions,
     #[command(flatten)]
     jobs: Jobs,
     /// Record store [default: DATABASE_URL, else sqlite://vylux-pack.db]
@@ -163,13 +173,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .clone()
         .unwrap_or_else(|| Path::new("out").join(args.content_id.as_str()));
 
-    let presentation = Presentation::open(&args.inputs)?;
+    let (presentation, labels) = open(args, &output, &cancelled)?;
     if !args.quiet {
-        presentation.warnings.iter().for_each(|warning| output::warn(warning));
         args.scheme_warning().iter().for_each(|warning| output::warn(warning));
     }
     let plan = SegmentPlan::new(&presentation.tracks, args.segment_duration).map_err(Failure::input)?;
-    let names = Name::all(&presentation.tracks);
+    let subtitles = presentation.subtitles.iter();
+    let text_plans = subtitles.map(|subtitles| TextPlan::new(subtitles, plan.reference()));
+    let text_plans: Vec<TextPlan> = text_plans.collect::<Result<_, _>>().map_err(Failure::input)?;
+    let names = Name::all(&presentation);
     let encryption = match args.scheme {
         Scheme::None if !args.replace && output.join(KEYS_FILE).exists() => {
             let what =
@@ -177,16 +189,18 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             return Err(Failure::work(anyhow::anyhow!("{} {what}", output.display())));
         }
         Scheme::None => None,
-        Scheme::Samples(_) | Scheme::Segments => Some(prepare_keys(args, &settings, &presentation, &names, &output)?),
+        Scheme::Samples(_) | Scheme::Segments => {
+            Some(prepare_keys(args, &settings, &presentation, &names.tracks, &output)?)
+        }
     };
 
     let renditions: Vec<Rendition<'_>> = presentation
         .tracks
         .iter()
         .zip(&plan.tracks)
-        .zip(names)
+        .zip(names.tracks.into_iter().zip(labels.tracks))
         .enumerate()
-        .map(|(index, ((track, plan), name))| {
+        .map(|(index, ((track, plan), (name, labels)))| {
             let protection = encryption.as_ref().and_then(|encryption| {
                 Some(KeyedProtection {
                     protection: encryption.tracks.get(index)?,
@@ -198,7 +212,19 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 track,
                 plan,
                 protection,
+                labels,
             }
+        })
+        .collect();
+
+    let text_names = names.subtitles.into_iter().zip(labels.subtitles);
+    let texts = presentation.subtitles.iter().zip(&text_plans).zip(text_names);
+    let texts: Vec<TextRendition<'_>> = texts
+        .map(|((subtitles, plan), (name, labels))| TextRendition {
+            name,
+            subtitles,
+            plan,
+            labels,
         })
         .collect();
 
@@ -207,26 +233,19 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     } else {
         let total = presentation.tracks.iter().map(|track| track.samples.bytes()).sum();
         let progress = Progress::new(total, args.quiet || args.json);
-        let staging = Staging::create(&output)?;
         let control = Control {
             jobs: args.jobs.count(),
             cancelled: &cancelled,
             progress: &|bytes| progress.add(bytes),
         };
-        let written = write_segments(&renditions, staging.folder(), &control);
+        let written = write(&renditions, &texts, &output, &control);
         progress.finish();
-        let written = written?;
-        hls::write_playlists(&renditions, &written, staging.folder())?;
-        Some((staging, written))
+        Some(written?)
     };
-    let report = report::Report::new(
-        args,
-        &output,
-        &renditions,
-        written.as_ref().map(|(_, written)| &**written),
-    );
+    let of_both = written.as_ref().map(|written| (&*written.tracks, &*written.texts));
+    let report = report::Report::new(args, &output, &renditions, &texts, of_both);
 
-    if let Some((staging, _)) = written {
+    if let Some(Written { staging, .. }) = written {
         if let Some(Encryption { records, settled, .. }) = encryption {
             let record = records.store(settled)?;
             keys_file::write(&staging.folder().join(KEYS_FILE), &[record]).map_err(Failure::work)?;
@@ -234,8 +253,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         if args.sync {
             staging.sync()?;
         }
-        if cancelled.load(std::sync::atomic::Ordering::Relaxed) {
-            return Err(vylux_pack::package::PackageError::Cancelled.into());
+        if cancelled.load(Ordering::Relaxed) {
+            return Err(PackageError::Cancelled.into());
         }
         staging.publish(args.sync)?;
     }
@@ -245,6 +264,51 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         report.print(started.elapsed())?;
     }
     Ok(())
+}
+
+/// Opens all inputs, warns of what is left out, and gives tracks the labels that were chosen.
+fn open(args: &Args, output: &Path, cancelled: &AtomicBool) -> Result<(Presentation, AllLabels), Failure> {
+    let mut spooled = standard_input::spool(&args.inputs, output, cancelled)?;
+    let mut presentation = Presentation::open_by(&args.inputs, |path| match spooled.take_if(|_| is_meant(path)) {
+        Some(file) => Source::of(file, path),
+        None => Source::open(path),
+    })?;
+    let labels = args.track_options.apply(&mut presentation)?;
+    if !args.quiet {
+        presentation.warnings.iter().for_each(|warning| output::warn(warning));
+    }
+    Ok((presentation, labels))
+}
+
+/// An output that is not published yet, and what was written of tracks and subtitles.
+struct Written {
+    staging: Staging,
+    tracks: Vec<WrittenRendition>,
+    texts: Vec<WrittenRendition>,
+}
+
+/// Writes all segments and playlists.
+fn write(
+    renditions: &[Rendition<'_>],
+    texts: &[TextRendition<'_>],
+    output: &Path,
+    control: &Control<'_>,
+) -> Result<Written, PackageError> {
+    let staging = Staging::create(output)?;
+    let written = write_segments(renditions, staging.folder(), control)?;
+    let written_texts = write_text(texts, staging.folder(), control)?;
+    let contents = hls::Contents {
+        renditions,
+        written: &written,
+        texts,
+        written_texts: &written_texts,
+    };
+    hls::write_playlists(&contents, staging.folder())?;
+    Ok(Written {
+        staging,
+        tracks: written,
+        texts: written_texts,
+    })
 }
 
 /// Derives the keys, and finds or makes the record.

@@ -24,6 +24,7 @@ mod serve;
 mod store;
 #[cfg(feature = "server")]
 mod token;
+mod track_options;
 mod verify;
 
 use std::process::ExitCode;

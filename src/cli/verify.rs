@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use vylux_pack::keys::DATABASE_URL;
-use vylux_pack::media::Presentation;
+use vylux_pack::media::{MediaKind, Presentation};
 use vylux_pack::protect::Pattern;
 use vylux_pack::secret::Settings;
 use vylux_pack::verify::{Check, Output, Report};
@@ -19,6 +19,7 @@ use super::jobs::Jobs;
 use super::output::{self, report as print};
 use super::progress::Progress;
 use super::records::store_url;
+use super::track_options::TrackOptions;
 
 /// Check an output: playlists, boxes, keys and every sample
 ///
@@ -40,6 +41,8 @@ pub struct Args {
     #[arg(long, value_name = "CRYPT:SKIP", default_value = "1:9")]
     pattern: Pattern,
     #[command(flatten)]
+    track_options: TrackOptions,
+    #[command(flatten)]
     jobs: Jobs,
     /// Record store [default: DATABASE_URL, else sqlite://vylux-pack.db if it is there]
     #[arg(long, value_name = "URL", conflicts_with = "no_store")]
@@ -58,9 +61,14 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
     let mut output = Output::read(&args.output)?;
-    let source = (!args.source.is_empty())
+    let mut source = (!args.source.is_empty())
         .then(|| Presentation::open(&args.source))
         .transpose()?;
+    match &mut source {
+        Some(source) => drop(args.track_options.apply(source)?),
+        None if args.track_options.words().is_empty() => {}
+        None => return Err(Failure::usage(anyhow!("--track is about a source; give --source too"))),
+    }
     let keys = if output.is_encrypted() {
         let settings = Settings::load().map_err(Failure::usage)?;
         let store = keys::StoreChoice {
@@ -125,10 +133,14 @@ fn print_report(report: &Report, elapsed: Duration) -> io::Result<()> {
             (true, false, true) => "compared with the source",
             (true, false, false) => "read",
         };
+        let (unknown, what) = match track.kind {
+            Some(MediaKind::Text) => ("WebVTT", "cues"),
+            _ => ("unknown", "samples"),
+        };
         print!(
-            "  {:<28} {:<12} {} segments, {} samples, {:.3} s, {}, {how}",
+            "  {:<28} {:<12} {} segments, {} {what}, {:.3} s, {}, {how}",
             track.playlist.display(),
-            track.codec.as_deref().unwrap_or("unknown"),
+            track.codec.as_deref().unwrap_or(unknown),
             track.segments,
             track.samples,
             track.duration_s,

@@ -29,6 +29,14 @@ impl MediaHeader {
     pub fn language_code(&self) -> Option<String> {
         language_code(self.language)
     }
+
+    /// Sets the language to three small letters.
+    pub fn set_language_code(&mut self, code: &str) {
+        self.language = code
+            .bytes()
+            .take(3)
+            .fold(0, |packed, letter| packed << 5 | u16::from(letter & 0x1f));
+    }
 }
 
 fn language_code(language: u16) -> Option<String> {

@@ -8,9 +8,11 @@ mod media_data;
 pub mod progressive;
 pub mod sample_table;
 pub mod source;
+pub mod subtitles;
 pub mod summary;
 pub mod time;
 pub mod track;
+pub mod webvtt;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use crate::isobmff::{BoxError, BoxHeader, BoxPath, FourCc, Node, Problem};
 pub use fingerprint::fingerprint;
 pub use sample_table::{Sample, SampleTable};
 pub use source::Source;
+pub use subtitles::{Subtitles, SubtitlesError};
 pub use summary::Summary;
 pub use time::{Time, Timescale};
 use track::Skipped;
@@ -61,13 +64,15 @@ pub fn stands_at_top(kind: FourCc) -> bool {
     TOP_LEVEL.contains(&&kind.0)
 }
 
-/// All tracks of all inputs.
-#[derive(Debug)]
+/// All tracks and subtitles of all inputs.
+#[derive(Debug, Default)]
 pub struct Presentation {
     /// The inputs, in the order they were given.
     pub sources: Vec<Arc<Source>>,
     /// Tracks in the order of the inputs, and in each in the order of its movie box.
     pub tracks: Vec<Track>,
+    /// Inputs that are subtitles, in the order they were given.
+    pub subtitles: Vec<Subtitles>,
     /// What was left out or looked odd, in words for a person.
     pub warnings: Vec<String>,
 }
@@ -92,6 +97,9 @@ pub enum Cause {
     /// A box is damaged, or a read failed on the way.
     #[error(transparent)]
     Scan(#[from] ScanError),
+    /// It is WebVTT that can't be used.
+    #[error(transparent)]
+    Subtitles(#[from] SubtitlesError),
     /// A codec configuration is damaged, or of a kind that is not supported.
     #[error("{path} at byte {offset}: {cause}")]
     Codec {
@@ -116,19 +124,37 @@ impl Presentation {
     /// # Errors
     /// [`InputError`] naming the first file that can't be used.
     pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self, InputError> {
-        let mut presentation = Self {
-            sources: Vec::new(),
-            tracks: Vec::new(),
-            warnings: Vec::new(),
-        };
+        Self::open_by(paths, Source::open)
+    }
+
+    /// Opens all inputs, each by `open`.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn open_by<P: AsRef<Path>>(
+        paths: &[P],
+        mut open: impl FnMut(&Path) -> std::io::Result<Source>,
+    ) -> Result<Self, InputError> {
+        let mut presentation = Self::default();
         for path in paths {
             let path = path.as_ref();
             let failed = |cause| InputError {
                 path: path.to_owned(),
                 cause,
             };
-            let source = Arc::new(Source::open(path).map_err(|error| failed(error.into()))?);
-            presentation.add(&source, EncryptedInput::Refuse).map_err(failed)?;
+            let source = Arc::new(open(path).map_err(|error| failed(error.into()))?);
+            if Subtitles::are_in(&source).map_err(|error| failed(error.into()))? {
+                let subtitles = Subtitles::read(&source).map_err(|error| failed(error.into()))?;
+                presentation.subtitles.push(subtitles);
+            } else {
+                presentation.add(&source, EncryptedInput::Refuse).map_err(failed)?;
+            }
+        }
+        if let (true, Some(subtitles)) = (presentation.tracks.is_empty(), presentation.subtitles.first()) {
+            return Err(InputError {
+                path: subtitles.path.clone(),
+                cause: SubtitlesError::Alone.into(),
+            });
         }
         Ok(presentation)
     }

@@ -39,7 +39,14 @@ impl Source {
     /// # Errors
     /// Those of the system, and `InvalidInput` where it is no regular file.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        Self::of(File::open(path)?, path)
+    }
+
+    /// An open file, which errors call `path`.
+    ///
+    /// # Errors
+    /// Those of [`Self::open`].
+    pub fn of(file: File, path: &Path) -> io::Result<Self> {
         let bytes = regular_file_bytes(&file.metadata()?)?;
         Ok(Self {
             parts: vec![Part {

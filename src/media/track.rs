@@ -36,6 +36,8 @@ pub enum MediaKind {
     Video,
     /// Handler `soun`.
     Audio,
+    /// Subtitles.
+    Text,
 }
 
 /// A video or audio track of an input.
@@ -167,7 +169,7 @@ impl Track {
                 let fields = entry.read(VisualSampleEntry::parse)?;
                 (fields.width, fields.height)
             }
-            MediaKind::Audio => (0, 0),
+            MediaKind::Audio | MediaKind::Text => (0, 0),
         };
         Ok(Self {
             source: Arc::clone(source),
@@ -182,6 +184,25 @@ impl Track {
             encryption,
             samples: SampleTable::default(),
         })
+    }
+
+    /// Says that the track's language is that of a BCP 47 tag: in `elng`, and as near as can be in `mdhd`.
+    pub fn set_language(&mut self, tag: &str) {
+        self.language = Some(tag.to_owned());
+        let Some(boxes) = self.description.descend_mut(&[b"mdia"]).and_then(Node::children_mut) else {
+            return;
+        };
+        boxes.retain(|node| node.kind.0 != *b"elng");
+        let Some(at) = boxes.iter().position(|node| node.kind.0 == *b"mdhd") else {
+            return;
+        };
+        if let Some(mdhd) = boxes.get_mut(at)
+            && let Ok(mut header) = mdhd.parse::<MediaHeader>()
+        {
+            header.set_language_code(language::code(tag));
+            *mdhd = Node::of(&header);
+        }
+        boxes.insert(at + 1, Node::of(&ExtendedLanguage { tag: tag.to_owned() }));
     }
 
     /// When a sample is shown.

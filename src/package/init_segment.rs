@@ -77,7 +77,7 @@ pub fn movie(
             default_sample_size: 0,
             default_sample_flags: match track.kind {
                 MediaKind::Video => sample_flags::NON_SYNC,
-                MediaKind::Audio => sample_flags::SYNC,
+                MediaKind::Audio | MediaKind::Text => sample_flags::SYNC,
             },
         })
     });

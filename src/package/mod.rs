@@ -3,9 +3,11 @@
 pub mod clear;
 pub mod hls;
 pub mod init_segment;
+pub mod labels;
 pub mod media_segment;
 pub mod publish;
 pub mod rendition;
+pub mod text;
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
@@ -19,8 +21,10 @@ use crate::plan::{PlannedSegment, TrackPlan};
 use crate::protect::whole_segment::SegmentEncryptor;
 use crate::protect::{FragmentWorker, ProtectError, Protection};
 
+pub use labels::Labels;
 pub use publish::{StagedFile, Staging};
-pub use rendition::Name;
+pub use rendition::{Name, Names};
+pub use text::{TextRendition, write_text};
 
 /// What is to be written of one track.
 pub struct Rendition<'a> {
@@ -32,6 +36,8 @@ pub struct Rendition<'a> {
     pub plan: &'a TrackPlan,
     /// How it is protected, if it is.
     pub protection: Option<KeyedProtection<'a>>,
+    /// What playlists say of it.
+    pub labels: Labels,
 }
 
 /// How a rendition is protected, and where players get its key.

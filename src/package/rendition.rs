@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use crate::media::{MediaKind, Track};
+use crate::media::{MediaKind, Presentation};
 
 /// The init segment of a rendition.
 pub const INIT_SEGMENT: &str = "init.mp4";
@@ -17,7 +17,22 @@ pub fn segment_file(index: usize) -> String {
     format!("seg_{:05}.m4s", index + 1)
 }
 
-/// A rendition's name, `[a-z0-9_-]{1,64}`, unique in its presentation; and its kind, which is the folder above.
+/// The file of segment `index` of WebVTT; the first is 0.
+#[must_use]
+pub fn text_segment_file(index: usize) -> String {
+    format!("seg_{:05}.vtt", index + 1)
+}
+
+/// The names of a presentation's renditions.
+#[derive(Debug, Clone)]
+pub struct Names {
+    /// One a track, in the presentation's order.
+    pub tracks: Vec<Name>,
+    /// One a file of subtitles, in the presentation's order.
+    pub subtitles: Vec<Name>,
+}
+
+/// A rendition's name, `[a-z0-9_-]{1,64}`, unique among video and audio, or among text; and its kind, which is the folder above.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Name {
     kind: MediaKind,
@@ -25,27 +40,39 @@ pub struct Name {
 }
 
 impl Name {
-    /// Names all tracks: video by its height (`720p`), audio by its language (`en`), with a number where that
-    /// is taken.
+    /// Names all renditions: video by its height (`720p`), audio and subtitles by their language (`en`), with a number where
+    /// that is taken.
     #[must_use]
-    pub fn all(tracks: &[Track]) -> Vec<Self> {
+    pub fn all(presentation: &Presentation) -> Names {
         let mut taken = HashSet::new();
-        tracks
+        let mut name = |kind, wish: String| {
+            let mut name = wish.clone();
+            let mut number = 1_u32;
+            // IVs are derived from the names of video and audio; text has none.
+            while !taken.insert((kind == MediaKind::Text, name.clone())) {
+                number += 1;
+                name = format!("{wish}-{number}");
+            }
+            Self { kind, name }
+        };
+        let by_language =
+            |language: &Option<String>, kind| language.as_deref().map_or_else(|| kind_folder(kind).to_owned(), clean);
+        let tracks = presentation.tracks.iter().map(|track| {
+            let wish = match track.kind {
+                MediaKind::Video => format!("{}p", track.dimensions.1),
+                kind => by_language(&track.language, kind),
+            };
+            name(track.kind, wish)
+        });
+        let tracks = tracks.collect();
+        let subtitles = presentation
+            .subtitles
             .iter()
-            .map(|track| {
-                let wish = match track.kind {
-                    MediaKind::Video => format!("{}p", track.dimensions.1),
-                    MediaKind::Audio => track.language.as_deref().map_or_else(|| "audio".to_owned(), clean),
-                };
-                let mut name = wish.clone();
-                let mut number = 1_u32;
-                while !taken.insert(name.clone()) {
-                    number += 1;
-                    name = format!("{wish}-{number}");
-                }
-                Self { kind: track.kind, name }
-            })
-            .collect()
+            .map(|subtitles| name(MediaKind::Text, by_language(&subtitles.language, MediaKind::Text)));
+        Names {
+            tracks,
+            subtitles: subtitles.collect(),
+        }
     }
 
     /// The bare name.
@@ -71,6 +98,7 @@ const fn kind_folder(kind: MediaKind) -> &'static str {
     match kind {
         MediaKind::Video => "video",
         MediaKind::Audio => "audio",
+        MediaKind::Text => "text",
     }
 }
 

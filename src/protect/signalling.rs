@@ -11,7 +11,7 @@ use crate::media::MediaKind;
 /// Version 1.0 of the Common Encryption schemes (ISO/IEC 23001-7, 4.1).
 pub const SCHEME_VERSION: u32 = 0x0001_0000;
 
-/// Makes a sample entry a protected one: `encv` or `enca` with a `sinf` behind its other boxes, which stay
+/// Makes a sample entry a protected one: `encv`, `enca` or `enct` with a `sinf` behind its other boxes, which stay
 /// as they are (ISO/IEC 14496-12, 8.12).
 pub fn protect_sample_entry(entry: &mut Node<'static>, kind: MediaKind, protection: &TrackProtection) {
     let original = entry.kind;
@@ -31,6 +31,7 @@ pub fn protect_sample_entry(entry: &mut Node<'static>, kind: MediaKind, protecti
     entry.kind = match kind {
         MediaKind::Video => FourCc::new(b"encv"),
         MediaKind::Audio => FourCc::new(b"enca"),
+        MediaKind::Text => FourCc::new(b"enct"),
     };
     if let Some(children) = entry.children_mut() {
         children.push(sinf);

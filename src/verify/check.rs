@@ -14,11 +14,11 @@ use super::output::{Output, Rendition, SegmentFile};
 use super::report::{Report, TrackReport};
 use super::samples::{Expected, SampleChecker};
 use super::segment::{self, Fragment};
-use super::{VerifyError, description, hls, ivs};
+use super::{VerifyError, description, hls, ivs, text};
 use crate::content_key::{ContentKey, Iv, Kid};
 use crate::media::source::View;
-use crate::media::{Presentation, Sample, Source, Track};
-use crate::package::Name;
+use crate::media::{Presentation, Sample, Source, Subtitles, Track};
+use crate::package::{Name, Names};
 use crate::protect::whole_segment::OpenedSegment;
 use crate::protect::{Cipher, Pattern};
 
@@ -95,7 +95,9 @@ impl Output {
     /// # Errors
     /// [`VerifyError::Source`] where a sample of the source can't be read.
     pub fn check(mut self, check: &Check<'_>) -> Result<Report, VerifyError> {
-        let sources = self.match_sources(check.source);
+        let names = check.source.map(|presentation| (presentation, Name::all(presentation)));
+        let sources = self.match_sources(names.as_ref());
+        let subtitles = self.match_subtitles(names.as_ref());
         let openers: Vec<Option<Opener>> = self
             .renditions
             .iter()
@@ -113,13 +115,21 @@ impl Output {
         }
         hls::check_multivariant(&self.multivariant, &self.renditions, &facts, &mut self.findings);
 
-        let tracks: Vec<TrackReport> = self
-            .renditions
-            .iter()
-            .zip(&facts)
-            .zip(&openers)
-            .map(|((rendition, facts), opener)| TrackReport::new(rendition, facts, opener.as_ref()))
-            .collect();
+        let first_variant = self.multivariant.variants.first().map(|variant| &*variant.value.uri);
+        let reference = self.renditions.iter().zip(&facts).find_map(|(rendition, facts)| {
+            let decides = first_variant.is_some_and(|uri| rendition.playlist_file == Path::new(uri));
+            decides.then(|| text::Reference::new(rendition, facts))
+        });
+        let mut tracks: Vec<TrackReport> = Vec::new();
+        for (index, (rendition, facts)) in self.renditions.iter().zip(&facts).enumerate() {
+            tracks.push(if rendition.is_webvtt {
+                let source = subtitles.get(index).copied().flatten();
+                let cues = text::check(&self.folder, rendition, reference.as_ref(), source, &mut self.findings)?;
+                TrackReport::of_webvtt(rendition, cues)
+            } else {
+                TrackReport::new(rendition, facts, openers.get(index).and_then(Option::as_ref))
+            });
+        }
         for track in tracks.iter().filter(|track| !track.opened) {
             notes.push(format!(
                 "{}: its samples stayed closed, as no key opens them",
@@ -142,17 +152,17 @@ impl Output {
     }
 
     /// The source's track of each rendition, by the names that the packager gives.
-    fn match_sources<'a>(&mut self, source: Option<&'a Presentation>) -> Vec<Option<&'a Track>> {
-        let Some(presentation) = source else {
+    fn match_sources<'a>(&mut self, source: Option<&(&'a Presentation, Names)>) -> Vec<Option<&'a Track>> {
+        let Some((presentation, names)) = source else {
             return vec![None; self.renditions.len()];
         };
-        let mut by_file: BTreeMap<PathBuf, &Track> = Name::all(&presentation.tracks)
-            .iter()
-            .map(|name| PathBuf::from(name.playlist_uri()))
-            .zip(&presentation.tracks)
-            .collect();
+        let mut by_file = by_playlist(&names.tracks, &presentation.tracks);
         let mut matched = Vec::new();
         for rendition in &self.renditions {
+            if rendition.is_webvtt {
+                matched.push(None);
+                continue;
+            }
             let track = by_file.remove(&rendition.playlist_file);
             let mut findings = self.findings.of(&rendition.playlist_file);
             match (track, &rendition.init) {
@@ -191,6 +201,28 @@ impl Output {
                 self.findings.of(file).add(what);
             }
         }
+    }
+
+    /// The source's subtitles of each rendition of WebVTT, by the names that the packager gives.
+    fn match_subtitles<'a>(&mut self, source: Option<&(&'a Presentation, Names)>) -> Vec<Option<&'a Subtitles>> {
+        let Some((presentation, names)) = source else {
+            return Vec::new();
+        };
+        let mut by_file = by_playlist(&names.subtitles, &presentation.subtitles);
+        let mut matched = Vec::new();
+        for rendition in &self.renditions {
+            let subtitles = by_file.remove(&rendition.playlist_file).filter(|_| rendition.is_webvtt);
+            if rendition.is_webvtt && subtitles.is_none() {
+                let what = "the source has no subtitles of this name";
+                self.findings.of(&rendition.playlist_file).add(what);
+            }
+            matched.push(subtitles);
+        }
+        for (file, subtitles) in by_file {
+            let what = format!("is missing: the subtitles of {}", subtitles.path.display());
+            self.findings.of(&file).add(what);
+        }
+        matched
     }
 
     /// Checks the boxes and samples of all segments, several at once.
@@ -266,6 +298,12 @@ impl Output {
         }
         Ok(all)
     }
+}
+
+/// What the source has, by the media playlist that the packager gives it.
+fn by_playlist<'a, T>(names: &[Name], sources: &'a [T]) -> BTreeMap<PathBuf, &'a T> {
+    let playlists = names.iter().map(|name| PathBuf::from(name.playlist_uri()));
+    playlists.zip(sources).collect()
 }
 
 /// Findings in the order of tasks, whatever the order in which threads end them; few wait, so memory is bounded.

@@ -150,7 +150,7 @@ impl InitSegment {
                 fields.bytes(24)?;
                 Ok((fields.u16()?, fields.u16()?))
             })?,
-            MediaKind::Audio => (0, 0),
+            MediaKind::Audio | MediaKind::Text => (0, 0),
         };
         Ok(Some(Self {
             track_id: header.track_id,
@@ -175,7 +175,7 @@ fn read_protection(
 ) -> Result<Option<Protection>, BoxError> {
     let protected = match kind {
         MediaKind::Video => FourCc::new(b"encv"),
-        MediaKind::Audio => FourCc::new(b"enca"),
+        MediaKind::Audio | MediaKind::Text => FourCc::new(b"enca"),
     };
     let Some(sinf) = entry.child(b"sinf") else {
         return match &entry.kind.0 {

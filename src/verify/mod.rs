@@ -14,6 +14,7 @@ pub mod playlist;
 mod report;
 mod samples;
 mod segment;
+mod text;
 
 use std::io;
 use std::path::PathBuf;

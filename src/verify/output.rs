@@ -45,6 +45,8 @@ pub struct Rendition {
     pub init: Option<InitSegment>,
     /// Its media segments, in order.
     pub segments: Vec<SegmentFile>,
+    /// Whether they are WebVTT: subtitles without an init segment.
+    pub is_webvtt: bool,
 }
 
 /// A media segment.
@@ -72,23 +74,25 @@ impl Output {
         let multivariant = playlist::parse_multivariant(&text, &mut findings.of(master_file));
         let media = multivariant.media.iter().filter_map(|media| {
             let uri = media.value.uri.as_deref()?;
-            Some((media.offset, uri))
+            Some((media.offset, uri, media.value.kind.as_deref() == Some("SUBTITLES")))
         });
         let variants = multivariant
             .variants
             .iter()
-            .map(|variant| (variant.offset, &*variant.value.uri));
+            .map(|variant| (variant.offset, &*variant.value.uri, false));
         let mut playlist_files = Vec::new();
-        for (offset, uri) in media.chain(variants) {
+        for (offset, uri, is_subtitles) in media.chain(variants) {
             match relative(Path::new(""), uri) {
-                Some(path) if playlist_files.contains(&path) => {}
-                Some(path) => playlist_files.push(path),
+                Some(path) if playlist_files.iter().any(|(other, _)| *other == path) => {}
+                Some(path) => playlist_files.push((path, is_subtitles)),
                 None => findings.of(master_file).add_at(offset, leaves_the_output(uri)),
             }
         }
         let mut renditions = Vec::new();
-        for playlist_file in playlist_files {
-            renditions.push(Rendition::read(folder, playlist_file, &mut findings)?);
+        for (playlist_file, is_subtitles) in playlist_files {
+            let mut rendition = Rendition::read(folder, playlist_file, &mut findings)?;
+            rendition.is_webvtt = is_subtitles && rendition.playlist.map.is_none();
+            renditions.push(rendition);
         }
         let mut output = Self {
             folder: folder.to_owned(),
@@ -183,6 +187,7 @@ impl Rendition {
             init_file: None,
             init: None,
             segments: Vec::new(),
+            is_webvtt: false,
             playlist_file,
         };
         let Some(text) = read_text(folder, &rendition.playlist_file, findings)? else {
@@ -235,7 +240,7 @@ impl Rendition {
 }
 
 /// Reads a file of the output; `None` where it is not there.
-fn read_file(folder: &Path, file: &Path) -> Result<Option<Vec<u8>>, VerifyError> {
+pub(super) fn read_file(folder: &Path, file: &Path) -> Result<Option<Vec<u8>>, VerifyError> {
     let path = folder.join(file);
     let source = match Source::open(&path) {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -90,8 +90,12 @@ pub struct Media {
     pub default: Option<String>,
     /// `AUTOSELECT`.
     pub autoselect: Option<String>,
+    /// `FORCED`.
+    pub forced: Option<String>,
     /// `CHANNELS`.
     pub channels: Option<String>,
+    /// `CHARACTERISTICS`.
+    pub characteristics: Option<String>,
     /// `URI`.
     pub uri: Option<String>,
 }
@@ -111,6 +115,8 @@ pub struct Variant {
     pub frame_rate_nhz: Option<i64>,
     /// `AUDIO`.
     pub audio: Option<String>,
+    /// `SUBTITLES`.
+    pub subtitles: Option<String>,
     /// Relative to the playlist.
     pub uri: String,
 }
@@ -216,7 +222,9 @@ pub fn parse_multivariant(text: &str, findings: &mut FileFindings<'_>) -> Multiv
                     language: attributes.text("LANGUAGE"),
                     default: attributes.word("DEFAULT"),
                     autoselect: attributes.word("AUTOSELECT"),
+                    forced: attributes.word("FORCED"),
                     channels: attributes.text("CHANNELS"),
+                    characteristics: attributes.text("CHARACTERISTICS"),
                     uri: attributes.text("URI"),
                 };
                 attributes.finish(findings);
@@ -234,6 +242,7 @@ pub fn parse_multivariant(text: &str, findings: &mut FileFindings<'_>) -> Multiv
                     }),
                     frame_rate_nhz: attributes.read("FRAME-RATE", decimal_nanos),
                     audio: attributes.text("AUDIO"),
+                    subtitles: attributes.text("SUBTITLES"),
                     uri: String::new(),
                 });
                 attributes.finish(findings);

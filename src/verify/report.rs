@@ -8,7 +8,9 @@ use super::check::{Opener, SegmentFacts};
 use super::findings::Difference;
 use super::output::Rendition;
 use crate::content_key::Kid;
-use crate::media::{MediaKind, Time};
+use crate::media::{MediaKind, Time, Timescale};
+
+const NANOSECONDS: Timescale = Timescale::new(1_000_000_000).unwrap();
 
 /// What was checked, and what was found. Its JSON is a promise to scripts.
 #[derive(Debug, Serialize)]
@@ -44,7 +46,7 @@ pub struct TrackReport {
     pub playlist: PathBuf,
     /// What its media is.
     pub kind: Option<MediaKind>,
-    /// RFC 6381.
+    /// RFC 6381; `None` for WebVTT that is no MP4.
     pub codec: Option<String>,
     /// The key's ID.
     pub kid: Option<Kid>,
@@ -52,7 +54,7 @@ pub struct TrackReport {
     pub opened: bool,
     /// Media segments that were read.
     pub segments: u64,
-    /// Samples that were read.
+    /// Samples that were read, or cues.
     pub samples: u64,
     /// Bytes of its media segments.
     pub bytes: u64,
@@ -61,6 +63,27 @@ pub struct TrackReport {
 }
 
 impl TrackReport {
+    /// Of WebVTT, which is never encrypted; its cues are its samples.
+    pub(super) fn of_webvtt(rendition: &Rendition, cues: u64) -> Self {
+        let durations = rendition.playlist.segments.iter();
+        let duration_ns = durations.fold(0_i64, |sum, segment| sum.saturating_add(segment.value.duration_ns));
+        Self {
+            playlist: rendition.playlist_file.clone(),
+            kind: Some(MediaKind::Text),
+            codec: None,
+            kid: None,
+            opened: true,
+            segments: rendition
+                .segments
+                .iter()
+                .filter(|segment| segment.bytes.is_some())
+                .count() as u64,
+            samples: cues,
+            bytes: rendition.segments.iter().filter_map(|segment| segment.bytes).sum(),
+            duration_s: Time::new(duration_ns, NANOSECONDS).seconds(),
+        }
+    }
+
     pub(super) fn new(rendition: &Rendition, facts: &[Option<SegmentFacts>], opener: Option<&Opener>) -> Self {
         let init = rendition.init.as_ref();
         let kid = match opener {

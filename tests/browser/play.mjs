@@ -74,6 +74,11 @@ async function play(page, task) {
       window.loudest = Math.max(window.loudest, ...bins);
     }, 50);
   });
+  // Chosen as the browser's own controls do.
+  await page.evaluate((language) => {
+    const { textTracks } = document.getElementById('video');
+    textTracks.addEventListener('addtrack', ({ track }) => { if (track.language === language) track.mode = 'showing'; });
+  }, task.subtitles);
   // By keyboard, as somebody without a mouse does.
   await page.getByRole('button', { name: 'Play', exact: true }).press('Enter');
 
@@ -104,9 +109,30 @@ async function play(page, task) {
   const error = over === 'error' ? { code: await text('error-code'), title: await text('error-title'), text: await text('error-text'), request: await text('error-request') } : null;
   const seen = [];
   if (over === 'played') for (const seconds of task.seeks ?? []) seen.push(await picture(page, seconds));
+  const cues = over === 'played' && task.subtitles ? await subtitles(page, task.subtitles) : null;
   const loudest = await page.evaluate(() => window.loudest);
   const seconds = await page.evaluate(() => document.getElementById('video').currentTime);
-  return { over, seconds, loudest, shown, error, pictures: seen, key_requests: keyRequests, complaints };
+  return { over, seconds, loudest, shown, error, cues, pictures: seen, key_requests: keyRequests, complaints };
+}
+
+/** Plays to the end with subtitles: each cue's start and end on the clock of the picture, and its text. */
+async function subtitles(page, language) {
+  return page.evaluate(async (language) => {
+    const video = document.getElementById('video');
+    const found = new Map();
+    const look = setInterval(() => {
+      for (const track of video.textTracks) for (const cue of (track.language === language && track.cues) || []) {
+        found.set(`${cue.startTime} ${cue.text}`, [cue.startTime, cue.endTime, cue.text]);
+      }
+    }, 20);
+    const ended = new Promise((resolve) => { video.addEventListener('ended', resolve, { once: true }); });
+    video.currentTime = 0;
+    video.playbackRate = 4;
+    video.play();
+    await ended;
+    clearInterval(look);
+    return [...found.values()].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+  }, language);
 }
 
 /** The SHA-256 of what is seen at a time. */

@@ -8,11 +8,11 @@ use serde::Serialize;
 use vylux_pack::content_key::Kid;
 use vylux_pack::media::MediaKind;
 use vylux_pack::package::hls::Bandwidth;
-use vylux_pack::package::{Rendition, WrittenRendition, hls};
+use vylux_pack::package::{Rendition, TextRendition, WrittenRendition, hls};
 use vylux_pack::protect::Scheme;
 
-use super::Args;
 use super::print;
+use super::{Args, standard_input};
 use crate::cli::{decimal, output};
 
 /// The report; its JSON is a promise to scripts.
@@ -27,11 +27,14 @@ pub struct Report {
     /// Whether nothing was written.
     dry_run: bool,
     inputs: Vec<PathBuf>,
+    #[serde(skip)]
+    track_options: Vec<String>,
     /// Where players get the key.
     key_uri: Option<String>,
     kid: Option<Kid>,
     target_duration_s: u64,
     tracks: Vec<TrackReport>,
+    subtitles: Vec<TextReport>,
     /// Bytes of all init and media segments; `None` in a dry run.
     bytes: Option<u64>,
 }
@@ -59,8 +62,26 @@ struct TrackReport {
     iv: Option<String>,
 }
 
+/// One rendition of WebVTT, which is never encrypted.
+#[derive(Serialize)]
+struct TextReport {
+    playlist: String,
+    input: PathBuf,
+    language: Option<String>,
+    cues: usize,
+    segments: usize,
+    bytes: Option<u64>,
+}
+
 impl Report {
-    pub fn new(args: &Args, output: &Path, renditions: &[Rendition<'_>], written: Option<&[WrittenRendition]>) -> Self {
+    /// `written` is what was written of tracks and of texts; `None` in a dry run.
+    pub fn new(
+        args: &Args,
+        output: &Path,
+        renditions: &[Rendition<'_>],
+        texts: &[TextRendition<'_>],
+        written: Option<(&[WrittenRendition], &[WrittenRendition])>,
+    ) -> Self {
         let durations = renditions.iter().flat_map(|rendition| &rendition.plan.segments);
         let target_duration_s = hls::target_duration_s(durations.map(|segment| segment.duration));
         let protection = renditions.iter().find_map(|rendition| rendition.protection);
@@ -68,9 +89,14 @@ impl Report {
             .iter()
             .enumerate()
             .map(|(index, rendition)| {
-                let written = written.and_then(|written| written.get(index));
+                let written = written.and_then(|(written, _)| written.get(index));
                 TrackReport::new(rendition, written, target_duration_s)
             })
+            .collect();
+        let subtitles: Vec<TextReport> = texts
+            .iter()
+            .enumerate()
+            .map(|(index, text)| TextReport::new(text, written.and_then(|(_, written)| written.get(index))))
             .collect();
         Self {
             content_id: args.content_id.to_string(),
@@ -79,11 +105,17 @@ impl Report {
             output: output.to_owned(),
             dry_run: args.dry_run,
             inputs: args.inputs.clone(),
+            track_options: args.track_options.words().to_vec(),
             key_uri: protection.map(|protection| protection.key_uri.to_owned()),
             kid: protection.map(|keyed| keyed.protection.kid()),
             target_duration_s,
-            bytes: tracks.iter().map(|track| track.bytes).sum(),
+            bytes: tracks
+                .iter()
+                .map(|track| track.bytes)
+                .chain(subtitles.iter().map(|text| text.bytes))
+                .sum(),
             tracks,
+            subtitles,
         }
     }
 
@@ -98,23 +130,31 @@ impl Report {
         for track in &self.tracks {
             print!("  {track}")?;
         }
+        for text in &self.subtitles {
+            print!("  {text}")?;
+        }
         if let (Some(key_uri), Some(kid)) = (&self.key_uri, &self.kid) {
             print!("  key {kid} at {key_uri}")?;
         }
         let Some(bytes) = self.bytes else { return Ok(()) };
         print!("  {} in {:.2} s", decimal::bytes(bytes), elapsed.as_secs_f64())?;
         let inputs: Vec<String> = self.inputs.iter().map(|input| output::shell_word(input)).collect();
+        let words = self.track_options.iter();
+        let words = words.map(|option| output::shell_word(Path::new(option)));
+        let options: String = words.flat_map(|word| [" --track ".to_owned(), word]).collect();
         print!(
             "\nPlay it:   {} on any web server or CDN",
             self.output.join(hls::MULTIVARIANT_PLAYLIST).display()
         )?;
-        let pattern = self
-            .pattern
-            .as_deref()
-            .map_or(String::new(), |pattern| format!(" --pattern {pattern}"));
+        let output = output::shell_word(&self.output);
+        let pattern = self.pattern.as_deref();
+        let pattern = pattern.map_or(String::new(), |pattern| format!(" --pattern {pattern}"));
+        // What came by a pipe is gone.
+        if self.inputs.iter().any(|input| standard_input::is_meant(input)) {
+            return print!("Check it:  vylux-pack verify {output}{pattern}");
+        }
         print!(
-            "Check it:  vylux-pack verify {}{pattern} --source {}",
-            output::shell_word(&self.output),
+            "Check it:  vylux-pack verify {output}{pattern} --source {}{options}",
             inputs.join(" ")
         )
     }
@@ -127,6 +167,7 @@ impl TrackReport {
             track,
             plan,
             protection,
+            ..
         } = rendition;
         let is_video = track.kind == MediaKind::Video;
         Self {
@@ -165,6 +206,38 @@ impl std::fmt::Display for TrackReport {
         }
         let plural = if self.segments == 1 { "" } else { "s" };
         write!(f, ", {} segment{plural}, {:.3} s", self.segments, self.duration_s)?;
+        if let Some(bytes) = self.bytes {
+            write!(f, ", {}", decimal::bytes(bytes))?;
+        }
+        Ok(())
+    }
+}
+
+impl TextReport {
+    fn new(rendition: &TextRendition<'_>, written: Option<&WrittenRendition>) -> Self {
+        let TextRendition {
+            name, subtitles, plan, ..
+        } = rendition;
+        Self {
+            playlist: name.playlist_uri(),
+            input: subtitles.path.clone(),
+            language: subtitles.language.clone(),
+            cues: subtitles.webvtt.cues.len(),
+            segments: plan.segments.len(),
+            bytes: written.map(WrittenRendition::bytes),
+        }
+    }
+}
+
+impl std::fmt::Display for TextReport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let plural = if self.cues == 1 { "" } else { "s" };
+        write!(f, "{:<28} {:<12} {} cue{plural}", self.playlist, "WebVTT", self.cues)?;
+        if let Some(language) = &self.language {
+            write!(f, ", {language}")?;
+        }
+        let plural = if self.segments == 1 { "" } else { "s" };
+        write!(f, ", {} segment{plural}, in the clear", self.segments)?;
         if let Some(bytes) = self.bytes {
             write!(f, ", {}", decimal::bytes(bytes))?;
         }

@@ -4,24 +4,20 @@ use std::fmt::Write;
 
 use super::{INDEPENDENT_SEGMENTS, key_attributes};
 use crate::media::Time;
-use crate::package::rendition::{INIT_SEGMENT, segment_file};
+use crate::package::rendition::{INIT_SEGMENT, segment_file, text_segment_file};
 use crate::package::{KeyedProtection, WrittenRendition, WrittenSegment};
 use crate::protect::{Ivs, Protection};
 
 /// `EXT-X-MAP` in a playlist that is not `I-FRAMES-ONLY` needs version 6 (RFC 8216bis, 8).
 pub const VERSION: u32 = 6;
 
+/// Decimals in `EXTINF` need version 3 (RFC 8216bis, 8).
+pub const TEXT_VERSION: u32 = 3;
+
 /// The media playlist of a rendition.
 #[must_use]
 pub fn render(written: &WrittenRendition, target_duration_s: u64, protection: Option<KeyedProtection<'_>>) -> String {
-    let segments = &written.segments;
-    let mut out = format!(
-        "#EXTM3U\n#EXT-X-VERSION:{VERSION}\n#EXT-X-TARGETDURATION:{target_duration_s}\n#EXT-X-MEDIA-SEQUENCE:1\n\
-         #EXT-X-PLAYLIST-TYPE:VOD\n"
-    );
-    if written.has_independent_segments() {
-        out.push_str(INDEPENDENT_SEGMENTS);
-    }
+    let mut out = head(VERSION, written, target_duration_s);
     let _ = writeln!(out, "#EXT-X-MAP:URI=\"{INIT_SEGMENT}\"");
     // Behind the map: a key in front of it would say that the init segment is encrypted. An IV that is not in the media is
     // always there: without it the media sequence number would be the IV.
@@ -47,16 +43,44 @@ pub fn render(written: &WrittenRendition, target_duration_s: u64, protection: Op
             None
         }
     };
-    for (segment, (index, duration)) in segments.iter().zip(exact_durations(segments).enumerate()) {
+    write_segments(&mut out, written, |out, index| {
         if let Some((of_segments, key_uri)) = of_segments {
             let iv = of_segments.iv(index);
             let _ = writeln!(out, "#EXT-X-KEY:{},IV=0x{iv}", key_attributes(None, key_uri));
         }
-        let _ = writeln!(out, "#EXTINF:{duration},\n{}", segment_file(index));
+        segment_file(index)
+    });
+    out
+}
+
+/// The media playlist of WebVTT.
+#[must_use]
+pub fn render_text(written: &WrittenRendition, target_duration_s: u64) -> String {
+    let mut out = head(TEXT_VERSION, written, target_duration_s);
+    write_segments(&mut out, written, |_, index| text_segment_file(index));
+    out
+}
+
+fn head(version: u32, written: &WrittenRendition, target_duration_s: u64) -> String {
+    let mut out = format!(
+        "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{target_duration_s}\n#EXT-X-MEDIA-SEQUENCE:1\n\
+         #EXT-X-PLAYLIST-TYPE:VOD\n"
+    );
+    if written.has_independent_segments() {
+        out.push_str(INDEPENDENT_SEGMENTS);
+    }
+    out
+}
+
+/// All segments, and the end. `begin` writes what stands in front of a segment alone, and names its file.
+fn write_segments(out: &mut String, written: &WrittenRendition, begin: impl Fn(&mut String, usize) -> String) {
+    let segments = &written.segments;
+    for (segment, (index, duration)) in segments.iter().zip(exact_durations(segments).enumerate()) {
+        let file = begin(out, index);
+        let _ = writeln!(out, "#EXTINF:{duration},\n{file}");
         debug_assert!(segment.bytes > 0, "a segment was not written");
     }
     out.push_str("#EXT-X-ENDLIST\n");
-    out
 }
 
 /// Durations in seconds with six decimals, rounded so that their sum never drifts: each is the difference of

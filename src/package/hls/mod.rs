@@ -7,7 +7,7 @@ pub mod multivariant;
 use std::path::Path;
 
 use super::rendition::MEDIA_PLAYLIST;
-use super::{PackageError, Rendition, WrittenRendition};
+use super::{PackageError, Rendition, TextRendition, WrittenRendition};
 use crate::media::Time;
 use crate::protect::SampleScheme;
 
@@ -19,26 +19,39 @@ pub const MULTIVARIANT_PLAYLIST: &str = "master.m3u8";
 /// Where it stands, each segment begins with a sync sample: sources that begin between keyframes don't have it.
 const INDEPENDENT_SEGMENTS: &str = "#EXT-X-INDEPENDENT-SEGMENTS\n";
 
+/// What playlists are rendered from.
+pub struct Contents<'a> {
+    /// Video and audio.
+    pub renditions: &'a [Rendition<'a>],
+    /// What was written of each.
+    pub written: &'a [WrittenRendition],
+    /// Subtitles.
+    pub texts: &'a [TextRendition<'a>],
+    /// What was written of each.
+    pub written_texts: &'a [WrittenRendition],
+}
+
 /// Writes the media playlists of all renditions and the multivariant playlist below `folder`.
 ///
 /// # Errors
 /// [`PackageError::Write`].
-pub fn write_playlists(
-    renditions: &[Rendition<'_>],
-    written: &[WrittenRendition],
-    folder: &Path,
-) -> Result<(), PackageError> {
-    let segments = written.iter().flat_map(|written| &written.segments);
+pub fn write_playlists(contents: &Contents<'_>, folder: &Path) -> Result<(), PackageError> {
+    // Subtitles are cut where others are, so their segments are no longer than those.
+    let segments = contents.written.iter().flat_map(|written| &written.segments);
     let target_duration_s = target_duration_s(segments.map(|segment| segment.duration));
     let write =
         |path: &Path, text: String| std::fs::write(path, text).map_err(|cause| PackageError::write(path, cause));
-    for (rendition, written) in renditions.iter().zip(written) {
+    for (rendition, written) in contents.renditions.iter().zip(contents.written) {
         let text = media_playlist::render(written, target_duration_s, rendition.protection);
         write(&folder.join(rendition.name.folder()).join(MEDIA_PLAYLIST), text)?;
     }
+    for (text, written) in contents.texts.iter().zip(contents.written_texts) {
+        let playlist = media_playlist::render_text(written, target_duration_s);
+        write(&folder.join(text.name.folder()).join(MEDIA_PLAYLIST), playlist)?;
+    }
     write(
         &folder.join(MULTIVARIANT_PLAYLIST),
-        multivariant::render(renditions, written, target_duration_s),
+        multivariant::render(contents, target_duration_s),
     )
 }
 

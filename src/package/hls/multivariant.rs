@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::bandwidth::Bandwidth;
-use super::{INDEPENDENT_SEGMENTS, key_attributes};
+use super::{Contents, INDEPENDENT_SEGMENTS, key_attributes};
 use crate::media::{MediaKind, language};
-use crate::package::{Rendition, WrittenRendition};
+use crate::package::{Labels, Name, Rendition, WrittenRendition};
 
 /// What one written rendition gives to the playlist.
 struct Entry<'a> {
@@ -22,15 +22,40 @@ const fn version(has_key_format: bool) -> u32 {
 
 const AUDIO_GROUP: &str = "audio";
 
+const TEXT_GROUP: &str = "text";
+
+/// What plays beside each variant.
+#[derive(Default)]
+struct Alternatives {
+    /// Their codecs.
+    codecs: BTreeSet<String>,
+    /// What they add to a variant's bit rates: of each group, one is played.
+    bandwidth: Option<Bandwidth>,
+    /// The attributes that name the groups.
+    groups: String,
+}
+
+impl Alternatives {
+    /// Adds a group, if it has renditions.
+    fn add(&mut self, attribute: &str, group: &str, bandwidths: impl Iterator<Item = Bandwidth>) {
+        let Some(largest) = bandwidths.reduce(Bandwidth::max) else {
+            return;
+        };
+        self.bandwidth = Some(self.bandwidth.map_or(largest, |bandwidth| bandwidth.plus(largest)));
+        let _ = write!(self.groups, ",{attribute}=\"{group}\"");
+    }
+}
+
 /// The multivariant playlist of all renditions, in the order in which they are given.
 ///
-/// Each video rendition is a variant, and audio is one group of renditions beside it. Without video, each
+/// Each video rendition is a variant, and audio and subtitles are each a group of renditions beside it. Without video, each
 /// audio rendition is a variant.
 #[must_use]
-pub fn render(renditions: &[Rendition<'_>], written: &[WrittenRendition], target_duration_s: u64) -> String {
-    let entries: Vec<Entry<'_>> = renditions
+pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
+    let entries: Vec<Entry<'_>> = contents
+        .renditions
         .iter()
-        .zip(written)
+        .zip(contents.written)
         .map(|(rendition, written)| {
             let bandwidth = Bandwidth::measure(&written.segments, target_duration_s);
             Entry {
@@ -55,71 +80,122 @@ pub fn render(renditions: &[Rendition<'_>], written: &[WrittenRendition], target
         .collect();
     let version = version(protections.any(|keyed| keyed.protection.of_samples().is_some()));
     let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{version}\n");
-    if written.iter().all(WrittenRendition::has_independent_segments) {
+    let all_written = || contents.written.iter().chain(contents.written_texts);
+    if all_written().all(WrittenRendition::has_independent_segments) {
         out.push_str(INDEPENDENT_SEGMENTS);
     }
     for key in keys {
         let _ = writeln!(out, "#EXT-X-SESSION-KEY:{key}");
     }
-    if videos.is_empty() {
-        for audio in audios {
-            let codecs = [audio.rendition.track.codec.rfc6381()];
-            write_variant(&mut out, audio, audio.bandwidth, &codecs, None);
+    let mut alternatives = Alternatives::default();
+    if !videos.is_empty() {
+        let labels = || audios.iter().map(|audio| &audio.rendition.labels);
+        let has_default = labels().any(|labels| labels.is_default == Some(true));
+        let mut names = chosen_names(labels());
+        for (index, audio) in audios.iter().enumerate() {
+            let Rendition {
+                name, track, labels, ..
+            } = audio.rendition;
+            let media = Media {
+                kind: "AUDIO",
+                group: AUDIO_GROUP,
+                name,
+                language: track.language.as_deref(),
+                labels,
+                is_default: index == 0 && !has_default,
+                channels: track.codec.hls_channels(),
+            };
+            media.write(&mut out, &mut names);
+            alternatives.codecs.insert(track.codec.rfc6381());
         }
-        return out;
+        alternatives.add("AUDIO", AUDIO_GROUP, audios.iter().map(|audio| audio.bandwidth));
     }
-    let mut names = BTreeSet::new();
-    for (index, audio) in audios.iter().enumerate() {
-        write_audio(&mut out, audio, &mut names, index == 0);
+    let mut names = chosen_names(contents.texts.iter().map(|text| &text.labels));
+    for text in contents.texts {
+        // Shown when somebody chooses them, or the system by its language. CODECS says nothing of WebVTT that is no MP4.
+        let media = Media {
+            kind: "SUBTITLES",
+            group: TEXT_GROUP,
+            name: &text.name,
+            language: text.subtitles.language.as_deref(),
+            labels: &text.labels,
+            is_default: false,
+            channels: None,
+        };
+        media.write(&mut out, &mut names);
     }
-    let audio_bandwidth = audios.iter().map(|audio| audio.bandwidth).reduce(Bandwidth::max);
-    let audio_codecs: BTreeSet<String> = audios
-        .iter()
-        .map(|audio| audio.rendition.track.codec.rfc6381())
-        .collect();
-    for video in videos {
-        let bandwidth = audio_bandwidth.map_or(video.bandwidth, |audio| video.bandwidth.plus(audio));
-        let mut codecs = vec![video.rendition.track.codec.rfc6381()];
-        codecs.extend(audio_codecs.iter().cloned());
-        write_variant(
-            &mut out,
-            video,
-            bandwidth,
-            &codecs,
-            audio_bandwidth.map(|_| AUDIO_GROUP),
-        );
+    let texts = contents.written_texts.iter();
+    let texts = texts.map(|written| Bandwidth::measure(&written.segments, target_duration_s));
+    alternatives.add("SUBTITLES", TEXT_GROUP, texts);
+    let variants = if videos.is_empty() { audios } else { videos };
+    for variant in variants {
+        write_variant(&mut out, variant, &alternatives);
     }
     out
 }
 
-/// `EXT-X-MEDIA` of an audio rendition, whose `NAME` people read and no other of the group has (4.4.6.1.1).
-fn write_audio(out: &mut String, audio: &Entry<'_>, names: &mut BTreeSet<String>, is_default: bool) {
-    let Rendition { name, track, .. } = audio.rendition;
-    let language = track.language.as_deref();
-    let mut label = language.map_or_else(|| name.as_str().to_owned(), language::name);
-    if !names.insert(label.clone()) {
-        label = format!("{label} ({})", name.as_str());
-        names.insert(label.clone());
+/// `EXT-X-MEDIA` (4.4.6.1).
+struct Media<'a> {
+    kind: &'static str,
+    group: &'static str,
+    name: &'a Name,
+    language: Option<&'a str>,
+    labels: &'a Labels,
+    /// Where the labels don't say.
+    is_default: bool,
+    channels: Option<String>,
+}
+
+impl Media<'_> {
+    /// Its `NAME` is the chosen one, or one that people read and that is not in `names`, which it is added to (4.4.6.1.1).
+    fn write(&self, out: &mut String, names: &mut BTreeSet<String>) {
+        let labels = self.labels;
+        let label = labels.name.clone().unwrap_or_else(|| self.unique_name(names));
+        let (kind, group) = (self.kind, self.group);
+        let _ = write!(out, "#EXT-X-MEDIA:TYPE={kind},GROUP-ID=\"{group}\",NAME=\"{label}\"");
+        if let Some(language) = self.language {
+            let _ = write!(out, ",LANGUAGE=\"{language}\"");
+        }
+        let word = |is: bool| if is { "YES" } else { "NO" };
+        let is_autoselected = labels.is_autoselected.unwrap_or(true);
+        let default = word(labels.is_default.unwrap_or(self.is_default && is_autoselected));
+        let autoselect = word(is_autoselected);
+        let _ = write!(out, ",DEFAULT={default},AUTOSELECT={autoselect}");
+        if labels.is_forced {
+            out.push_str(",FORCED=YES");
+        }
+        if let Some(channels) = &self.channels {
+            let _ = write!(out, ",CHANNELS=\"{channels}\"");
+        }
+        if !labels.characteristics.is_empty() {
+            let _ = write!(out, ",CHARACTERISTICS=\"{}\"", labels.characteristics.join(","));
+        }
+        let _ = writeln!(out, ",URI=\"{}\"", self.name.playlist_uri());
     }
-    let _ = write!(
-        out,
-        "#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"{AUDIO_GROUP}\",NAME=\"{label}\""
-    );
-    if let Some(language) = language {
-        let _ = write!(out, ",LANGUAGE=\"{language}\"");
+
+    fn unique_name(&self, names: &mut BTreeSet<String>) -> String {
+        let name = self.name.as_str();
+        let mut label = self.language.map_or_else(|| name.to_owned(), language::name);
+        if !names.insert(label.clone()) {
+            label = format!("{label} ({name})");
+            names.insert(label.clone());
+        }
+        label
     }
-    let default = if is_default { "YES" } else { "NO" };
-    let _ = write!(out, ",DEFAULT={default},AUTOSELECT=YES");
-    if let Some(channels) = track.codec.hls_channels() {
-        let _ = write!(out, ",CHANNELS=\"{channels}\"");
-    }
-    let _ = writeln!(out, ",URI=\"{}\"", name.playlist_uri());
+}
+
+/// The names that somebody chose, which no other rendition of the group may have.
+fn chosen_names<'a>(labels: impl Iterator<Item = &'a Labels>) -> BTreeSet<String> {
+    labels.filter_map(|labels| labels.name.clone()).collect()
 }
 
 /// `EXT-X-STREAM-INF` of a variant.
-fn write_variant(out: &mut String, entry: &Entry<'_>, bandwidth: Bandwidth, codecs: &[String], audio: Option<&str>) {
+fn write_variant(out: &mut String, entry: &Entry<'_>, alternatives: &Alternatives) {
     let Rendition { name, track, .. } = entry.rendition;
-    let Bandwidth { peak_bps, average_bps } = bandwidth;
+    let beside = alternatives.bandwidth;
+    let Bandwidth { peak_bps, average_bps } = beside.map_or(entry.bandwidth, |beside| entry.bandwidth.plus(beside));
+    let mut codecs = vec![track.codec.rfc6381()];
+    codecs.extend(alternatives.codecs.iter().cloned());
     let codecs = codecs.join(",");
     let _ = write!(
         out,
@@ -129,10 +205,7 @@ fn write_variant(out: &mut String, entry: &Entry<'_>, bandwidth: Bandwidth, code
         let (width, height) = track.dimensions;
         let _ = write!(out, ",RESOLUTION={width}x{height},FRAME-RATE={:.3}", frame_rate(entry));
     }
-    if let Some(group) = audio {
-        let _ = write!(out, ",AUDIO=\"{group}\"");
-    }
-    let _ = writeln!(out, "\n{}", name.playlist_uri());
+    let _ = writeln!(out, "{}\n{}", alternatives.groups, name.playlist_uri());
 }
 
 /// Pictures a second: the samples over the whole length.

@@ -22,11 +22,12 @@ use crate::server::problem::Problem;
 /// How long a token of the page is good for.
 const TOKEN_LIFE_SECONDS: UnixSeconds = 15 * 60;
 
-/// What the page may do (CSP level 3). Players build media and workers from memory (`blob:`); keys come from wherever
+/// What the page may do (CSP level 3). Players build media and workers from memory (`blob:`), and tracks
+/// for subtitles from nothing (`data:`); keys come from wherever
 /// `BASE_URL` says, and media from any URL that is typed in, so the page may ask anywhere. No script, style or frame of
 /// others, and nothing inline.
 const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:; worker-src blob:; \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob: data:; worker-src blob:; \
      connect-src 'self' http: https:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 

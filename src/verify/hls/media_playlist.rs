@@ -1,6 +1,6 @@
 //! Media playlists (RFC 8216bis, 4.4.3 and 4.4.4) against their segments.
 
-use super::{NANOSECONDS_PER_SECOND, check_key_attributes, nearest_second, seconds, shown};
+use super::{check_key_attributes, nearest_second, seconds, shown};
 use crate::content_key::Iv;
 use crate::media::Time;
 use crate::verify::check::SegmentFacts;
@@ -22,7 +22,7 @@ pub(in crate::verify) fn check_media_playlist(
     let playlist = &rendition.playlist;
     {
         let mut file = findings.of(&rendition.playlist_file);
-        check_header(playlist, &mut file);
+        check_header(rendition, &mut file);
         check_keys(rendition, &mut file);
         for tag in [
             (playlist.has_end, "EXT-X-ENDLIST"),
@@ -46,17 +46,13 @@ pub(in crate::verify) fn check_media_playlist(
     }
 }
 
-fn check_header(playlist: &MediaPlaylist, file: &mut FileFindings<'_>) {
-    // RFC 8216bis, 8: what each version brought.
-    let has_decimals = playlist
-        .segments
-        .iter()
-        .any(|segment| segment.value.duration_ns % NANOSECONDS_PER_SECOND != 0);
+fn check_header(rendition: &Rendition, file: &mut FileFindings<'_>) {
+    let playlist = &rendition.playlist;
+    // RFC 8216bis, 8: what each version brought; EXTINF has decimals.
     let lowest = match playlist {
         MediaPlaylist { map: Some(_), .. } => 6,
         _ if playlist.keys.iter().any(|key| key.value.key_format.is_some()) => 5,
-        _ if has_decimals => 3,
-        _ => 1,
+        _ => 3,
     };
     if playlist.version.unwrap_or(1) != lowest {
         file.add(format!(
@@ -73,7 +69,7 @@ fn check_header(playlist: &MediaPlaylist, file: &mut FileFindings<'_>) {
     if playlist.playlist_type.as_deref() != Some("VOD") {
         file.add("EXT-X-PLAYLIST-TYPE is not VOD");
     }
-    if playlist.map.is_none() {
+    if playlist.map.is_none() && !rendition.is_webvtt {
         file.add("there is no EXT-X-MAP");
     }
     let first = playlist.segments.first().map_or(u64::MAX, |segment| segment.offset);
@@ -101,7 +97,9 @@ fn check_header(playlist: &MediaPlaylist, file: &mut FileFindings<'_>) {
 fn check_keys(rendition: &Rendition, file: &mut FileFindings<'_>) {
     let Rendition { playlist, init, .. } = rendition;
     for key in &playlist.keys {
-        if init.is_some() {
+        if rendition.is_webvtt {
+            file.add_at(key.offset, "EXT-X-KEY, and subtitles are clear");
+        } else if init.is_some() {
             check_key_attributes(key, rendition, file);
         }
         if playlist.map.as_ref().is_none_or(|map| map.offset > key.offset) {

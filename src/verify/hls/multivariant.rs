@@ -48,7 +48,7 @@ pub(in crate::verify) fn check_multivariant(
     let mut defaults = BTreeSet::new();
     let mut names = BTreeSet::new();
     for media in &playlist.media {
-        let group = media.value.group.clone().unwrap_or_default();
+        let group = (media.value.kind.clone(), media.value.group.clone());
         if media.value.default.as_deref() == Some("YES") && !defaults.insert(group.clone()) {
             file.add_at(media.offset, "a second DEFAULT=YES in the group");
         }
@@ -77,21 +77,35 @@ pub(in crate::verify) fn check_multivariant(
         if !uris.insert(&variant.value.uri) {
             file.add_at(variant.offset, "a second variant of the same URI");
         }
-        let group = variant.value.audio.as_deref();
-        let audios: Vec<Entry<'_>> = playlist
-            .media
-            .iter()
-            .filter(|media| group.is_some() && media.value.group.as_deref() == group)
-            .filter_map(|media| look_up(media.value.uri.as_deref()?))
-            .collect();
-        if let Some(group) = group.filter(|_| audios.is_empty()) {
-            file.add_at(
-                variant.offset,
-                format!("AUDIO names the group {group:?}, which has no rendition"),
-            );
+        let mut alternatives = Vec::new();
+        for (kind, group) in [("AUDIO", &variant.value.audio), ("SUBTITLES", &variant.value.subtitles)] {
+            let of_kind = || {
+                playlist
+                    .media
+                    .iter()
+                    .filter(|media| media.value.kind.as_deref() == Some(kind))
+            };
+            let Some(group) = group else {
+                if of_kind().next().is_some() {
+                    file.add_at(
+                        variant.offset,
+                        format!("{kind} is missing, and there are renditions of it"),
+                    );
+                }
+                continue;
+            };
+            let entries: Vec<Entry<'_>> = of_kind()
+                .filter(|media| media.value.group.as_ref() == Some(group))
+                .filter_map(|media| look_up(media.value.uri.as_deref()?))
+                .collect();
+            if entries.is_empty() {
+                let what = format!("{kind} names the group {group:?}, which has no rendition");
+                file.add_at(variant.offset, what);
+            }
+            alternatives.push(entries);
         }
         if let Some(entry) = look_up(&variant.value.uri) {
-            check_variant(variant, &entry, &audios, &mut file);
+            check_variant(variant, &entry, &alternatives, &mut file);
         }
     }
 }
@@ -147,9 +161,14 @@ fn check_session_keys(playlist: &MultivariantPlaylist, renditions: &[Rendition],
 /// `EXT-X-MEDIA` against its rendition.
 fn check_media(media: &Located<Media>, renditions: &[Rendition], file: &mut FileFindings<'_>) {
     let Located { offset, value } = media;
-    if value.kind.as_deref() != Some("AUDIO") {
-        file.add_at(*offset, "TYPE is not AUDIO");
-    }
+    let kind = match value.kind.as_deref() {
+        Some("AUDIO") => Some(MediaKind::Audio),
+        Some("SUBTITLES") => Some(MediaKind::Text),
+        _ => {
+            file.add_at(*offset, "TYPE is neither AUDIO nor SUBTITLES");
+            None
+        }
+    };
     for (name, found) in [("GROUP-ID", &value.group), ("NAME", &value.name), ("URI", &value.uri)] {
         if found.is_none() {
             file.add_at(*offset, format!("{name} is missing"));
@@ -160,6 +179,21 @@ fn check_media(media: &Located<Media>, renditions: &[Rendition], file: &mut File
             file.add_at(*offset, format!("{name} is neither YES nor NO"));
         }
     }
+    let forced = value.forced.as_deref();
+    if forced.is_some_and(|forced| forced != "YES" || kind != Some(MediaKind::Text)) {
+        file.add_at(*offset, "FORCED is not YES, or not of subtitles");
+    }
+    let is_chosen = value.default.as_deref() == Some("YES") || forced.is_some();
+    if is_chosen && value.autoselect.as_deref() == Some("NO") {
+        file.add_at(*offset, "AUTOSELECT is NO, beside DEFAULT or FORCED");
+    }
+    if value
+        .characteristics
+        .as_deref()
+        .is_some_and(|tags| tags.split(',').any(str::is_empty))
+    {
+        file.add_at(*offset, "CHARACTERISTICS has an empty entry");
+    }
     let path = value.uri.as_deref().map(PathBuf::from);
     let rendition = renditions
         .iter()
@@ -167,7 +201,7 @@ fn check_media(media: &Located<Media>, renditions: &[Rendition], file: &mut File
     let Some(init) = rendition.and_then(|rendition| rendition.init.as_ref()) else {
         return;
     };
-    file.expect_at(*offset, "the kind of the rendition", &init.kind, &MediaKind::Audio);
+    file.expect_at(*offset, "the kind of the rendition", &Some(init.kind), &kind);
     file.expect_at(*offset, "LANGUAGE", &value.language, &init.language);
     file.expect_at(*offset, "CHANNELS", &value.channels, &init.codec.hls_channels());
 }
@@ -181,21 +215,31 @@ struct Entry<'a> {
 }
 
 /// `EXT-X-STREAM-INF` against its renditions.
-fn check_variant(variant: &Located<Variant>, entry: &Entry<'_>, audios: &[Entry<'_>], file: &mut FileFindings<'_>) {
+fn check_variant(
+    variant: &Located<Variant>,
+    entry: &Entry<'_>,
+    alternatives: &[Vec<Entry<'_>>],
+    file: &mut FileFindings<'_>,
+) {
     let Located { offset, value } = variant;
-    let renditions = || std::iter::once(entry).chain(audios);
+    let beside = || alternatives.iter().flatten();
+    // CODECS says nothing of WebVTT that is no MP4.
+    let renditions = || std::iter::once(entry).chain(beside().filter(|entry| !entry.rendition.is_webvtt));
     let codec = |entry: &Entry<'_>| entry.rendition.init.as_ref().map(|init| init.codec.rfc6381());
     if let Some(expected) = renditions().map(codec).collect::<Option<BTreeSet<String>>>() {
         let codecs = value.codecs.as_deref().unwrap_or_default();
         let found: BTreeSet<String> = codecs.split(',').map(str::to_owned).collect();
         file.expect_at(*offset, "CODECS", &found, &expected);
     }
-    let audio = audios.iter().map(|audio| audio.measured).collect::<Option<Vec<_>>>();
-    if let (Some(measured), Some(audio)) = (entry.measured, audio) {
-        // The variant plays with one audio rendition at a time: the largest of them counts.
-        let largest = |rate: fn(&Measured) -> u64| audio.iter().map(rate).max().unwrap_or(0);
-        let peak = measured.peak_bps + largest(|audio| audio.peak_bps);
-        let average = measured.average_bps + largest(|audio| audio.average_bps);
+    if let (Some(measured), true) = (entry.measured, beside().all(|entry| entry.measured.is_some())) {
+        // The variant plays with one rendition of each group at a time: the largest of them counts.
+        let largest = |rate: fn(&Measured) -> u64| -> u64 {
+            let of_group =
+                |group: &Vec<Entry<'_>>| group.iter().filter_map(|entry| entry.measured.as_ref().map(rate)).max();
+            alternatives.iter().filter_map(of_group).sum()
+        };
+        let peak = measured.peak_bps + largest(|beside| beside.peak_bps);
+        let average = measured.average_bps + largest(|beside| beside.average_bps);
         check_bandwidth("BANDWIDTH", value.bandwidth_bps, peak, *offset, file);
         check_bandwidth("AVERAGE-BANDWIDTH", value.average_bandwidth_bps, average, *offset, file);
     }

@@ -1,0 +1,216 @@
+//! `--track`: what playlists say of a track, where its file says nothing or something else.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use anyhow::{Context, anyhow, bail, ensure};
+use vylux_pack::media::{MediaKind, Presentation, language};
+use vylux_pack::package::Labels;
+
+use super::failure::Failure;
+
+const KEYS: &str = "name, language, default, autoselect, forced, characteristics";
+
+/// What was given, as it stands on the command line.
+#[derive(clap::Args)]
+pub struct TrackOptions {
+    /// What playlists say of an audio track or a WebVTT file, e.g. film.mp4:2,language=fr,name=Commentaire
+    ///
+    /// INPUT is as it was given; ID is the track's, and may be left out where an input has one track. Keys are name, language
+    /// (BCP 47), default, autoselect and forced (yes or no; forced is for subtitles), and characteristics, which may come more
+    /// than once. Values have no commas.
+    #[arg(long = "track", value_name = "INPUT[:ID],KEY=VALUE...", allow_hyphen_values = true)]
+    tracks: Vec<String>,
+}
+
+/// The labels of all renditions, in the presentation's order.
+pub struct AllLabels {
+    pub tracks: Vec<Labels>,
+    pub subtitles: Vec<Labels>,
+}
+
+/// What one `--track` is about, by its index in the presentation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Target {
+    Track(usize),
+    Subtitles(usize),
+}
+
+impl TrackOptions {
+    /// What was given, for a command line that can be copied.
+    pub fn words(&self) -> &[String] {
+        &self.tracks
+    }
+
+    /// Sets languages, which files have too, and returns all other labels.
+    pub fn apply(&self, presentation: &mut Presentation) -> Result<AllLabels, Failure> {
+        let mut labels = AllLabels {
+            tracks: vec![Labels::default(); presentation.tracks.len()],
+            subtitles: vec![Labels::default(); presentation.subtitles.len()],
+        };
+        let mut seen = HashSet::new();
+        for text in &self.tracks {
+            apply(text, presentation, &mut labels, &mut seen)
+                .with_context(|| format!("--track {text}"))
+                .map_err(Failure::usage)?;
+        }
+        for group in [&labels.tracks, &labels.subtitles] {
+            check_group(group).map_err(Failure::usage)?;
+        }
+        Ok(labels)
+    }
+}
+
+fn apply(
+    text: &str,
+    presentation: &mut Presentation,
+    labels: &mut AllLabels,
+    seen: &mut HashSet<Target>,
+) -> anyhow::Result<()> {
+    let (target, options) = find(text, presentation)?;
+    ensure!(
+        seen.insert(target),
+        "there is a --track of it already; put all keys into one"
+    );
+    let (language, options) = read(options)?;
+    match target {
+        Target::Track(index) => {
+            let has_video = presentation.tracks.iter().any(|track| track.kind == MediaKind::Video);
+            let track = presentation.tracks.get_mut(index).context("the track is not there")?;
+            // Players choose among video by its bit rate alone; TYPE=VIDEO is known to few of them.
+            ensure!(
+                track.kind == MediaKind::Audio,
+                "it is video, of which playlists name no more than the size"
+            );
+            ensure!(!options.is_forced, "forced is for subtitles");
+            ensure!(
+                has_video || options == Labels::default(),
+                "there is no video beside it, and playlists say no more of sound alone than its language"
+            );
+            if let Some(language) = language {
+                track.set_language(&language);
+            }
+            *labels.tracks.get_mut(index).context("the track is not there")? = options;
+        }
+        Target::Subtitles(index) => {
+            let subtitles = presentation.subtitles.get_mut(index).context("the file is not there")?;
+            subtitles.language = language.or(subtitles.language.take());
+            *labels.subtitles.get_mut(index).context("the file is not there")? = options;
+        }
+    }
+    Ok(())
+}
+
+/// What an option is about, and the rest of it.
+fn find<'t>(text: &'t str, presentation: &Presentation) -> anyhow::Result<(Target, &'t str)> {
+    let behind = |path: &Path| {
+        let rest = text.strip_prefix(path.to_str()?)?;
+        rest.starts_with([':', ',']).then_some(rest)
+    };
+    // Names of files may have colons and commas: the longest that fits is meant.
+    let of_tracks = presentation.tracks.iter().map(|track| track.source.path());
+    let paths = of_tracks.chain(presentation.subtitles.iter().map(|subtitles| &*subtitles.path));
+    let (path, rest) = paths
+        .filter_map(|path| Some((path, behind(path)?)))
+        .min_by_key(|(_, rest)| rest.len())
+        .context(
+            "it begins with no input; expected INPUT:ID,KEY=VALUE or INPUT,KEY=VALUE, with the input as it was given",
+        )?;
+    let (id, options) = rest
+        .split_once(',')
+        .context("there is no ',KEY=VALUE' behind the input")?;
+    if let Some(index) = presentation
+        .subtitles
+        .iter()
+        .position(|subtitles| subtitles.path == path)
+    {
+        ensure!(id.is_empty(), "subtitles have no track IDs; leave '{id}' out");
+        return Ok((Target::Subtitles(index), options));
+    }
+    let tracks = presentation.tracks.iter().enumerate();
+    let tracks: Vec<_> = tracks.filter(|(_, track)| track.source.path() == path).collect();
+    let all = || {
+        let ids: Vec<String> = tracks.iter().map(|(_, track)| track.id.to_string()).collect();
+        ids.join(", ")
+    };
+    let matching: Vec<usize> = match id.strip_prefix(':') {
+        None => tracks.iter().map(|(index, _)| *index).collect(),
+        Some(id) => {
+            let id: u32 = id
+                .parse()
+                .map_err(|_| anyhow!("'{id}' is no track ID; it has {}", all()))?;
+            tracks
+                .iter()
+                .filter(|(_, track)| track.id == id)
+                .map(|(index, _)| *index)
+                .collect()
+        }
+    };
+    match matching.as_slice() {
+        [index] => Ok((Target::Track(*index), options)),
+        [] => bail!("there is no such track; it has {}", all()),
+        _ => bail!(
+            "it may be any of {}; name one by its ID, as in {}:ID",
+            all(),
+            path.display()
+        ),
+    }
+}
+
+/// Language and labels.
+fn read(options: &str) -> anyhow::Result<(Option<String>, Labels)> {
+    let mut language = None;
+    let mut labels = Labels::default();
+    let mut seen = HashSet::new();
+    for option in options.split(',') {
+        let (key, value) = option
+            .split_once('=')
+            .with_context(|| format!("'{option}' is no KEY=VALUE; values have no commas"))?;
+        // What a quoted string of a playlist can't hold (RFC 8216bis, 4.2).
+        let is_text = !value.is_empty() && !value.contains(|c: char| c == '"' || c.is_control());
+        ensure!(is_text, "{key} is {value:?}, expected text without quotes");
+        ensure!(key == "characteristics" || seen.insert(key), "{key} stands there twice");
+        let is_yes = || match value {
+            "yes" => Ok(true),
+            "no" => Ok(false),
+            _ => Err(anyhow!("{key} is '{value}', expected yes or no")),
+        };
+        match key {
+            "name" => labels.name = Some(value.to_owned()),
+            "language" => {
+                let tag = language::read(value).or_else(|| language::is_tag(value).then(|| value.to_owned()));
+                language =
+                    Some(tag.with_context(|| format!("'{value}' is no language, expected such as en or pt-BR"))?);
+            }
+            "default" => labels.is_default = Some(is_yes()?),
+            "autoselect" => labels.is_autoselected = Some(is_yes()?),
+            "forced" => labels.is_forced = is_yes()?,
+            "characteristics" => labels.characteristics.push(value.to_owned()),
+            _ => bail!("there is no key '{key}'; there are {KEYS}"),
+        }
+    }
+    let is_chosen = labels.is_forced || labels.is_default == Some(true);
+    // RFC 8216bis, 4.4.6.1; Apple's authoring specification for FORCED.
+    ensure!(
+        !is_chosen || labels.is_autoselected != Some(false),
+        "default and forced ask for autoselect=yes"
+    );
+    Ok((language, labels))
+}
+
+/// Names and defaults that no two renditions of a group may have.
+fn check_group(group: &[Labels]) -> anyhow::Result<()> {
+    let mut names = HashSet::new();
+    for name in group.iter().filter_map(|labels| labels.name.as_deref()) {
+        ensure!(
+            names.insert(name),
+            "--track: two tracks of one kind can't both have the name '{name}'"
+        );
+    }
+    let defaults = group.iter().filter(|labels| labels.is_default == Some(true));
+    ensure!(
+        defaults.count() < 2,
+        "--track: two tracks of one kind can't both be the default one"
+    );
+    Ok(())
+}

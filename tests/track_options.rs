@@ -1,0 +1,178 @@
+//! `--track`: what playlists and init segments say where somebody chose it, as others read them; and what can't be chosen.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+use std::process::{Command, Output};
+
+use common::{Workspace, fixture, run, tool};
+use m3u8_rs::Playlist;
+
+const INPUTS: [&str; 5] = [
+    "v360.mp4",
+    "two-languages.mp4",
+    "a-en.mp4",
+    "subs_en.vtt",
+    "subs.fr.vtt",
+];
+
+/// Runs a subcommand over copies of [`INPUTS`], whose names are as short as these.
+fn call(workspace: &Workspace, inputs: &[&str], subcommand: &[&str], options: &[&str]) -> Output {
+    for name in inputs {
+        fs::copy(fixture(name), workspace.path(name)).unwrap();
+    }
+    let mut command = workspace.vylux_pack();
+    command.args(subcommand).args(inputs).arg("--no-store");
+    command.args(options.iter().flat_map(|option| ["--track", option]));
+    command.output().unwrap()
+}
+
+const ENCRYPT: [&str; 5] = ["encrypt", "--content-id", "film", "--segment-duration", "2"];
+const VERIFY: [&str; 3] = ["verify", "out/film", "--source"];
+
+const CHOSEN: [&str; 4] = [
+    "two-languages.mp4:3,name=Commentaire,default=yes,characteristics=public.a,characteristics=public.b",
+    "a-en.mp4,language=DE-ch,autoselect=no",
+    "subs_en.vtt,language=tlh,name=tlhIngan Hol",
+    "subs.fr.vtt,forced=yes",
+];
+
+#[test]
+fn playlists_and_init_segments_say_what_was_chosen() {
+    let workspace = Workspace::new();
+    let output = call(&workspace, &INPUTS, &ENCRYPT, &CHOSEN);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = fs::read(workspace.path("out/film/master.m3u8")).unwrap();
+    let Ok(Playlist::MasterPlaylist(master)) = m3u8_rs::parse_playlist_res(&text) else {
+        unreachable!("no multivariant playlist")
+    };
+    let media: Vec<String> = master
+        .alternatives
+        .iter()
+        .map(|media| {
+            let language = media.language.as_deref().unwrap_or("-");
+            let characteristics = media.characteristics.as_deref().unwrap_or("-");
+            let switches = (media.default, media.autoselect, media.forced);
+            format!("{} {language} {switches:?} {characteristics}", media.name)
+        })
+        .collect();
+    assert_eq!(
+        media,
+        [
+            "English en (false, true, false) -",
+            "Commentaire fr (true, true, false) public.a,public.b",
+            "Deutsch (de-CH) de-CH (false, false, false) -",
+            "tlhIngan Hol tlh (false, true, false) -",
+            "français fr (false, true, true) -",
+        ]
+    );
+    if let Some(ffprobe) = tool("ffprobe") {
+        let mut command = Command::new(ffprobe);
+        command.args(["-v", "error", "-show_entries", "stream_tags=language", "-of", "csv=p=0"]);
+        let output = run(command.arg(workspace.path("out/film/audio/de-ch/init.mp4")));
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap().trim_end_matches([',', '\n']),
+            "deu"
+        );
+    }
+
+    // Right as it is, right by its source with the same words, and not without them.
+    let alone = run(workspace.vylux_pack().args(["verify", "out/film", "--no-store"]));
+    assert!(alone.status.success());
+    let same = call(&workspace, &INPUTS, &VERIFY, &CHOSEN);
+    assert!(same.status.success(), "{}", String::from_utf8_lossy(&same.stdout));
+    let none = call(&workspace, &[], &VERIFY[..2], &CHOSEN[..1]);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(String::from_utf8(none.stderr).unwrap().contains("give --source too"));
+    let other = call(&workspace, &INPUTS, &VERIFY, &CHOSEN[..1]);
+    let words = String::from_utf8(other.stdout).unwrap();
+    assert_eq!(other.status.code(), Some(4), "{words}");
+    assert!(
+        words.contains("audio/de-ch/playlist.m3u8: the source has no track of this name"),
+        "{words}"
+    );
+}
+
+#[test]
+fn what_can_not_be_chosen_is_told() {
+    let workspace = Workspace::new();
+    for (options, expected) in [
+        (&["film.mp4,name=A"][..], "it begins with no input"),
+        (&["a-en.mp4"], "it begins with no input"),
+        (&["a-en.mp4:1"], "there is no ',KEY=VALUE' behind the input"),
+        (&["a-en.mp4,name"], "'name' is no KEY=VALUE"),
+        (&["a-en.mp4,name="], "name is \"\", expected text without quotes"),
+        (&["a-en.mp4,name=a\"b"], "expected text without quotes"),
+        (
+            &["a-en.mp4,group=a"],
+            "there is no key 'group'; there are name, language",
+        ),
+        (&["a-en.mp4,name=A,name=B"], "name stands there twice"),
+        (&["a-en.mp4,default=true"], "default is 'true', expected yes or no"),
+        (&["a-en.mp4,language=e n"], "'e n' is no language"),
+        (&["a-en.mp4:9,name=A"], "there is no such track; it has 1"),
+        (&["a-en.mp4:x,name=A"], "'x' is no track ID"),
+        (&["a-en.mp4,forced=yes"], "forced is for subtitles"),
+        (&["two-languages.mp4,name=A"], "it may be any of 1, 2, 3"),
+        (&["v360.mp4,name=A"], "it is video"),
+        (&["subs_en.vtt:1,name=A"], "subtitles have no track IDs"),
+        (
+            &["subs_en.vtt,forced=yes,autoselect=no"],
+            "default and forced ask for autoselect=yes",
+        ),
+        (
+            &["a-en.mp4,name=A", "a-en.mp4:1,default=yes"],
+            "there is a --track of it already",
+        ),
+        (
+            &["subs_en.vtt,name=A", "subs.fr.vtt,name=A"],
+            "can't both have the name 'A'",
+        ),
+        (
+            &["a-en.mp4,default=yes", "two-languages.mp4:2,default=yes"],
+            "can't both be the default one",
+        ),
+    ] {
+        let output = call(&workspace, &INPUTS, &ENCRYPT, options);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            error.contains("--track") && error.contains(expected),
+            "{options:?}: {error}"
+        );
+        assert_eq!(output.status.code(), Some(2), "{error}");
+    }
+    let alone = call(&workspace, &["a-en.mp4"], &ENCRYPT, &["a-en.mp4,name=A"]);
+    let error = String::from_utf8(alone.stderr).unwrap();
+    assert!(error.contains("there is no video beside it"), "{error}");
+    assert!(!workspace.path("out").exists());
+}
+
+/// The default is what players choose by themselves (RFC 8216bis, 4.4.6.1).
+#[test]
+fn what_players_must_not_choose_is_no_default() {
+    let workspace = Workspace::new();
+    let output = call(&workspace, &INPUTS, &ENCRYPT, &["two-languages.mp4:2,autoselect=no"]);
+    assert!(output.status.success());
+    let master = fs::read_to_string(workspace.path("out/film/master.m3u8")).unwrap();
+    assert!(
+        master.contains("NAME=\"English\",LANGUAGE=\"en\",DEFAULT=NO,AUTOSELECT=NO"),
+        "{master}"
+    );
+    run(workspace.vylux_pack().args(["verify", "out/film", "--no-store"]));
+}
+
+/// Several angles of one size: each has a folder and a key's IV of its own, in the order in which they are given.
+#[test]
+fn video_of_equal_size_has_names_of_its_own() {
+    let workspace = Workspace::new();
+    let inputs = [fixture("v360.mp4"), workspace.path("other.mp4")];
+    fs::copy(&inputs[0], &inputs[1]).unwrap();
+    let names: Vec<String> = workspace
+        .package(&inputs, "out", &[])
+        .into_iter()
+        .map(|rendition| rendition.name)
+        .collect();
+    assert_eq!(names, ["video/360p", "video/360p-2"]);
+}
