@@ -9,7 +9,7 @@ use vylux_pack::content_key::{ContentKey, Iv, Kid};
 use vylux_pack::isobmff::Node;
 use vylux_pack::media::{Presentation, Track};
 use vylux_pack::package::media_segment;
-use vylux_pack::protect::{Cbcs, FragmentWorker, Pattern, TrackProtection};
+use vylux_pack::protect::{Cipher, FragmentWorker, Ivs, Pattern, SampleScheme, TrackProtection};
 
 const KEY: [u8; 16] = [0x11; 16];
 const IV: Iv = Iv([0x33; 16]);
@@ -23,11 +23,19 @@ fn pattern_encryption(c: &mut Criterion) {
     let mut group = c.benchmark_group("pattern_encryption");
     let mut data = vec![0x5a; 256 << 10];
     group.throughput(Throughput::Bytes(data.len() as u64));
-    for (name, pattern) in [("video_1_9", Pattern::ONE_IN_TEN), ("audio_whole", Pattern::ALL)] {
-        let cipher = Cbcs::new(&ContentKey::new(KEY), IV, pattern);
+    for (name, scheme, pattern) in [
+        ("video_1_9", SampleScheme::Cbcs, Pattern::ONE_IN_TEN),
+        ("audio_whole", SampleScheme::Cbcs, Pattern::ALL),
+        ("cenc", SampleScheme::Cenc, Pattern::ALL),
+        ("cbc1", SampleScheme::Cbc1, Pattern::ALL),
+    ] {
+        let cipher = Cipher::new(scheme, &ContentKey::new(KEY), IV, pattern);
         for (ranges, bytes) in [("one range", data.len()), ("ranges of 16 KiB", 16 << 10)] {
             group.bench_function(format!("{name}, {ranges}"), |b| {
-                b.iter(|| cipher.encrypt(black_box(&mut data).chunks_mut(bytes)));
+                b.iter(|| {
+                    let samples = black_box(&mut data).chunks_mut(bytes);
+                    cipher.encrypt(samples.map(|sample| (IV, std::iter::once(sample))));
+                });
             });
         }
     }
@@ -96,7 +104,15 @@ fn slice_scan(c: &mut Criterion) {
 /// A fragment from reading its samples to its boxes, all but the writing.
 fn segment_build(c: &mut Criterion) {
     let track = demo_video();
-    let protection = TrackProtection::cbcs(&track, &ContentKey::new(KEY), Kid([0x22; 16]), IV);
+    let (key, kid) = (ContentKey::new(KEY), Kid([0x22; 16]));
+    let protection = TrackProtection::new(
+        SampleScheme::Cbcs,
+        Pattern::ONE_IN_TEN,
+        &track,
+        &key,
+        kid,
+        Ivs::Constant(IV),
+    );
     let mut worker = FragmentWorker::default();
     let mut head = Vec::new();
     let mut group = c.benchmark_group("segment_build");

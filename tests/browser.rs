@@ -268,6 +268,38 @@ fn plays_with_the_right_token_and_key_alone() {
 }
 
 #[test]
+fn other_schemes_play_too() {
+    let Some(browser) = Browser::find() else { return };
+    let workspace = Workspace::new();
+    let (_page_server, page) = page_server(&workspace);
+    let keys = key_server(&workspace, &page, &[]);
+    let demo = ["demo.mp4"];
+    for scheme in ["none", "cenc", "aes-128"] {
+        let more = ["--content-id", scheme, "--scheme", scheme, "--base-url", &origin(&keys)];
+        encrypt(&workspace, scheme, &demo, &more);
+    }
+    let case = |player: &str, scheme: &str, token: &str| json!({ "name": scheme, "page": page, "asset": scheme, "player": player, "token": token, "seeks": SEEKS });
+    let cases = PLAYERS.map(|player| {
+        [
+            case(player, "none", ""),
+            case(player, "cenc", &mint(&workspace, "cenc")),
+            case(player, "aes-128", &mint(&workspace, "aes-128")),
+            case(player, "aes-128", ""),
+        ]
+    });
+    for answers in browser.play(cases.as_flattened()).chunks(4) {
+        let [clear, cenc, aes_128, closed] = answers else {
+            panic!("{answers:?}")
+        };
+        for played in [clear, cenc, aes_128] {
+            assert_played(played);
+            assert_eq!(played["pictures"], clear["pictures"], "{played}");
+        }
+        assert_refused(closed, "401", "A token is needed");
+    }
+}
+
+#[test]
 fn what_is_out_of_order_is_told() {
     let Some(browser) = Browser::find() else { return };
     let workspace = Workspace::new();

@@ -1,6 +1,6 @@
 //! Protects samples or segments: which bytes are encrypted, and what tells a player so.
 //!
-//! A new scheme is one line in the list of [`scheme`], and where it brings a new cipher, one file.
+//! A new scheme is one line in the list of `scheme.rs`, and where it brings a new cipher, one file.
 
 pub mod auxiliary;
 mod cbc1;
