@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use vylux_pack::content_key::{ContentKey, Iv, Kid};
-use vylux_pack::media::Presentation;
+use vylux_pack::media::{MediaKind, Presentation};
 use vylux_pack::package::{Control, Labels, Name, Protection, Rendition, hls, write_segments};
 use vylux_pack::plan::SegmentPlan;
 use vylux_pack::protect::TrackProtection;
@@ -41,7 +41,7 @@ fn encrypt(presentation: &Presentation, folder: &Path) {
             name,
             track,
             plan,
-            protection: Some(Protection {
+            protection: (track.kind != MediaKind::Text).then_some(Protection {
                 track: protection,
                 key_uri: "https://keys.example.com/api/key/fuzz",
             }),

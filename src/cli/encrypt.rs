@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 use vylux_pack::keys::{BaseUrl, ContentId, KeyRing, TrackName, keys_file};
-use vylux_pack::media::{Presentation, Source, fingerprint};
+use vylux_pack::media::{MediaKind, Presentation, Source, fingerprint};
 use vylux_pack::package::publish::{KEYS_FILE, Staging};
 use vylux_pack::package::{
     Control, Name, PackageError, Protection, Rendition, TextRendition, WrittenRendition, hls, write_segments,
@@ -90,7 +90,8 @@ pub struct Args {
 
 /// The keys of what is encrypted, and the record that says so.
 struct Encryption {
-    tracks: Vec<TrackProtection>,
+    /// One a track; text has none.
+    tracks: Vec<Option<TrackProtection>>,
     records: Records,
     settled: Settled,
 }
@@ -132,7 +133,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .enumerate()
         .map(|(index, ((track, plan), (name, labels)))| {
             let protection = encryption.as_ref().and_then(|encryption| {
-                let track = encryption.tracks.get(index)?;
+                let track = encryption.tracks.get(index)?.as_ref()?;
                 Some(Protection {
                     track,
                     key_uri: &encryption.settled.record.key_uri,
@@ -208,6 +209,7 @@ fn open(args: &Args, output: &Path, cancelled: &AtomicBool) -> Result<(Presentat
     if !args.quiet {
         presentation.warnings.iter().for_each(|warning| output::warn(warning));
     }
+    SegmentPlan::cut_text(&mut presentation.tracks, args.segment_duration).map_err(Failure::input)?;
     Ok((presentation, labels))
 }
 
@@ -270,13 +272,16 @@ fn prepare_keys(
     let master = keys.primary();
     let key = master.content_key(&args.content_id, None);
     let tracks = presentation.tracks.iter().zip(names).map(|(track, name)| {
+        if track.kind == MediaKind::Text {
+            return Ok(None);
+        }
         let name: TrackName = name
             .as_str()
             .parse()
             .context("a rendition's name")
             .map_err(Failure::work)?;
         let iv = master.iv(&args.content_id, &name, None);
-        Ok(TrackProtection::cbcs(track, &key, settled.record.kid, iv))
+        Ok(Some(TrackProtection::cbcs(track, &key, settled.record.kid, iv)))
     });
     Ok(Encryption {
         tracks: tracks.collect::<Result<_, Failure>>()?,
