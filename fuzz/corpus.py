@@ -19,7 +19,7 @@ import mp4  # noqa: E402
 # Whole files, small ones that differ in how they are stored.
 FILES = """
 aac-96k encrypted-cbcs field-pictures-poc1 fragment-per-sample nal-length-1 one-sample one-sample-fragmented
-mp3 text-only timecode-track
+mp3 text-only text-stpp text-wvtt timecode-track
 """.split()
 
 # Files whose boxes without media data are seeds of their own.

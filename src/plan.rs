@@ -114,6 +114,19 @@ pub enum PlanError {
         /// The input.
         path: String,
     },
+    /// Text that would have no first segment.
+    #[error(
+        "track {track_id} of {path} is text that begins at {start}, behind the first segment; let it begin with an empty sample, as \
+         ISO/IEC 14496-30 has it"
+    )]
+    LateText {
+        /// The input.
+        path: String,
+        /// Its track.
+        track_id: u32,
+        /// When it starts.
+        start: Time,
+    },
     /// More than [`MAX_SEGMENTS`].
     #[error(
         "track {track_id} of {path} would have {segments} segments, and at most {MAX_SEGMENTS} are supported; choose a \
@@ -138,6 +151,7 @@ impl SegmentPlan {
         let reference = tracks
             .iter()
             .position(|track| track.kind == MediaKind::Video)
+            .or_else(|| tracks.iter().position(|track| track.kind == MediaKind::Audio))
             .unwrap_or(0);
         let Some(reference_track) = tracks.get(reference) else {
             return Ok(Self {
@@ -169,6 +183,33 @@ impl SegmentPlan {
             tracks: plans.collect::<Result<_, _>>()?,
             reference,
         })
+    }
+
+    /// Cuts the samples of text tracks where [`Self::new`] cuts the track that decides: a gap between cues is one long sample,
+    /// and segments of text must not be longer than others.
+    ///
+    /// # Errors
+    /// [`PlanError`].
+    pub fn cut_text(tracks: &mut [Track], target: SegmentDuration) -> Result<(), PlanError> {
+        if tracks.iter().all(|track| track.kind != MediaKind::Text) {
+            return Ok(());
+        }
+        let plan = Self::new(tracks, target)?;
+        let starts: Vec<Time> = plan.reference().iter().skip(1).map(|segment| segment.start).collect();
+        for track in tracks.iter_mut().filter(|track| track.kind == MediaKind::Text) {
+            let path = track.source.path().display().to_string();
+            let start = extent(track).0;
+            if starts.first().is_some_and(|first| start >= *first) {
+                let track_id = track.id;
+                return Err(PlanError::LateText { path, track_id, start });
+            }
+            let before = track.samples.bytes();
+            let is_cut = track.cut_samples(&starts).is_ok();
+            if !is_cut || track.samples.bytes() > before.max(text::MAX_BYTES) {
+                return Err(PlanError::TooMuchText { path });
+            }
+        }
+        Ok(())
     }
 
     /// The segments of the track that decides; none where there is no track.

@@ -424,6 +424,46 @@ fn subtitles_are_shown_when_the_picture_is() {
     }
 }
 
+/// Text in MP4: Shaka Player knows both forms, hls.js knows TTML.
+#[test]
+fn text_tracks_are_shown_when_the_picture_is() {
+    let Some(browser) = Browser::find() else { return };
+    let workspace = Workspace::new();
+    let (_page_server, page) = page_server(&workspace);
+    let mut cases = Vec::new();
+    for (asset, input, players) in [
+        ("wvtt", "text-wvtt.mp4", &PLAYERS[1..]),
+        ("stpp", "text-stpp.mp4", &PLAYERS[..]),
+    ] {
+        let more = [
+            "--content-id",
+            "film",
+            "--scheme",
+            "none",
+            "--no-store",
+            "--segment-duration",
+            "2",
+        ];
+        encrypt(&workspace, asset, &["demo.mp4", input], &more);
+        for player in players {
+            cases.push(json!({ "name": asset, "page": page, "asset": asset, "player": player, "token": "", "subtitles": "en" }));
+        }
+    }
+    for answer in browser.play(&cases) {
+        assert_played(&answer);
+        let cues = answer["cues"].as_array().unwrap();
+        for (words, expected) in [("exactly a second long", [1.0, 2.0]), ("across a boundary", [5.9, 6.1])] {
+            let with_words = || cues.iter().filter(|cue| cue[2].as_str().unwrap().contains(words));
+            let start = with_words()
+                .map(|cue| cue[0].as_f64().unwrap())
+                .fold(f64::MAX, f64::min);
+            let end = with_words().map(|cue| cue[1].as_f64().unwrap()).fold(0.0, f64::max);
+            let is_near = (start - expected[0]).abs() < 0.03 && (end - expected[1]).abs() < 0.03;
+            assert!(is_near, "{words} from {start} to {end}: {answer}");
+        }
+    }
+}
+
 #[test]
 fn ffmpeg_plays_with_a_header() {
     let workspace = Workspace::new();

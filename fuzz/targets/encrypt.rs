@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use vylux_pack::content_key::{ContentKey, Iv, Kid};
-use vylux_pack::media::{Presentation, Track};
+use vylux_pack::media::{MediaKind, Presentation, Track};
 use vylux_pack::package::{Control, KeyedProtection, Labels, Name, Rendition, hls, write_segments};
 use vylux_pack::plan::SegmentPlan;
 use vylux_pack::protect::{Ivs, Pattern, Protection, Scheme, SegmentProtection, TrackProtection};
@@ -33,6 +33,7 @@ fn encrypt(presentation: &Presentation, scheme: Scheme, folder: &Path) {
     let (kid, iv) = (Kid([2; 16]), Iv([3; 16]));
     let protect = |track: &Track| match scheme {
         Scheme::None => None,
+        _ if track.kind == MediaKind::Text => None,
         Scheme::Segments => Some(Protection::Segments(SegmentProtection::new(key.clone(), kid, iv))),
         Scheme::Samples(scheme) => {
             let ivs = match scheme.iv_sizes() {

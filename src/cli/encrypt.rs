@@ -10,7 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use vylux_pack::content_key::Iv;
 use vylux_pack::keys::{BaseUrl, ContentId, KeyRing, TrackName, keys_file};
-use vylux_pack::media::{Presentation, Source, fingerprint};
+use vylux_pack::media::{MediaKind, Presentation, Source, fingerprint};
 use vylux_pack::package::publish::{KEYS_FILE, Staging};
 use vylux_pack::package::{
     Control, KeyedProtection, Name, PackageError, Rendition, TextRendition, WrittenRendition, hls, write_segments,
@@ -98,7 +98,8 @@ pub struct Args {
 
 /// The keys of what is encrypted, and the record that says so.
 struct Encryption {
-    tracks: Vec<Protection>,
+    /// One a track; text has none.
+    tracks: Vec<Option<Protection>>,
     records: Records,
     settled: Settled,
 }
@@ -203,7 +204,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .map(|(index, ((track, plan), (name, labels)))| {
             let protection = encryption.as_ref().and_then(|encryption| {
                 Some(KeyedProtection {
-                    protection: encryption.tracks.get(index)?,
+                    protection: encryption.tracks.get(index)?.as_ref()?,
                     key_uri: &encryption.settled.record.key_uri,
                 })
             });
@@ -277,6 +278,7 @@ fn open(args: &Args, output: &Path, cancelled: &AtomicBool) -> Result<(Presentat
     if !args.quiet {
         presentation.warnings.iter().for_each(|warning| output::warn(warning));
     }
+    SegmentPlan::cut_text(&mut presentation.tracks, args.segment_duration).map_err(Failure::input)?;
     Ok((presentation, labels))
 }
 
@@ -345,6 +347,9 @@ fn prepare_keys(
         .zip(names)
         .zip(0..)
         .map(|((track, name), number)| {
+            if track.kind == MediaKind::Text {
+                return Ok(None);
+            }
             let name: TrackName = name
                 .as_str()
                 .parse()
@@ -354,7 +359,7 @@ fn prepare_keys(
             let kid = settled.record.kid;
             let Scheme::Samples(scheme) = args.scheme else {
                 let protection = SegmentProtection::new(key.clone(), kid, derived_iv);
-                return Ok(Protection::Segments(protection));
+                return Ok(Some(Protection::Segments(protection)));
             };
             let ivs = match scheme {
                 SampleScheme::Cbcs => Ivs::Constant(derived_iv),
@@ -364,7 +369,7 @@ fn prepare_keys(
             };
             let pattern = args.pattern.unwrap_or(Pattern::ONE_IN_TEN);
             let protection = TrackProtection::new(scheme, pattern, track, &key, kid, ivs);
-            Ok(Protection::Samples(Box::new(protection)))
+            Ok(Some(Protection::Samples(Box::new(protection))))
         });
     Ok(Encryption {
         tracks: tracks.collect::<Result<_, Failure>>()?,

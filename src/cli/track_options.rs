@@ -54,8 +54,16 @@ impl TrackOptions {
                 .with_context(|| format!("--track {text}"))
                 .map_err(Failure::usage)?;
         }
-        for group in [&labels.tracks, &labels.subtitles] {
-            check_group(group).map_err(Failure::usage)?;
+        let of_kind = |kind| {
+            let tracks = presentation.tracks.iter().zip(&labels.tracks);
+            tracks
+                .filter(move |(track, _)| track.kind == kind)
+                .map(|(_, labels)| labels)
+        };
+        let audio: Vec<&Labels> = of_kind(MediaKind::Audio).collect();
+        let text: Vec<&Labels> = of_kind(MediaKind::Text).chain(&labels.subtitles).collect();
+        for group in [audio, text] {
+            check_group(&group).map_err(Failure::usage)?;
         }
         Ok(labels)
     }
@@ -79,12 +87,15 @@ fn apply(
             let track = presentation.tracks.get_mut(index).context("the track is not there")?;
             // Players choose among video by its bit rate alone; TYPE=VIDEO is known to few of them.
             ensure!(
-                track.kind == MediaKind::Audio,
+                track.kind != MediaKind::Video,
                 "it is video, of which playlists name no more than the size"
             );
-            ensure!(!options.is_forced, "forced is for subtitles");
             ensure!(
-                has_video || options == Labels::default(),
+                track.kind == MediaKind::Text || !options.is_forced,
+                "forced is for subtitles"
+            );
+            ensure!(
+                has_video || track.kind == MediaKind::Text || options == Labels::default(),
                 "there is no video beside it, and playlists say no more of sound alone than its language"
             );
             if let Some(language) = language {
@@ -199,7 +210,7 @@ fn read(options: &str) -> anyhow::Result<(Option<String>, Labels)> {
 }
 
 /// Names and defaults that no two renditions of a group may have.
-fn check_group(group: &[Labels]) -> anyhow::Result<()> {
+fn check_group(group: &[&Labels]) -> anyhow::Result<()> {
     let mut names = HashSet::new();
     for name in group.iter().filter_map(|labels| labels.name.as_deref()) {
         ensure!(

@@ -134,7 +134,7 @@ fn print_report(report: &Report, elapsed: Duration) -> io::Result<()> {
             (true, false, false) => "read",
         };
         let (unknown, what) = match track.kind {
-            Some(MediaKind::Text) => ("WebVTT", "cues"),
+            Some(MediaKind::Text) if track.codec.is_none() => ("WebVTT", "cues"),
             _ => ("unknown", "samples"),
         };
         print!(

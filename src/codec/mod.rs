@@ -17,6 +17,7 @@ mod mp4a;
 pub mod nal_units;
 mod opus;
 pub mod subsample;
+mod text;
 mod whole_samples;
 
 use std::sync::Arc;
@@ -65,6 +66,11 @@ pub trait Codec: Send + Sync + std::fmt::Debug {
     /// What is wrong with a sample, where its first bits tell: for codecs without a scanner.
     fn first_bits_fault(&self, _sample: &[u8]) -> Option<&'static str> {
         None
+    }
+
+    /// Whether it is text, which stays clear.
+    fn is_text(&self) -> bool {
+        false
     }
 
     /// Channels of an audio codec's output, as the player hears them.
@@ -122,6 +128,7 @@ const CODECS: &[(&[&[u8; 4]], Open)] = &[
     (&[b"Opus"], opus::open),
     (&[b"fLaC"], flac::open),
     (&[b"alac"], alac::open),
+    (&[b"wvtt", b"stpp"], text::open),
 ];
 
 /// Whether a sample entry type is one that [`open`] reads.

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::Track;
+use super::{MediaKind, Track};
 
 /// Changes when what is digested changes, so that fingerprints of different forms never compare equal by chance.
 const FORM: &[u8] = b"vylux-pack media fingerprint 1";
@@ -15,7 +15,8 @@ pub fn fingerprint(tracks: &[Track]) -> [u8; 32] {
     let mut digest = Sha256::new();
     digest.update(FORM);
     let mut bytes = Vec::new();
-    for track in tracks {
+    // Text is not encrypted, so other text under the same key is no other content.
+    for track in tracks.iter().filter(|track| track.kind != MediaKind::Text) {
         bytes.clear();
         if let Some(stsd) = track.description.descend(&[b"mdia", b"minf", b"stbl", b"stsd"]) {
             stsd.write(&mut bytes);

@@ -150,9 +150,10 @@ impl Presentation {
                 presentation.add(&source, EncryptedInput::Refuse).map_err(failed)?;
             }
         }
-        if let (true, Some(subtitles)) = (presentation.tracks.is_empty(), presentation.subtitles.first()) {
+        let is_text = presentation.tracks.iter().all(|track| track.kind == MediaKind::Text);
+        if let (true, Some(path)) = (is_text, paths.first()) {
             return Err(InputError {
-                path: subtitles.path.clone(),
+                path: path.as_ref().to_owned(),
                 cause: SubtitlesError::Alone.into(),
             });
         }
@@ -232,7 +233,7 @@ impl Movie {
                 }
                 Err(Skipped::Ignored { track_id, what }) => {
                     warnings.push(format!(
-                        "track {track_id} ({what}) is left out: neither video nor audio"
+                        "track {track_id} ({what}) is left out: neither video nor audio, nor wvtt or stpp"
                     ));
                 }
                 Err(Skipped::Failed(cause)) => return Err(cause),

@@ -65,7 +65,7 @@ struct Run<T> {
 ///
 /// Four bytes a sample for its size; everything else is stored once a run, because it repeats: a film of ten
 /// hours takes a few megabytes.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct SampleTable {
     sizes: Vec<u32>,
     /// Where a run of samples starts that lie behind each other.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::edits::EditShift;
 use super::language;
+use super::sample_table::Overflow;
 use super::time::Timescale;
 use super::{Cause, EncryptedInput, Sample, SampleTable, Source, Time};
 use crate::codec::{self, Codec};
@@ -36,12 +37,12 @@ pub enum MediaKind {
     Video,
     /// Handler `soun`.
     Audio,
-    /// Subtitles.
+    /// Handler `text` or `subt`: subtitles.
     Text,
 }
 
-/// A video or audio track of an input.
-#[derive(Debug)]
+/// A track of an input: video, audio, or subtitles.
+#[derive(Debug, Clone)]
 pub struct Track {
     /// The file or files that hold the samples.
     pub source: Arc<Source>,
@@ -78,7 +79,7 @@ pub struct Encryption {
 
 /// Why a track is no [`Track`].
 pub(super) enum Skipped {
-    /// It holds no video or audio.
+    /// It holds nothing that is known.
     Ignored {
         track_id: u32,
         what: String,
@@ -106,6 +107,14 @@ impl Track {
         let kind = match &handler.handler_type.0 {
             b"vide" => MediaKind::Video,
             b"soun" => MediaKind::Audio,
+            b"text" | b"subt"
+                if stsd
+                    .children()
+                    .iter()
+                    .any(|entry| matches!(&entry.kind.0, b"wvtt" | b"stpp" | b"enct")) =>
+            {
+                MediaKind::Text
+            }
             other => {
                 let formats = stsd.children().iter().map(|entry| entry.kind);
                 // Auxiliary video (ISO/IEC 14496-12, 12.1.1), such as alpha, is nothing to be shown.
@@ -164,6 +173,10 @@ impl Track {
                 })
                 .into(),
         })?;
+        if codec.is_text() != (kind == MediaKind::Text) {
+            let what = format!("a track of '{format}' whose handler is '{}'", handler.handler_type);
+            return Err(trak.invalid(what).into());
+        }
         let dimensions = match kind {
             MediaKind::Video => {
                 let fields = entry.read(VisualSampleEntry::parse)?;
@@ -203,6 +216,37 @@ impl Track {
             *mdhd = Node::of(&header);
         }
         boxes.insert(at + 1, Node::of(&ExtendedLanguage { tag: tag.to_owned() }));
+    }
+
+    /// Cuts samples at `times`, the first part of each before and the other behind it, with the bytes of the whole in both: text
+    /// that is shown across a cut is in both segments (ISO/IEC 14496-30, 4.4).
+    ///
+    /// # Errors
+    /// [`Overflow`], where there would be more samples than a table may hold.
+    pub fn cut_samples(&mut self, times: &[Time]) -> Result<(), Overflow> {
+        let mut cuts = times
+            .iter()
+            .map(|time| time.rescale(self.timescale).ticks.saturating_sub(self.shift.ticks));
+        let mut cut = cuts.next();
+        let mut table = SampleTable::default();
+        for mut sample in self.samples.all() {
+            let end = sample.decode_ticks.saturating_add(sample.duration_ticks.into());
+            while let Some(at) = cut.and_then(|cut| u64::try_from(cut).ok()).filter(|at| *at < end) {
+                if at > sample.decode_ticks {
+                    let duration_ticks = u32::try_from(at - sample.decode_ticks).unwrap_or(u32::MAX);
+                    table.push(Sample {
+                        duration_ticks,
+                        ..sample
+                    })?;
+                    sample.duration_ticks -= duration_ticks;
+                    sample.decode_ticks = at;
+                }
+                cut = cuts.next();
+            }
+            table.push(sample)?;
+        }
+        self.samples = table;
+        Ok(())
     }
 
     /// When a sample is shown.
@@ -269,7 +313,7 @@ fn used_sample_entry<'n, 'a>(trak: &Node<'_>, stsd: &'n Node<'a>) -> Result<&'n 
 
 fn read_encryption(entry: &Node<'_>) -> Result<Option<Encryption>, Cause> {
     let Some(sinf) = entry.child(b"sinf") else {
-        return if matches!(&entry.kind.0, b"encv" | b"enca" | b"resv") {
+        return if matches!(&entry.kind.0, b"encv" | b"enca" | b"enct" | b"resv") {
             Err(entry.invalid("a protected sample entry without 'sinf'").into())
         } else {
             Ok(None)

@@ -189,3 +189,38 @@ fn durations_that_segments_cannot_have() {
         assert!(text.parse::<SegmentDuration>().is_err(), "{text}");
     }
 }
+
+/// A text track of one sample, from second `start` on, for `seconds`.
+fn text(start: u64, seconds: u32) -> Track {
+    let mut track = track(MediaKind::Text, 1, 1, 100, |_| true);
+    let sample = track.samples.get(0).unwrap();
+    track.samples = SampleTable::default();
+    let (decode_ticks, duration_ticks) = (start, seconds);
+    let sample = Sample {
+        decode_ticks,
+        duration_ticks,
+        ..sample
+    };
+    track.samples.push(sample).unwrap();
+    track
+}
+
+#[test]
+fn text_is_cut_where_the_video_is() {
+    let video = || track(MediaKind::Video, 25, 300, 100, |index| index % 50 == 0);
+    let target = "4".parse().unwrap();
+    let mut tracks = [video(), text(1, 20)];
+    SegmentPlan::cut_text(&mut tracks, target).unwrap();
+    let parts: Vec<_> = tracks[1].samples.all().collect();
+    let times: Vec<_> = parts
+        .iter()
+        .map(|part| (part.decode_ticks, part.duration_ticks))
+        .collect();
+    assert_eq!(times, [(1, 3), (4, 4), (8, 13)]);
+    assert!(parts.iter().all(|part| (part.offset, part.size) == (0, 100)));
+    let plan = SegmentPlan::new(&tracks, target).unwrap();
+    assert_eq!(plan.reference().len(), 3);
+
+    let late = SegmentPlan::cut_text(&mut [video(), text(4, 8)], target);
+    assert!(matches!(late, Err(PlanError::LateText { .. })), "{late:?}");
+}

@@ -11,13 +11,14 @@ use super::findings::Findings;
 use super::init::InitSegment;
 use super::ivs::IvRuns;
 use super::output::{Output, Rendition, SegmentFile};
+use super::playlist::MultivariantPlaylist;
 use super::report::{Report, TrackReport};
 use super::samples::{Expected, SampleChecker};
 use super::segment::{self, Fragment};
 use super::{VerifyError, description, hls, ivs, text};
 use crate::content_key::{ContentKey, Iv, Kid};
 use crate::media::source::View;
-use crate::media::{Presentation, Sample, Source, Subtitles, Track};
+use crate::media::{MediaKind, Presentation, Sample, Source, Subtitles, Track};
 use crate::package::{Name, Names};
 use crate::protect::whole_segment::OpenedSegment;
 use crate::protect::{Cipher, Pattern};
@@ -96,7 +97,7 @@ impl Output {
     /// [`VerifyError::Source`] where a sample of the source can't be read.
     pub fn check(mut self, check: &Check<'_>) -> Result<Report, VerifyError> {
         let names = check.source.map(|presentation| (presentation, Name::all(presentation)));
-        let sources = self.match_sources(names.as_ref());
+        let mut sources = self.match_sources(names.as_ref());
         let subtitles = self.match_subtitles(names.as_ref());
         let openers: Vec<Option<Opener>> = self
             .renditions
@@ -104,7 +105,14 @@ impl Output {
             .map(|rendition| Opener::new(rendition, check.keys))
             .collect();
         self.check_patterns(check.pattern);
-        let facts = self.check_segments(&sources, &openers, check)?;
+        let mut facts = self.check_segments(&sources, &openers, |kind| kind != MediaKind::Text, check)?;
+        let cut_texts = self.cut_texts(&sources, &facts);
+        let of_text = self.check_text_tracks(&mut sources, &cut_texts, &openers, check)?;
+        for (facts, of_text) in facts.iter_mut().zip(of_text) {
+            for (facts, of_text) in facts.iter_mut().zip(of_text) {
+                *facts = of_text.or(facts.take());
+            }
+        }
         ivs::check(&self.renditions, &facts, &mut self.findings);
         let mut notes = Vec::new();
         for (index, (rendition, facts)) in self.renditions.iter().zip(&facts).enumerate() {
@@ -115,11 +123,7 @@ impl Output {
         }
         hls::check_multivariant(&self.multivariant, &self.renditions, &facts, &mut self.findings);
 
-        let first_variant = self.multivariant.variants.first().map(|variant| &*variant.value.uri);
-        let reference = self.renditions.iter().zip(&facts).find_map(|(rendition, facts)| {
-            let decides = first_variant.is_some_and(|uri| rendition.playlist_file == Path::new(uri));
-            decides.then(|| text::Reference::new(rendition, facts))
-        });
+        let reference = reference(&self.multivariant, &self.renditions, &facts);
         let mut tracks: Vec<TrackReport> = Vec::new();
         for (index, (rendition, facts)) in self.renditions.iter().zip(&facts).enumerate() {
             tracks.push(if rendition.is_webvtt {
@@ -149,6 +153,34 @@ impl Output {
             differences: self.findings.kept().to_vec(),
             output: self.folder,
         })
+    }
+
+    /// The source's text tracks, cut where the first variant is.
+    fn cut_texts(&self, sources: &[Option<&Track>], facts: &[Vec<Option<SegmentFacts>>]) -> Vec<Option<Track>> {
+        let reference = reference(&self.multivariant, &self.renditions, facts);
+        let starts = reference.and_then(|reference| reference.starts).unwrap_or_default();
+        let cut = |source: Option<&Track>| {
+            let mut track = source.filter(|track| track.kind == MediaKind::Text)?.clone();
+            track.cut_samples(starts.get(1..).unwrap_or_default()).ok()?;
+            Some(track)
+        };
+        sources.iter().copied().map(cut).collect()
+    }
+
+    /// Checks the segments of text tracks against sources that are cut, which take the place of those in `sources`.
+    fn check_text_tracks<'a>(
+        &mut self,
+        sources: &mut [Option<&'a Track>],
+        cut: &'a [Option<Track>],
+        openers: &[Option<Opener>],
+        check: &Check<'_>,
+    ) -> Result<Vec<Vec<Option<SegmentFacts>>>, VerifyError> {
+        for (source, cut) in sources.iter_mut().zip(cut) {
+            if cut.is_some() {
+                *source = cut.as_ref();
+            }
+        }
+        self.check_segments(sources, openers, |kind| kind == MediaKind::Text, check)
     }
 
     /// The source's track of each rendition, by the names that the packager gives.
@@ -225,16 +257,19 @@ impl Output {
         matched
     }
 
-    /// Checks the boxes and samples of all segments, several at once.
+    /// Checks the boxes and samples of all segments of the kinds that `is_meant`, several at once.
     fn check_segments(
         &mut self,
         sources: &[Option<&Track>],
         openers: &[Option<Opener>],
+        is_meant: impl Fn(MediaKind) -> bool,
         check: &Check<'_>,
     ) -> Result<Vec<Vec<Option<SegmentFacts>>>, VerifyError> {
         let mut tasks = Vec::new();
         for (rendition_index, rendition) in self.renditions.iter().enumerate() {
-            let Some(init) = &rendition.init else { continue };
+            let Some(init) = rendition.init.as_ref().filter(|init| is_meant(init.kind)) else {
+                continue;
+            };
             let opener = openers.get(rendition_index).and_then(Option::as_ref);
             let source = sources.get(rendition_index).copied().flatten();
             let cipher = match opener {
@@ -298,6 +333,18 @@ impl Output {
         }
         Ok(all)
     }
+}
+
+/// What text is cut by: the first variant.
+fn reference<'a>(
+    playlist: &MultivariantPlaylist,
+    renditions: &'a [Rendition],
+    facts: &[Vec<Option<SegmentFacts>>],
+) -> Option<text::Reference<'a>> {
+    let first_variant = &*playlist.variants.first()?.value.uri;
+    let mut renditions = renditions.iter().zip(facts);
+    let (rendition, facts) = renditions.find(|(rendition, _)| rendition.playlist_file == Path::new(first_variant))?;
+    Some(text::Reference::new(rendition, facts))
 }
 
 /// What the source has, by the media playlist that the packager gives it.

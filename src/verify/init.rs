@@ -111,7 +111,11 @@ impl InitSegment {
         let kind = match &hdlr.parse::<Handler>()?.handler_type.0 {
             b"vide" => MediaKind::Video,
             b"soun" => MediaKind::Audio,
-            other => return Err(hdlr.invalid(format!("handler '{}', expected vide or soun", FourCc(*other)))),
+            b"text" | b"subt" => MediaKind::Text,
+            other => {
+                let what = format!("handler '{}', expected vide, soun, text or subt", FourCc(*other));
+                return Err(hdlr.invalid(what));
+            }
         };
         let stbl = mdia.require(&[b"minf", b"stbl"])?;
         for table in [b"stts", b"stsc", b"stsz", b"stco"] {
@@ -135,6 +139,9 @@ impl InitSegment {
             Err(codec::OpenError::Box(error)) => return Err(error),
             Err(error) => return Err(entry.invalid(format!("'{format}': {error}"))),
         };
+        if codec.is_text() != (kind == MediaKind::Text) {
+            return Err(entry.invalid("a sample entry of another kind than the handler"));
+        }
         let shift = match EditShift::read(trak, movie_timescale, timescale) {
             Ok(shift) => shift,
             Err(Cause::Scan(crate::isobmff::scan::ScanError::Box(error))) => return Err(error),
@@ -175,7 +182,9 @@ fn read_protection(
 ) -> Result<Option<Protection>, BoxError> {
     let protected = match kind {
         MediaKind::Video => FourCc::new(b"encv"),
-        MediaKind::Audio | MediaKind::Text => FourCc::new(b"enca"),
+        MediaKind::Audio => FourCc::new(b"enca"),
+        MediaKind::Text if entry.child(b"sinf").is_some() => return Err(entry.invalid("text that is encrypted")),
+        MediaKind::Text => return Ok(None),
     };
     let Some(sinf) = entry.child(b"sinf") else {
         return match &entry.kind.0 {

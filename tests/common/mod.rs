@@ -46,6 +46,8 @@ pub const REFUSED: &[(&str, &str)] = &[
     ("refuse-vp9.mp4", "another codec"),
     ("slices-60.mp4", "more subsamples than saiz can tell"),
     ("text-only.mp4", "nothing to encrypt"),
+    ("text-stpp.mp4", "text without a film"),
+    ("text-wvtt.mp4", "text without a film"),
     ("two-descriptions.mp4", "several sample descriptions"),
 ];
 

@@ -195,6 +195,9 @@ impl TrackReport {
 impl std::fmt::Display for TrackReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:<28} {:<12}", self.playlist, self.codec)?;
+        if self.kind == MediaKind::Text {
+            f.write_str(" in the clear")?;
+        }
         if let Some((width, height)) = self.resolution {
             write!(f, " {width}x{height}")?;
         }

@@ -110,7 +110,25 @@ pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
         }
         alternatives.add("AUDIO", AUDIO_GROUP, audios.iter().map(|audio| audio.bandwidth));
     }
-    let mut names = chosen_names(contents.texts.iter().map(|text| &text.labels));
+    let text_tracks: Vec<_> = of_kind(MediaKind::Text).collect();
+    let labels = text_tracks.iter().map(|entry| &entry.rendition.labels);
+    let mut names = chosen_names(labels.chain(contents.texts.iter().map(|text| &text.labels)));
+    for entry in &text_tracks {
+        let Rendition {
+            name, track, labels, ..
+        } = entry.rendition;
+        let media = Media {
+            kind: "SUBTITLES",
+            group: TEXT_GROUP,
+            name,
+            language: track.language.as_deref(),
+            labels,
+            is_default: false,
+            channels: None,
+        };
+        media.write(&mut out, &mut names);
+        alternatives.codecs.insert(track.codec.rfc6381());
+    }
     for text in contents.texts {
         // Shown when somebody chooses them, or the system by its language. CODECS says nothing of WebVTT that is no MP4.
         let media = Media {
@@ -126,6 +144,7 @@ pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
     }
     let texts = contents.written_texts.iter();
     let texts = texts.map(|written| Bandwidth::measure(&written.segments, target_duration_s));
+    let texts = text_tracks.iter().map(|entry| entry.bandwidth).chain(texts);
     alternatives.add("SUBTITLES", TEXT_GROUP, texts);
     let variants = if videos.is_empty() { audios } else { videos };
     for variant in variants {
