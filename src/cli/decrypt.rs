@@ -10,9 +10,7 @@ use std::time::Instant;
 use anyhow::anyhow;
 use serde::Serialize;
 use vylux_pack::content_key::{Iv, Kid};
-use vylux_pack::isobmff::BoxError;
-use vylux_pack::isobmff::scan::{ScanError, TopLevel};
-use vylux_pack::media::{Cause, EncryptedInput, InputError, MediaKind, Presentation, Source, Track};
+use vylux_pack::media::{self, EncryptedInput, InputError, MediaKind, Presentation, Source, Track};
 use vylux_pack::package::clear::{self, ClosedTrack};
 use vylux_pack::package::{Control, StagedFile};
 use vylux_pack::protect::{CBCS, Cbcs, Pattern};
@@ -163,7 +161,7 @@ fn open(output: &Output) -> Result<Vec<(&Rendition, Track)>, Failure> {
             .chain(segments)
             .map(|file| output.folder.join(file))
             .collect();
-        files.iter().try_for_each(|file| check_whole(file))?;
+        files.iter().try_for_each(|file| media::check_whole(file, None))?;
         let source = Arc::new(Source::join(files).map_err(Failure::input)?);
         let mut presentation = Presentation {
             sources: Vec::new(),
@@ -172,39 +170,11 @@ fn open(output: &Output) -> Result<Vec<(&Rendition, Track)>, Failure> {
         };
         presentation
             .add(&source, EncryptedInput::Accept)
-            .map_err(|cause| located(&source, cause))?;
+            .map_err(|cause| InputError::in_source(&source, cause))?;
         tracks.extend(presentation.tracks.into_iter().map(|track| (rendition, track)));
     }
     tracks.sort_by_key(|(_, track)| track.kind);
     Ok(tracks)
-}
-
-/// Refuses a file that ends within a box: joined with the next one, its damage would be found there.
-fn check_whole(file: &Path) -> Result<(), InputError> {
-    let failed = |cause| InputError {
-        path: file.to_owned(),
-        cause,
-    };
-    let source = Source::open(file).map_err(|error| failed(error.into()))?;
-    for header in TopLevel::new(&source) {
-        header.map_err(|error| failed(error.into()))?;
-    }
-    Ok(())
-}
-
-/// An error in joined files names the one that holds the byte.
-fn located(source: &Source, cause: Cause) -> InputError {
-    let (path, cause) = match cause {
-        Cause::Scan(ScanError::Box(error)) => {
-            let (path, offset) = source.locate(error.offset);
-            (path, BoxError { offset, ..error }.into())
-        }
-        cause => (source.path(), cause),
-    };
-    InputError {
-        path: path.to_owned(),
-        cause,
-    }
 }
 
 /// What opens a track's samples; `None` where they are clear.

@@ -1,15 +1,17 @@
 //! `vylux-pack encrypt`: from clear MP4 to an encrypted output.
 
 mod report;
+mod tree;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::Context;
 use vylux_pack::keys::{BaseUrl, ContentId, KeyRing, TrackName, keys_file};
-use vylux_pack::media::{Presentation, fingerprint};
+use vylux_pack::media::{Presentation, Track, fingerprint};
 use vylux_pack::package::publish::{KEYS_FILE, Staging};
-use vylux_pack::package::{Control, Name, Protection, Rendition, hls, write_segments};
+use vylux_pack::package::{Control, Name, PackageError, Protection, Rendition, hls, write_segments};
 use vylux_pack::plan::{SegmentDuration, SegmentPlan};
 use vylux_pack::protect::{Scheme, TrackProtection};
 use vylux_pack::secret::{MASTER_KEY_HEX, SecretText, Settings};
@@ -24,6 +26,7 @@ use super::records::{Content, Records, Settled, base_url, store_url};
 /// Encrypt MP4 files into CMAF segments and HLS playlists
 ///
 /// Each track of each input becomes a rendition: give several files for several qualities or languages.
+/// Of an HLS tree, given by its multivariant or media playlist (.m3u8), the output is the same tree, encrypted.
 /// The output appears in one step when all of it is there, and the same command gives the same bytes again.
 #[derive(clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
@@ -32,7 +35,7 @@ use super::records::{Content, Records, Settled, base_url, store_url};
                         or NAME_COMMAND; `vylux-pack init` makes fresh ones. BASE_URL and DATABASE_URL are read there too."
 )]
 pub struct Args {
-    /// Clear MP4 files, fragmented or not
+    /// Clear MP4 files, fragmented or not; or the playlist of one HLS tree, to encrypt it as it is cut
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// What the keys are derived from and asked for by: letters, digits, - and _
@@ -98,6 +101,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .clone()
         .unwrap_or_else(|| Path::new("out").join(args.content_id.as_str()));
 
+    if let Some(playlist) = tree::playlist(&args.inputs)? {
+        return tree::run(args, playlist, &settings, &output, (&cancelled, started));
+    }
     let presentation = Presentation::open(&args.inputs)?;
     if !args.quiet {
         presentation.warnings.iter().for_each(|warning| output::warn(warning));
@@ -111,7 +117,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             return Err(Failure::work(anyhow::anyhow!("{} {what}", output.display())));
         }
         Scheme::None => None,
-        Scheme::Cbcs => Some(prepare_keys(args, &settings, &presentation, &names, &output)?),
+        Scheme::Cbcs => {
+            let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+            Some(prepare_keys(args, &settings, &presentation.tracks, &names, &output)?)
+        }
     };
 
     let renditions: Vec<Rendition<'_>> = presentation
@@ -162,17 +171,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     );
 
     if let Some((staging, _)) = written {
-        if let Some(Encryption { records, settled, .. }) = encryption {
-            let record = records.store(settled)?;
-            keys_file::write(&staging.folder().join(KEYS_FILE), &[record]).map_err(Failure::work)?;
-        }
-        if args.sync {
-            staging.sync()?;
-        }
-        if cancelled.load(std::sync::atomic::Ordering::Relaxed) {
-            return Err(vylux_pack::package::PackageError::Cancelled.into());
-        }
-        staging.publish(args.sync)?;
+        publish(args, staging, encryption, &cancelled)?;
     }
     if args.json {
         output::json(&report)?;
@@ -182,12 +181,32 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Derives the keys, and finds or makes the record.
+/// Stores the record, and puts the output in its place.
+fn publish(
+    args: &Args,
+    staging: Staging,
+    encryption: Option<Encryption>,
+    cancelled: &AtomicBool,
+) -> Result<(), Failure> {
+    if let Some(Encryption { records, settled, .. }) = encryption {
+        let record = records.store(settled)?;
+        keys_file::write(&staging.folder().join(KEYS_FILE), &[record]).map_err(Failure::work)?;
+    }
+    if args.sync {
+        staging.sync()?;
+    }
+    if cancelled.load(Ordering::Relaxed) {
+        return Err(PackageError::Cancelled.into());
+    }
+    Ok(staging.publish(args.sync)?)
+}
+
+/// Derives the keys, and finds or makes the record; `names` has one a track.
 fn prepare_keys(
     args: &Args,
     settings: &Settings,
-    presentation: &Presentation,
-    names: &[Name],
+    tracks: &[Track],
+    names: &[&str],
     output: &Path,
 ) -> Result<Encryption, Failure> {
     let keys = KeyRing::load(settings).map_err(Failure::usage)?;
@@ -199,7 +218,7 @@ fn prepare_keys(
         output,
         args.dry_run,
     )?;
-    let media_fingerprint = hex::encode(fingerprint(&presentation.tracks));
+    let media_fingerprint = hex::encode(fingerprint(tracks));
     let content = Content {
         id: &args.content_id,
         scheme: args.scheme.name(),
@@ -209,12 +228,8 @@ fn prepare_keys(
     let settled = records.settle(&keys, &content, args.replace)?;
     let master = keys.primary();
     let key = master.content_key(&args.content_id, None);
-    let tracks = presentation.tracks.iter().zip(names).map(|(track, name)| {
-        let name: TrackName = name
-            .as_str()
-            .parse()
-            .context("a rendition's name")
-            .map_err(Failure::work)?;
+    let tracks = tracks.iter().zip(names).map(|(track, name)| {
+        let name: TrackName = name.parse().context("a rendition's name").map_err(Failure::work)?;
         let iv = master.iv(&args.content_id, &name, None);
         Ok(TrackProtection::cbcs(track, &key, settled.record.kid, iv))
     });

@@ -5,13 +5,16 @@ pub mod fingerprint;
 pub mod fragmented;
 pub mod language;
 mod media_data;
+pub mod playlist;
 pub mod progressive;
 pub mod sample_table;
 pub mod source;
 pub mod summary;
 pub mod time;
 pub mod track;
+pub mod tree;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,6 +30,7 @@ pub use summary::Summary;
 pub use time::{Time, Timescale};
 use track::Skipped;
 pub use track::{MediaKind, Track};
+pub use tree::Tree;
 
 /// The most bytes of a box of this type that are read at once: boxes that describe media are smaller, and the rest
 /// is hostile.
@@ -62,7 +66,7 @@ pub fn stands_at_top(kind: FourCc) -> bool {
 }
 
 /// All tracks of all inputs.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Presentation {
     /// The inputs, in the order they were given.
     pub sources: Vec<Arc<Source>>,
@@ -102,6 +106,24 @@ pub enum Cause {
         /// What is wrong.
         cause: CodecError,
     },
+}
+
+impl InputError {
+    /// An error in joined files names the one that holds the byte.
+    #[must_use]
+    pub fn in_source(source: &Source, cause: Cause) -> Self {
+        let (path, cause) = match cause {
+            Cause::Scan(ScanError::Box(error)) => {
+                let (path, offset) = source.locate(error.offset);
+                (path, BoxError { offset, ..error }.into())
+            }
+            cause => (source.path(), cause),
+        };
+        Self {
+            path: path.to_owned(),
+            cause,
+        }
+    }
 }
 
 impl From<BoxError> for Cause {
@@ -146,6 +168,26 @@ impl Presentation {
         self.sources.push(Arc::clone(source));
         Ok(())
     }
+}
+
+/// Refuses a file, or a range of it, that ends within a box: joined with the next one, its damage would be found there.
+///
+/// # Errors
+/// [`InputError`] at the box.
+pub fn check_whole(file: &Path, range: Option<Range<u64>>) -> Result<(), InputError> {
+    let failed = |cause| InputError {
+        path: file.to_owned(),
+        cause,
+    };
+    let source = match range {
+        None => Source::open(file),
+        range => Source::join_ranges([(file.to_owned(), range)]),
+    };
+    let source = source.map_err(|error| failed(error.into()))?;
+    for header in TopLevel::new(&source) {
+        header.map_err(|error| InputError::in_source(&source, error.into()))?;
+    }
+    Ok(())
 }
 
 /// What to do with tracks that are encrypted.

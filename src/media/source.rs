@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -16,11 +17,14 @@ pub struct Source {
     bytes: u64,
 }
 
-/// One file of a [`Source`].
+/// One file of a [`Source`], or a range of it.
 #[derive(Debug)]
 struct Part {
     path: PathBuf,
+    /// Where it starts in the whole.
     start: u64,
+    /// Where it starts in its file.
+    file_offset: u64,
 }
 
 impl Source {
@@ -35,6 +39,7 @@ impl Source {
             parts: vec![Part {
                 path: path.to_owned(),
                 start: 0,
+                file_offset: 0,
             }],
             open: Some(file),
             bytes,
@@ -46,20 +51,37 @@ impl Source {
     /// # Errors
     /// Those of the system, with the path.
     pub fn join(paths: impl IntoIterator<Item = PathBuf>) -> io::Result<Self> {
+        Self::join_ranges(paths.into_iter().map(|path| (path, None)))
+    }
+
+    /// Joins ranges of bytes of files, in order; `None` is a whole file.
+    ///
+    /// # Errors
+    /// Those of the system, and `InvalidInput` where a range lies outside of its file; both with the path.
+    pub fn join_ranges(parts: impl IntoIterator<Item = (PathBuf, Option<Range<u64>>)>) -> io::Result<Self> {
         let mut source = Self {
             parts: Vec::new(),
             open: None,
             bytes: 0,
         };
-        for path in paths {
-            let bytes = std::fs::metadata(&path)
-                .and_then(|metadata| regular_file_bytes(&metadata))
+        for (path, range) in parts {
+            let range = std::fs::metadata(&path)
+                .and_then(|metadata| {
+                    let bytes = regular_file_bytes(&metadata)?;
+                    let range = range.unwrap_or(0..bytes);
+                    let what = || format!("bytes {} to {} of a file of {bytes}", range.start, range.end);
+                    if range.start > range.end || range.end > bytes {
+                        return Err(io::Error::new(io::ErrorKind::InvalidInput, what()));
+                    }
+                    Ok(range)
+                })
                 .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
             source.parts.push(Part {
                 path,
                 start: source.bytes,
+                file_offset: range.start,
             });
-            source.bytes += bytes;
+            source.bytes = source.bytes.saturating_add(range.end - range.start);
         }
         Ok(source)
     }
@@ -79,8 +101,9 @@ impl Source {
     /// The file that holds byte `offset`, and where in it.
     #[must_use]
     pub fn locate(&self, offset: u64) -> (&Path, u64) {
-        self.part_at(offset)
-            .map_or((Path::new(""), offset), |(part, _)| (&part.path, offset - part.start))
+        self.part_at(offset).map_or((Path::new(""), offset), |(part, _)| {
+            (&part.path, offset - part.start + part.file_offset)
+        })
     }
 
     /// The part that holds byte `offset`, and where it ends.
@@ -119,7 +142,7 @@ impl ReadAt for Source {
             };
             let here = usize::try_from(end - offset).unwrap_or(usize::MAX).min(rest.len());
             let (now, later) = rest.split_at_mut(here);
-            File::open(&part.path)?.read_exact_at(now, offset - part.start)?;
+            File::open(&part.path)?.read_exact_at(now, offset - part.start + part.file_offset)?;
             rest = later;
             offset += here as u64;
         }

@@ -118,7 +118,7 @@ fn run_samples(samples: &[Sample]) -> Vec<RunSample> {
 }
 
 /// Appends `saiz`, `saio` and `senc`: players read the subsample maps from `senc`, found by one of the two ways.
-fn write_auxiliary_information(out: &mut Vec<u8>, moof_start: usize, fragment: &ProtectedFragment<'_>) {
+pub(super) fn write_auxiliary_information(out: &mut Vec<u8>, moof_start: usize, fragment: &ProtectedFragment<'_>) {
     #[expect(clippy::cast_possible_truncation, reason = "MAX_SUBSAMPLES keeps it within a byte")]
     let sizes = fragment
         .entry_counts

@@ -3,6 +3,7 @@
 pub mod bandwidth;
 pub mod media_playlist;
 pub mod multivariant;
+pub mod tree;
 
 use std::path::Path;
 
@@ -11,6 +12,7 @@ use super::{PackageError, Rendition, WrittenRendition};
 use crate::media::Time;
 
 pub use bandwidth::Bandwidth;
+pub use tree::{TreeKeys, write_tree_playlists};
 
 /// The multivariant playlist, at the top of an output.
 pub const MULTIVARIANT_PLAYLIST: &str = "master.m3u8";

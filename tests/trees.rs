@@ -1,0 +1,633 @@
+//! An HLS tree that somebody else made becomes the same tree, encrypted.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use sha2::{Digest, Sha256};
+
+use common::{CONTENT_ID, Workspace, derive, fixture, run, samples, tool};
+
+/// Makes a tree in its folder.
+type Make = fn(&Workspace) -> Option<()>;
+
+/// The trees that the tests make, each a folder of its own; `None` where a tool is missing.
+const TREES: &[(&str, Make)] = &[
+    ("muxed", muxed),
+    ("renditions", renditions),
+    ("single", single),
+    ("segmented", segmented),
+];
+
+/// ffmpeg: video and audio in one file, whose playlist names ranges of bytes; no multivariant playlist.
+fn muxed(work: &Workspace) -> Option<()> {
+    ffmpeg_hls(
+        work,
+        "muxed",
+        &[
+            "-hls_flags",
+            "single_file+independent_segments+program_date_time",
+            "master.m3u8",
+        ],
+    )
+}
+
+/// ffmpeg: a file a segment, in folders.
+fn renditions(work: &Workspace) -> Option<()> {
+    let streams = "v:0,agroup:aud a:0,agroup:aud,language:en";
+    ffmpeg_hls(
+        work,
+        "renditions",
+        &[
+            "-hls_flags",
+            "independent_segments",
+            "-master_pl_name",
+            "master.m3u8",
+            "-var_stream_map",
+            streams,
+        ]
+        .into_iter()
+        .chain(["-hls_segment_filename", "v%v/a b_%03d.m4s", "v%v/playlist.m3u8"])
+        .collect::<Vec<_>>(),
+    )
+}
+
+fn ffmpeg_hls(work: &Workspace, name: &str, arguments: &[&str]) -> Option<()> {
+    let ffmpeg = tool("ffmpeg")?;
+    fs::create_dir(work.path(name)).unwrap();
+    let mut command = Command::new(ffmpeg);
+    command.args(["-nostdin", "-v", "error", "-i"]).arg(fixture("demo.mp4"));
+    command.args(["-c", "copy", "-f", "hls", "-hls_time", "4", "-hls_playlist_type", "vod"]);
+    command.args(["-hls_segment_type", "fmp4"]).args(arguments);
+    run(command.current_dir(work.path(name)));
+    Some(())
+}
+
+/// Shaka Packager: one file a rendition, with an index, I-frame playlist and audio group.
+fn single(work: &Workspace) -> Option<()> {
+    packager(
+        work,
+        "single",
+        &["stream=video,output=v.mp4,playlist_name=v.m3u8,iframe_playlist_name=i.m3u8"],
+        &["stream=audio,output=a.mp4,playlist_name=a.m3u8,hls_group_id=aud,hls_name=English"],
+    )
+}
+
+/// Shaka Packager: a file a segment, an I-frame playlist, and text.
+fn segmented(work: &Workspace) -> Option<()> {
+    let text = work.path("text.vtt");
+    fs::write(&text, "WEBVTT\n\n00:00:00.000 --> 00:00:11.000\nwords\n").unwrap();
+    packager(
+        work,
+        "segmented",
+        &[
+            "stream=video,init_segment=v/init.mp4,segment_template=v/$Number$.m4s,playlist_name=v/p.m3u8,\
+           iframe_playlist_name=v/i.m3u8",
+        ],
+        &[
+            "stream=audio,init_segment=a/init.mp4,segment_template=a/$Number$.m4s,playlist_name=a/p.m3u8,\
+             hls_group_id=aud,hls_name=English",
+            "stream=text,segment_template=t/$Number$.vtt,playlist_name=t/p.m3u8,hls_group_id=sub,hls_name=English",
+        ],
+    )
+}
+
+fn packager(work: &Workspace, name: &str, video: &[&str], others: &[&str]) -> Option<()> {
+    let packager = tool("packager")?;
+    fs::create_dir(work.path(name)).unwrap();
+    let mut command = Command::new(packager);
+    for stream in video.iter().chain(others) {
+        let input = if stream.starts_with("stream=text") {
+            work.path("text.vtt")
+        } else {
+            fixture("demo.mp4")
+        };
+        command.arg(format!("in={},{stream}", input.display()));
+    }
+    command.args(["--hls_master_playlist_output", "master.m3u8", "--segment_duration", "2"]);
+    run(command.current_dir(work.path(name)));
+    Some(())
+}
+
+fn encrypt(work: &Workspace, tree: &str, more: &[&str]) -> Output {
+    let mut command = work.vylux_pack();
+    command.arg("encrypt").arg(format!("{tree}/master.m3u8"));
+    command
+        .args(["--content-id", CONTENT_ID, "--no-store", "--out"])
+        .arg(format!("out-{tree}"))
+        .args(more);
+    command.output().unwrap()
+}
+
+fn encrypted(work: &Workspace, tree: &str, more: &[&str]) {
+    let output = encrypt(work, tree, more);
+    assert!(
+        output.status.success(),
+        "{tree}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+/// Runs `check` over each tree and its encrypted copy, in the folders `TREE` and `out-TREE`.
+fn for_each_tree(more: &[&str], check: impl Fn(&Workspace, &str)) {
+    for (name, make) in TREES {
+        let work = Workspace::new();
+        if make(&work).is_some() {
+            encrypted(&work, name, more);
+            check(&work, name);
+        }
+    }
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut folders = vec![folder.to_owned()];
+    let mut files = BTreeMap::new();
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.insert(path.strip_prefix(folder).unwrap().to_owned(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+/// Lines of `new` that are not in `old`, and of `old` that are not in `new`, where they are taken in order.
+fn changes<'a>(old: &'a str, new: &'a str) -> Vec<(Option<&'a str>, Option<&'a str>)> {
+    let inserted = |line: &str| {
+        ["#EXT-X-KEY:", "#EXT-X-SESSION-KEY:"]
+            .iter()
+            .any(|tag| line.starts_with(tag))
+            || (line.starts_with("#EXT-X-VERSION:") && !old.contains("#EXT-X-VERSION:"))
+    };
+    let mut changes = Vec::new();
+    let mut old_lines = old.split_inclusive('\n');
+    for line in new.split_inclusive('\n') {
+        if inserted(line) {
+            changes.push((None, Some(line)));
+            continue;
+        }
+        let before = old_lines.next();
+        if before != Some(line) {
+            changes.push((before, Some(line)));
+        }
+    }
+    changes.extend(old_lines.map(|line| (Some(line), None)));
+    changes
+}
+
+#[test]
+fn only_the_expected_lines_differ() {
+    for_each_tree(&[], |work, tree| {
+        let (old, mut new) = (files(&work.path(tree)), files(&work.path(format!("out-{tree}"))));
+        assert!(new.remove(Path::new("keys.json")).is_some());
+        assert_eq!(old.keys().collect::<Vec<_>>(), new.keys().collect::<Vec<_>>(), "{tree}");
+        for (file, old) in &old {
+            let (place, new) = (format!("{tree}: {}", file.display()), &new[file]);
+            match file.extension().and_then(|extension| extension.to_str()) {
+                Some("m3u8") => check_playlist(&place, &String::from_utf8_lossy(old), &String::from_utf8_lossy(new)),
+                Some("vtt") => assert_eq!(old, new, "{place}"),
+                _ => assert_ne!(old, new, "{place} stayed as it was"),
+            }
+        }
+    });
+}
+
+fn check_playlist(place: &str, old: &str, new: &str) {
+    m3u8_rs::parse_playlist_res(new.as_bytes()).unwrap_or_else(|error| panic!("{place}: {error}"));
+    let changes = changes(old, new);
+    let inserted = |tag: &str| {
+        let all = changes
+            .iter()
+            .filter(|(old, new)| old.is_none() && new.is_some_and(|new| new.starts_with(tag)));
+        all.count()
+    };
+    let is_multivariant = old.contains("#EXT-X-STREAM-INF");
+    assert_eq!(
+        inserted("#EXT-X-SESSION-KEY:"),
+        usize::from(is_multivariant),
+        "{place}: {changes:?}"
+    );
+    let is_text = place.contains("/p.m3u8") && old.contains(".vtt");
+    assert_eq!(
+        inserted("#EXT-X-KEY:"),
+        usize::from(!is_multivariant && !is_text),
+        "{place}: {changes:?}"
+    );
+    for (old, new) in &changes {
+        let (Some(old), Some(new)) = (old, new) else { continue };
+        let tags = ["#EXT-X-BYTERANGE:", "#EXT-X-VERSION:", "#EXT-X-MAP:"];
+        let is_expected = tags.iter().any(|tag| old.starts_with(tag) && new.starts_with(tag));
+        assert!(is_expected, "{place}: {old} became {new}");
+    }
+    // The init segment stays in front of the key, and all segments behind it.
+    if let Some(key) = new.find("#EXT-X-KEY:") {
+        assert!(
+            new.find("#EXT-X-MAP:").unwrap() < key && key < new.find("#EXTINF:").unwrap(),
+            "{place}"
+        );
+    }
+}
+
+/// A media playlist by m3u8-rs, and its folder.
+fn media_playlist(path: &Path) -> (m3u8_rs::MediaPlaylist, &Path) {
+    let playlist = m3u8_rs::parse_media_playlist_res(&fs::read(path).unwrap()).unwrap();
+    (playlist, path.parent().unwrap())
+}
+
+/// The bytes of each segment of a media playlist.
+fn segments(path: &Path) -> Vec<Vec<u8>> {
+    let (playlist, folder) = media_playlist(path);
+    let mut end = 0;
+    let mut segments = Vec::new();
+    for segment in playlist.segments {
+        let bytes = fs::read(folder.join(&segment.uri)).unwrap();
+        segments.push(match segment.byte_range {
+            None => bytes,
+            Some(range) => {
+                let start = usize::try_from(range.offset.unwrap_or(end)).unwrap();
+                end = start as u64 + range.length;
+                bytes[start..usize::try_from(end).unwrap()].to_vec()
+            }
+        });
+    }
+    segments
+}
+
+/// The init segment of a media playlist.
+fn init(path: &Path) -> Vec<u8> {
+    let (playlist, folder) = media_playlist(path);
+    let map = playlist.segments[0].map.clone().unwrap();
+    let bytes = fs::read(folder.join(&map.uri)).unwrap();
+    match map.byte_range {
+        None => bytes,
+        Some(range) => {
+            let start = usize::try_from(range.offset.unwrap_or(0)).unwrap();
+            bytes[start..start + usize::try_from(range.length).unwrap()].to_vec()
+        }
+    }
+}
+
+/// Segments and I-frames are where the playlists say: each begins with the boxes it began with, and has as many bytes of
+/// media data. Where Shaka Packager writes the tree, an I-frame's range ends with its sample.
+#[test]
+fn ranges_hold_what_they_held() {
+    /// The types of the boxes, and the bytes of media data that are there.
+    fn shape(segment: &[u8]) -> (Vec<[u8; 4]>, usize) {
+        let (mut kinds, mut rest, mut media) = (Vec::new(), segment, 0);
+        while let Some((size, tail)) = rest.split_first_chunk::<4>() {
+            let (size, kind) = (u32::from_be_bytes(*size) as usize, *tail.first_chunk::<4>().unwrap());
+            kinds.push(kind);
+            if kind == *b"mdat" {
+                media += size.min(rest.len());
+            } else {
+                assert!(size <= rest.len(), "a range cuts the box {kind:?}");
+            }
+            rest = rest.get(size..).unwrap_or_default();
+        }
+        (kinds, media)
+    }
+    for_each_tree(&[], |work, tree| {
+        let playlists = files(&work.path(tree)).into_keys();
+        for file in playlists.filter(|file| file.extension().is_some_and(|extension| extension == "m3u8")) {
+            let text = fs::read_to_string(work.path(tree).join(&file)).unwrap();
+            if text.contains("#EXT-X-STREAM-INF") || text.contains(".vtt") {
+                continue;
+            }
+            let (old, new) = (
+                work.path(tree).join(&file),
+                work.path(format!("out-{tree}")).join(&file),
+            );
+            let shapes = |path: &Path| segments(path).iter().map(|segment| shape(segment)).collect::<Vec<_>>();
+            let (old_shapes, new_shapes) = (shapes(&old), shapes(&new));
+            assert!(old_shapes.len() > 2, "{tree}: {}", file.display());
+            assert_eq!(old_shapes, new_shapes, "{tree}: {}", file.display());
+            assert_eq!(shape(&init(&old)), shape(&init(&new)), "{tree}: {}", file.display());
+        }
+    });
+}
+
+/// Shaka Packager, encrypting the film itself under the same key, key ID and IV, writes the same sample bytes.
+#[test]
+fn shaka_packager_encrypts_to_the_same_samples() {
+    let Some(packager) = tool("packager") else { return };
+    for (tree, playlist, stream) in [
+        ("single", "v.m3u8", "video"),
+        ("single", "a.m3u8", "audio"),
+        ("segmented", "v/p.m3u8", "video"),
+        ("segmented", "a/p.m3u8", "audio"),
+        ("renditions", "v0/playlist.m3u8", "video"),
+        ("renditions", "v1/playlist.m3u8", "audio"),
+    ] {
+        let work = Workspace::new();
+        TREES.iter().find(|(other, _)| *other == tree).unwrap().1(&work);
+        encrypted(&work, tree, &[]);
+        let path = work.path(format!("out-{tree}")).join(playlist);
+        let ours = samples::read(&[vec![init(&path)], segments(&path)].concat().concat()).unwrap();
+
+        let text = fs::read_to_string(&path).unwrap();
+        let iv = text.split_once("IV=0x").unwrap().1.get(..32).unwrap();
+        // IVs are told apart by the playlist's path.
+        let name = match playlist.strip_suffix(".m3u8").unwrap() {
+            path if path.contains('/') => {
+                let digest = hex::encode(Sha256::digest(playlist));
+                format!("{}-{}", path.replace('/', "-"), digest.get(..16).unwrap())
+            }
+            path => path.to_owned(),
+        };
+        assert_eq!(iv, hex::encode(derive::iv(&name)), "{tree}/{playlist}");
+        let [kid, key] = [derive::kid(), derive::key()].map(hex::encode);
+        let output = work.path("shaka.mp4");
+        let mut command = Command::new(&packager);
+        command.arg(format!(
+            "in={},stream={stream},output={}",
+            fixture("demo.mp4").display(),
+            output.display()
+        ));
+        command.args([
+            "--protection_scheme",
+            "cbcs",
+            "--clear_lead",
+            "0",
+            "--enable_raw_key_encryption",
+        ]);
+        run(command.arg(format!("--keys=label=:key_id={kid}:key={key}:iv={iv}")));
+        let theirs = samples::read(&fs::read(output).unwrap()).unwrap();
+        assert_eq!(ours.len(), theirs.len(), "{tree}/{playlist}");
+        for (index, (ours, theirs)) in ours.iter().zip(&theirs).enumerate() {
+            assert!(ours.data == theirs.data, "{tree}/{playlist}: sample {index} differs");
+            assert_eq!(ours.subsamples, theirs.subsamples, "{tree}/{playlist}: sample {index}");
+        }
+    }
+}
+
+/// The frames that ffmpeg makes of a stream.
+fn frames(ffmpeg: &Path, work: &Workspace, input: &Path, kind: &str, options: &[&str]) -> Vec<String> {
+    let output = work.path("frames");
+    let mut command = Command::new(ffmpeg);
+    command
+        .args(["-nostdin", "-y", "-v", "error"])
+        .args(options)
+        .arg("-i")
+        .arg(input);
+    command.args([
+        "-map",
+        &format!("0:{kind}:0"),
+        "-fps_mode",
+        "passthrough",
+        "-f",
+        "framemd5",
+    ]);
+    run(command.arg(&output));
+    let text = fs::read_to_string(output).unwrap();
+    let hash = |line: &str| line.rsplit(", ").next().unwrap().to_owned();
+    text.lines().filter(|line| !line.starts_with('#')).map(hash).collect()
+}
+
+/// A player that knows the playlist and the key server alone shows what it shows of the clear tree.
+#[test]
+fn a_player_shows_the_frames_of_the_clear_tree() {
+    let Some(ffmpeg) = tool("ffmpeg8") else { return };
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base_url = format!("http://{}", server.local_addr().unwrap());
+    std::thread::spawn(move || serve_key(&server));
+    let protocols = [
+        "-allowed_extensions",
+        "ALL",
+        "-protocol_whitelist",
+        "file,http,tcp,crypto,data",
+    ];
+    for_each_tree(&["--base-url", &base_url], |work, tree| {
+        for kind in ["v", "a"] {
+            let shown =
+                |folder: String| frames(&ffmpeg, work, &work.path(folder).join("master.m3u8"), kind, &protocols);
+            let (clear, played) = (shown(tree.to_owned()), shown(format!("out-{tree}")));
+            assert!(clear.len() > 200, "{tree}: {kind} has {} frames", clear.len());
+            assert!(clear == played, "{tree}: {kind} differs");
+        }
+    });
+}
+
+/// Answers every request with the key.
+fn serve_key(server: &TcpListener) {
+    while let Ok((mut client, _)) = server.accept() {
+        let mut request = String::new();
+        BufReader::new(&client).read_line(&mut request).unwrap();
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\nConnection: close\r\n\r\n";
+        client.write_all(&[answer, &derive::key()[..]].concat()).unwrap();
+    }
+}
+
+/// ffmpeg 5.1 decrypts a rendition's one file, found through its index.
+#[test]
+fn an_older_ffmpeg_decrypts_single_files() {
+    let Some(ffmpeg) = tool("ffmpeg") else { return };
+    let work = Workspace::new();
+    if single(&work).is_none() {
+        return;
+    }
+    encrypted(&work, "single", &[]);
+    let key = hex::encode(derive::key());
+    for (file, kind) in [("v.mp4", "v"), ("a.mp4", "a")] {
+        let clear = frames(&ffmpeg, &work, &work.path("single").join(file), kind, &[]);
+        let opened = frames(
+            &ffmpeg,
+            &work,
+            &work.path("out-single").join(file),
+            kind,
+            &["-decryption_key", &key],
+        );
+        assert!(clear.len() > 200 && clear == opened, "{file} differs");
+    }
+}
+
+#[test]
+fn the_same_command_gives_the_same_tree_and_inputs_stay() {
+    let work = Workspace::new();
+    if renditions(&work).is_none() {
+        return;
+    }
+    let input = files(&work.path("renditions"));
+    encrypted(&work, "renditions", &["--jobs", "1"]);
+    let first = files(&work.path("out-renditions"));
+    encrypted(&work, "renditions", &["--jobs", "4"]);
+    let again = files(&work.path("out-renditions"));
+    // The record is the one that is there.
+    assert_eq!(first, again);
+    assert_eq!(input, files(&work.path("renditions")));
+
+    // What is no encrypted tree is not replaced, nor a tree of other media without --replace.
+    fs::copy(
+        work.path("renditions/v0/a b_000.m4s"),
+        work.path("renditions/v0/a b_001.m4s"),
+    )
+    .unwrap();
+    let text = fs::read_to_string(work.path("renditions/v0/playlist.m3u8")).unwrap();
+    let cut = text.replacen("#EXTINF:4.000000,\na b_001.m4s\n", "", 1);
+    assert_ne!(text, cut);
+    fs::write(work.path("renditions/v0/playlist.m3u8"), cut).unwrap();
+    let refused = encrypt(&work, "renditions", &[]);
+    assert_eq!(
+        refused.status.code(),
+        Some(1),
+        "{}",
+        String::from_utf8_lossy(&refused.stderr)
+    );
+    assert_eq!(again, files(&work.path("out-renditions")));
+    encrypted(&work, "renditions", &["--replace"]);
+    fs::write(work.path("out-renditions/mine.txt"), "mine").unwrap();
+    let refused = encrypt(&work, "renditions", &["--replace"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("'mine.txt', which is no part"));
+}
+
+/// Edits of a file of the tree `segmented`, and what is said of each.
+const REFUSED_EDITS: &[(&str, &str, &str, &str)] = &[
+    (
+        "v/p.m3u8",
+        "#EXT-X-ENDLIST\n",
+        "",
+        "v/p.m3u8, line 18: the playlist goes on",
+    ),
+    (
+        "v/p.m3u8",
+        "#EXT-X-MAP",
+        "#EXT-X-KEY:METHOD=NONE\n#EXT-X-MAP",
+        "v/p.m3u8, line 6: EXT-X-KEY speaks of encryption",
+    ),
+    (
+        "v/p.m3u8",
+        "#EXT-X-MAP:URI=\"init.mp4\"\n",
+        "",
+        "v/p.m3u8, line 7: there is no EXT-X-MAP",
+    ),
+    (
+        "v/p.m3u8",
+        "\n1.m4s",
+        "\nhttps://cdn.example.com/1.m4s",
+        "v/p.m3u8, line 8: the URI \"https://cdn.example.com/1.m4s\" is absolute",
+    ),
+    (
+        "v/p.m3u8",
+        "\n1.m4s",
+        "\n../../1.m4s",
+        "v/p.m3u8, line 8: the URI \"../../1.m4s\" leaves the folder",
+    ),
+    (
+        "v/p.m3u8",
+        "\n1.m4s",
+        "\n1.m4s?a=b",
+        "v/p.m3u8, line 8: the URI \"1.m4s?a=b\" has a query",
+    ),
+    ("v/p.m3u8", "\n1.m4s", "\n9.m4s", "v/9.m4s: No such file"),
+    ("v/p.m3u8", "\n2.m4s", "\n1.m4s", "v/1.m4s"),
+    (
+        "v/p.m3u8",
+        "#EXTINF",
+        "#EXT-X-GAP\n#EXTINF",
+        "v/p.m3u8, line 7: EXT-X-GAP is a segment that is not there",
+    ),
+    (
+        "v/p.m3u8",
+        "\n1.m4s",
+        "\n../a/1.m4s",
+        "v/p.m3u8, line 6: names media that a/p.m3u8 names too",
+    ),
+    ("master.m3u8", "URI=\"v/i.m3u8\"", "URI=\"a/p.m3u8?x\"", "has a query"),
+    (
+        "master.m3u8",
+        "TYPE=AUDIO",
+        "TYPE=SUBTITLES",
+        "a/p.m3u8, line 6: \"init.mp4\" is named as subtitles, and has video or audio",
+    ),
+    (
+        "master.m3u8",
+        "#EXT-X-STREAM",
+        "#EXT-X-IMAGE-STREAM-INF:BANDWIDTH=1,URI=\"x\"\n#EXT-X-STREAM",
+        "names a file, and is not known",
+    ),
+    (
+        "master.m3u8",
+        "#EXT-X-STREAM",
+        "#EXT-X-SESSION-DATA:DATA-ID=\"a\",URI=\"v/init.mp4\"\n#EXT-X-STREAM",
+        "is an MP4, which would stay clear",
+    ),
+    (
+        "t/p.m3u8",
+        "\n1.vtt",
+        "\n../v/1.m4s",
+        "t/p.m3u8, line 7: \"../v/1.m4s\" is named as subtitles, and is no WebVTT",
+    ),
+];
+
+/// What can't become an encrypted tree is an error that names the file and the line, and nothing is written.
+#[test]
+fn what_can_not_be_encrypted_is_refused() {
+    let work = Workspace::new();
+    if segmented(&work).is_none() {
+        return;
+    }
+    let tree = work.path("segmented");
+    let refused = |expected: &str| {
+        let output = encrypt(&work, "segmented", &[]);
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{expected}: {message}");
+        assert!(message.contains(expected), "expected {expected:?}: {message}");
+        assert!(!work.path("out-segmented").exists(), "{expected}");
+    };
+    for (file, old, new, expected) in REFUSED_EDITS {
+        let path = tree.join(file);
+        let text = fs::read_to_string(&path).unwrap();
+        let edited = text.replacen(old, new, 1);
+        assert_ne!(text, edited, "{file}: {old}");
+        fs::write(&path, edited).unwrap();
+        refused(expected);
+        fs::write(&path, text).unwrap();
+    }
+    let whole = fs::read(tree.join("v/2.m4s")).unwrap();
+    fs::write(tree.join("v/2.m4s"), &whole[..whole.len() - 1]).unwrap();
+    refused("v/2.m4s");
+    fs::write(tree.join("v/2.m4s"), whole).unwrap();
+
+    encrypted(&work, "segmented", &[]);
+}
+
+/// Inputs are never changed, so no output stands in a tree or around it.
+#[test]
+fn tree_and_output_are_apart() {
+    let work = Workspace::new();
+    if segmented(&work).is_none() {
+        return;
+    }
+    for out in ["segmented", "segmented/out", "."] {
+        let mut command = work.vylux_pack();
+        command.args([
+            "encrypt",
+            "segmented/master.m3u8",
+            "--content-id",
+            CONTENT_ID,
+            "--no-store",
+            "--out",
+            out,
+        ]);
+        let output = command.output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{out}: {message}");
+        assert!(message.contains("are not apart"), "{out}: {message}");
+    }
+}
