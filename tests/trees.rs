@@ -192,9 +192,28 @@ fn changes<'a>(old: &'a str, new: &'a str) -> Vec<(Option<&'a str>, Option<&'a s
     changes
 }
 
+/// What players and people put into playlists, in front of the second segment of each.
+const DECORATION: &str = "\n## by hand\n#EXT-X-DISCONTINUITY\n#EXT-X-CUE-OUT:30\n#EXT-OATCLS-SCTE35:/DAl\n\
+    #EXT-X-DATERANGE:ID=\"ad\",START-DATE=\"2026-01-01T00:00:00Z\",SCTE35-OUT=0xFC30\n#EXT-X-CUE-IN\n#EXT-X-OURS:A=\"b\"\n";
+
+fn decorate(tree: &Path) {
+    for (file, text) in files(tree) {
+        if file.extension().is_some_and(|extension| extension == "m3u8") {
+            let text = String::from_utf8(text).unwrap();
+            let second = text.match_indices("#EXTINF").nth(1).map(|(at, _)| at);
+            let (before, behind) = text.split_at(second.unwrap_or(0));
+            if second.is_some() {
+                fs::write(tree.join(file), [before, DECORATION, behind].concat()).unwrap();
+            }
+        }
+    }
+}
+
 #[test]
 fn only_the_expected_lines_differ() {
     for_each_tree(&[], |work, tree| {
+        decorate(&work.path(tree));
+        encrypted(work, tree, &[]);
         let (old, mut new) = (files(&work.path(tree)), files(&work.path(format!("out-{tree}"))));
         assert!(new.remove(Path::new("keys.json")).is_some());
         assert_eq!(old.keys().collect::<Vec<_>>(), new.keys().collect::<Vec<_>>(), "{tree}");
@@ -630,4 +649,205 @@ fn tree_and_output_are_apart() {
         assert_eq!(output.status.code(), Some(2), "{out}: {message}");
         assert!(message.contains("are not apart"), "{out}: {message}");
     }
+}
+
+fn verify(work: &Workspace, tree: &str, with_source: bool) -> (Option<i32>, String) {
+    let mut command = work.vylux_pack();
+    command
+        .args(["verify", "--no-store"])
+        .arg(format!("out-{tree}/master.m3u8"));
+    if with_source {
+        command.arg("--source").arg(format!("{tree}/master.m3u8"));
+    }
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn trees_verify_and_decrypt() {
+    for_each_tree(&[], |work, tree| {
+        for with_source in [false, true] {
+            let (code, text) = verify(work, tree, with_source);
+            assert_eq!(code, Some(0), "{tree}: {text}");
+            assert!(text.contains("decrypted"), "{tree}: {text}");
+            assert_eq!(text.contains("compared with the source"), with_source, "{tree}: {text}");
+        }
+        let mut command = work.vylux_pack();
+        command.args(["verify", "--no-store"]);
+        run(command.arg(format!("out-{tree}")));
+
+        let mut command = work.vylux_pack();
+        command.args(["decrypt", "--out", "clear.mp4"]);
+        run(command.arg(format!("out-{tree}/master.m3u8")));
+        let Some(ffmpeg) = tool("ffmpeg") else { return };
+        for kind in ["v", "a"] {
+            let shown = |input: &Path| frames(&ffmpeg, work, input, kind, &["-ignore_editlist", "1"]);
+            let (source, clear) = (shown(&fixture("demo.mp4")), shown(&work.path("clear.mp4")));
+            assert!(source.len() > 200 && source == clear, "{tree}: {kind} differs");
+        }
+    });
+}
+
+/// A change of an encrypted tree, whether the source is needed to tell, and what is told.
+type Damage = (fn(&Path), bool, &'static str);
+
+fn edit(tree: &Path, file: &str, old: &str, new: &str) {
+    let text = fs::read_to_string(tree.join(file)).unwrap();
+    let edited = text.replacen(old, new, 1);
+    assert_ne!(text, edited, "{file}: {old}");
+    fs::write(tree.join(file), edited).unwrap();
+}
+
+/// Changes the byte that lies `behind` the first occurrence of `place`.
+fn flip(tree: &Path, file: &str, place: &[u8], behind: usize) {
+    let mut bytes = fs::read(tree.join(file)).unwrap();
+    let at = bytes.windows(place.len()).position(|window| window == place).unwrap();
+    bytes[at + behind] ^= 1;
+    fs::write(tree.join(file), bytes).unwrap();
+}
+
+const DAMAGE: &[Damage] = &[
+    (
+        |tree| flip(tree, "v.mp4", b"mdat", 3000),
+        true,
+        "differs from the source",
+    ),
+    (|tree| flip(tree, "v.mp4", b"senc", 19), false, "subsample map"),
+    (|tree| flip(tree, "v.mp4", b"tenc", 30), false, "IV"),
+    (|tree| flip(tree, "v.mp4", b"tfdt", 11), true, "decode time"),
+    (|tree| flip(tree, "v.mp4", b"sidx", 40), true, "sidx refers"),
+    (|tree| flip(tree, "v.mp4", b"hdlr", 30), true, "is not as in the source"),
+    (|tree| flip(tree, "v.mp4", b"trun", 11), false, ""),
+    (|tree| edit(tree, "v.m3u8", "IV=0x", "IV=0x0"), false, "IV"),
+    (
+        |tree| edit(tree, "v.m3u8", "URI=\"https", "URI=\"http"),
+        false,
+        "the key URI is",
+    ),
+    (
+        |tree| edit(tree, "v.m3u8", "#EXT-X-KEY", "## "),
+        false,
+        "there is no EXT-X-KEY",
+    ),
+    (
+        |tree| edit(tree, "v.m3u8", "SAMPLE-AES", "AES-128"),
+        false,
+        "METHOD is AES-128",
+    ),
+    (
+        |tree| edit(tree, "v.m3u8", "#EXT-X-BYTERANGE:6", "#EXT-X-BYTERANGE:5"),
+        false,
+        "",
+    ),
+    (
+        |tree| edit(tree, "i.m3u8", "#EXT-X-BYTERANGE:8", "#EXT-X-BYTERANGE:7"),
+        false,
+        "the range does not begin",
+    ),
+    (|tree| edit(tree, "i.m3u8", "IV=0x", "IV=0x0"), false, "i.m3u8"),
+    (
+        |tree| edit(tree, "v.m3u8", "## Generated", "## generated"),
+        true,
+        "the line is not as in the source",
+    ),
+    (
+        |tree| edit(tree, "master.m3u8", "#EXT-X-SESSION-KEY", "## "),
+        false,
+        "there is no EXT-X-SESSION-KEY",
+    ),
+    (
+        |tree| edit(tree, "master.m3u8", "v.m3u8", "a.m3u8"),
+        false,
+        "a file that no playlist names",
+    ),
+    (|tree| fs::remove_file(tree.join("a.mp4")).unwrap(), false, "is missing"),
+    (
+        |tree| fs::write(tree.join("x"), "").unwrap(),
+        false,
+        "a file that no playlist names",
+    ),
+];
+
+#[test]
+fn verify_finds_what_differs() {
+    let work = Workspace::new();
+    if single(&work).is_none() {
+        return;
+    }
+    encrypted(&work, "single", &[]);
+    let (out, whole) = (work.path("out-single"), work.path("whole"));
+    fs::rename(&out, &whole).unwrap();
+    for (index, (damage, needs_source, expected)) in DAMAGE.iter().enumerate() {
+        fs::create_dir(&out).unwrap();
+        for (file, bytes) in files(&whole) {
+            fs::write(out.join(file), bytes).unwrap();
+        }
+        damage(&out);
+        for with_source in [false, true] {
+            let (code, text) = verify(&work, "single", with_source);
+            if with_source || !needs_source {
+                assert_eq!(code, Some(4), "damage {index}, {with_source}: {text}");
+                assert!(text.contains(expected), "damage {index}: expected {expected:?}: {text}");
+            }
+        }
+        fs::remove_dir_all(&out).unwrap();
+    }
+}
+
+/// Boxes that speak of events stay where they are, byte for byte.
+#[test]
+fn boxes_beside_fragments_stay() {
+    let work = Workspace::new();
+    if segmented(&work).is_none() {
+        return;
+    }
+    let event = b"\0\0\0\x30emsg\x01\0\0\0\0\0\x03\xe8\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x02urn:x\0\0payload!\0";
+    let path = work.path("segmented/a/2.m4s");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, [&event[..], &bytes[..]].concat()).unwrap();
+    encrypted(&work, "segmented", &[]);
+    let ours = fs::read(work.path("out-segmented/a/2.m4s")).unwrap();
+    assert!(ours.starts_with(event));
+    let (code, text) = verify(&work, "segmented", true);
+    assert_eq!(code, Some(0), "{text}");
+
+    fs::write(work.path("out-segmented/a/2.m4s"), &ours[event.len()..]).unwrap();
+    let (code, text) = verify(&work, "segmented", true);
+    assert_eq!(code, Some(4), "{text}");
+    assert!(
+        text.contains("a/2.m4s: its boxes are not those of the source"),
+        "{text}"
+    );
+}
+
+/// Whatever a file says, it is an error, or every sample in it is encrypted: an independent look finds each as it was.
+#[test]
+fn damaged_media_is_refused_or_encrypted_whole() {
+    let work = Workspace::new();
+    if single(&work).is_none() {
+        return;
+    }
+    let path = work.path("single/v.mp4");
+    let whole = fs::read(&path).unwrap();
+    let mut outcomes = [0, 0];
+    // The movie box, the index, and the first fragment's boxes; and some bytes of the others'.
+    let places = (0..1500).step_by(11).chain((1500..whole.len()).step_by(20011));
+    for (turn, place) in places.enumerate() {
+        let mut bytes = whole.clone();
+        bytes[place] ^= [1, 0x80, 0xff][turn % 3];
+        fs::write(&path, bytes).unwrap();
+        let output = encrypt(&work, "single", &["--replace", "--jobs", "1"]);
+        let message = String::from_utf8_lossy(&output.stderr);
+        match output.status.code() {
+            Some(0) => {
+                let (code, text) = verify(&work, "single", true);
+                assert_eq!(code, Some(0), "byte {place}: {text}");
+                outcomes[0] += 1;
+            }
+            Some(3) => outcomes[1] += 1,
+            other => panic!("byte {place}: {other:?}: {message}"),
+        }
+    }
+    assert!(outcomes.iter().all(|count| *count > 20), "{outcomes:?}");
 }

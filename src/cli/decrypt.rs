@@ -33,7 +33,7 @@ use keys::Keys;
                   SALT_HEX, and KEK_HEX if it was set, from the environment or .env."
 )]
 pub struct Args {
-    /// Output folder
+    /// Output folder; of an HLS tree, its playlist
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// The file to write
@@ -88,7 +88,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         ));
     }
     let tracks = open(&output)?;
-    let mut keys = Keys::new(args.key_file.as_deref(), &args.output, args.quiet)?;
+    let mut keys = Keys::new(args.key_file.as_deref(), &output.folder, args.quiet)?;
     let mut closed = Vec::new();
     let mut reports = Vec::new();
     for (track_id, (rendition, track)) in (1..).zip(tracks) {
@@ -148,7 +148,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// The track of each rendition, video first, as in the inputs that people make.
 fn open(output: &Output) -> Result<Vec<(&Rendition, Track)>, Failure> {
     let mut tracks = Vec::new();
-    for rendition in &output.renditions {
+    // Tracks of one file, which a tree may have, are read together.
+    let files = output.renditions.chunk_by(|a, b| a.playlist_file == b.playlist_file);
+    for rendition in files.filter_map(<[_]>::first) {
         let init = rendition.init_file.as_ref().ok_or_else(|| {
             let playlist = output.folder.join(&rendition.playlist_file);
             Failure::input(anyhow!(
@@ -156,18 +158,21 @@ fn open(output: &Output) -> Result<Vec<(&Rendition, Track)>, Failure> {
                 playlist.display()
             ))
         })?;
-        let segments = rendition.segments.iter().map(|segment| &segment.file);
-        let files: Vec<PathBuf> = std::iter::once(init)
+        let map = rendition.playlist.map.as_ref();
+        let init_range = map.and_then(|map| map.value.range.clone());
+        let segments = rendition
+            .segments
+            .iter()
+            .map(|segment| (&segment.file, segment.range.clone()));
+        let parts: Vec<_> = std::iter::once((init, init_range))
             .chain(segments)
-            .map(|file| output.folder.join(file))
+            .map(|(file, range)| (output.folder.join(file), range))
             .collect();
-        files.iter().try_for_each(|file| media::check_whole(file, None))?;
-        let source = Arc::new(Source::join(files).map_err(Failure::input)?);
-        let mut presentation = Presentation {
-            sources: Vec::new(),
-            tracks: Vec::new(),
-            warnings: Vec::new(),
-        };
+        for (file, range) in &parts {
+            media::check_whole(file, range.clone())?;
+        }
+        let source = Arc::new(Source::join_ranges(parts).map_err(Failure::input)?);
+        let mut presentation = Presentation::default();
         presentation
             .add(&source, EncryptedInput::Accept)
             .map_err(|cause| InputError::in_source(&source, cause))?;

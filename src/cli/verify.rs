@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use vylux_pack::keys::DATABASE_URL;
-use vylux_pack::media::Presentation;
+use vylux_pack::media::{Presentation, Tree};
 use vylux_pack::secret::Settings;
 use vylux_pack::verify::{Check, Output, Report};
 
@@ -30,10 +30,10 @@ use super::records::store_url;
                   KEK_HEX if it was set, from the environment or .env."
 )]
 pub struct Args {
-    /// Output folder
+    /// Output folder; of an HLS tree, its playlist
     #[arg(value_name = "OUT")]
     output: PathBuf,
-    /// The inputs it was made from, in the same order
+    /// The inputs it was made from, in the same order; of an HLS tree, the playlist that was given
     #[arg(long, value_name = "INPUT", num_args = 1..)]
     source: Vec<PathBuf>,
     #[command(flatten)]
@@ -52,26 +52,58 @@ pub struct Args {
     quiet: bool,
 }
 
+/// What an output was made from.
+enum Origin {
+    Files(Presentation),
+    Tree(Box<Tree>),
+}
+
+impl Origin {
+    fn open(paths: &[PathBuf]) -> Result<Option<Self>, Failure> {
+        Ok(match paths {
+            [] => None,
+            [path] if path.extension().is_some_and(|extension| extension == "m3u8") => {
+                Some(Self::Tree(Box::new(Tree::open(path)?)))
+            }
+            paths => Some(Self::Files(Presentation::open(paths)?)),
+        })
+    }
+
+    const fn presentation(&self) -> &Presentation {
+        match self {
+            Self::Files(presentation) => presentation,
+            Self::Tree(tree) => &tree.presentation,
+        }
+    }
+
+    fn tree(&self) -> Option<&Tree> {
+        match self {
+            Self::Files(_) => None,
+            Self::Tree(tree) => Some(tree),
+        }
+    }
+}
+
 pub fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
     let mut output = Output::read(&args.output)?;
-    let source = (!args.source.is_empty())
-        .then(|| Presentation::open(&args.source))
-        .transpose()?;
+    let source = Origin::open(&args.source)?;
+    let presentation = source.as_ref().map(Origin::presentation);
     let keys = if output.is_encrypted() {
         let settings = Settings::load().map_err(Failure::usage)?;
         let store = keys::StoreChoice {
             is_chosen: args.store.is_some() || settings.has_secret(DATABASE_URL),
             url: store_url(args.store.clone(), args.no_store, &settings)?,
         };
-        keys::check(&mut output, &settings, &store, source.as_ref())?
+        keys::check(&mut output, &settings, &store, presentation)?
     } else {
         HashMap::new()
     };
     let progress = Progress::new(output.bytes(), args.quiet || args.json);
     let report = output.check(&Check {
         keys: &keys,
-        source: source.as_ref(),
+        source: presentation,
+        tree: source.as_ref().and_then(Origin::tree),
         jobs: args.jobs.count(),
         progress: &|bytes| progress.add(bytes),
     });

@@ -187,7 +187,7 @@ impl MediaPlaylist {
             match tag.name {
                 "EXTINF" => {
                     let duration = tag.value.split_once(',').map_or(tag.value, |(duration, _)| duration);
-                    let duration = nanoseconds(duration.trim()).ok_or_else(|| tag.unreadable("a number of seconds"))?;
+                    let duration = nanoseconds(duration).ok_or_else(|| tag.unreadable("a number of seconds"))?;
                     once(duration_ns.replace(duration).is_none())?;
                 }
                 "EXT-X-BYTERANGE" => once(range.replace((tag.line, tag.byte_range(tag.value)?)).is_none())?,
@@ -401,7 +401,7 @@ struct Tag<'a> {
 impl<'a> Tag<'a> {
     /// `None` for comments and blank lines.
     fn of(line: usize, text: &'a str) -> Option<Self> {
-        let bare = text.trim_end();
+        let bare = text.trim_end_matches(['\r', '\n']);
         let (name, value) = match bare.strip_prefix('#') {
             Some(tag) if tag.starts_with("EXT") => tag.split_once(':').unwrap_or((tag, "")),
             Some(_) => return None,

@@ -416,7 +416,7 @@ enum Place {
 }
 
 /// A URI in a playlist of the folder `base` as a path below the tree's folder, or why it is none.
-fn resolve(base: &Path, uri: &str) -> Result<PathBuf, &'static str> {
+pub(crate) fn resolve(base: &Path, uri: &str) -> Result<PathBuf, &'static str> {
     let scheme = uri.split(['/', '?', '#']).next().unwrap_or_default();
     if uri.starts_with('/') || scheme.contains(':') {
         return Err("is absolute; only files beside the playlist can be encrypted, by relative URIs");

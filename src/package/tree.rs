@@ -61,23 +61,33 @@ impl WrittenFile {
     /// Where a range of the old file is in the new one; `None` where it begins or ends within a box that has grown.
     #[must_use]
     pub fn range(&self, old: &Range<u64>) -> Option<Range<u64>> {
-        let piece = |offset: u64| {
-            let at = self.pieces.partition_point(|piece| piece.old.end <= offset);
-            self.pieces.get(at).filter(|piece| piece.old.contains(&offset))
-        };
-        let first = piece(old.start)?;
+        let (first, last) = self.ends(old)?;
         let start = match old.start - first.old.start {
             0 => first.new.start,
             behind if first.is_media_data => first.new.start + behind,
             _ => return None,
         };
-        let last = piece(old.end.checked_sub(1)?)?;
         let end = match last.old.end - old.end {
             0 => last.new.end,
             before if last.is_media_data => last.new.end - before,
             _ => return None,
         };
         Some(start..end)
+    }
+
+    /// Where whole boxes of the old file are in the new one.
+    fn boxes(&self, old: &Range<u64>) -> Option<Range<u64>> {
+        let (first, last) = self.ends(old)?;
+        (first.old.start == old.start && last.old.end == old.end).then_some(first.new.start..last.new.end)
+    }
+
+    /// The boxes that hold the first and the last byte of a range.
+    fn ends(&self, old: &Range<u64>) -> Option<(&Piece, &Piece)> {
+        let piece = |offset: u64| {
+            let at = self.pieces.partition_point(|piece| piece.old.end <= offset);
+            self.pieces.get(at).filter(|piece| piece.old.contains(&offset))
+        };
+        Some((piece(old.start)?, piece(old.end.checked_sub(1)?)?))
     }
 }
 
@@ -449,7 +459,7 @@ fn move_index(source: &Source, header: &BoxHeader, written: &WrittenFile) -> Res
     let mut sidx: SegmentIndex = node.parse()?;
     let moved = |old: &Range<u64>| {
         written
-            .range(old)
+            .boxes(old)
             .ok_or_else(|| node.invalid("refers to what does not begin or end with a box"))
     };
     let index_end = moved(&(header.offset..header.end()))?.end;

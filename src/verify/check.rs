@@ -12,9 +12,9 @@ use super::output::{Output, Rendition, SegmentFile};
 use super::report::{Report, TrackReport};
 use super::samples::{Expected, SampleChecker};
 use super::segment::{self, Fragment};
-use super::{VerifyError, description, hls};
+use super::{Form, VerifyError, description, hls, tree};
 use crate::content_key::{ContentKey, Kid};
-use crate::media::{Presentation, Sample, Source, Track};
+use crate::media::{Presentation, Sample, Source, Track, Tree};
 use crate::package::Name;
 use crate::protect::Cbcs;
 
@@ -24,6 +24,8 @@ pub struct Check<'a> {
     pub keys: &'a HashMap<Kid, ContentKey>,
     /// What the output was made from, where it is to be compared.
     pub source: Option<&'a Presentation>,
+    /// The tree that `source` is of, where it is one.
+    pub tree: Option<&'a Tree>,
     /// Worker threads; at least one is used.
     pub jobs: usize,
     /// Told of every segment that was checked, in bytes.
@@ -52,7 +54,11 @@ impl Output {
     /// # Errors
     /// [`VerifyError::Source`] where a sample of the source can't be read.
     pub fn check(mut self, check: &Check<'_>) -> Result<Report, VerifyError> {
-        let sources = self.match_sources(check.source);
+        let sources = match (self.form, check.source) {
+            (_, None) => vec![None; self.renditions.len()],
+            (Form::Own, Some(presentation)) => self.match_sources(presentation),
+            (Form::Tree, Some(_)) => self.match_tree(check.tree),
+        };
         let ciphers: Vec<Option<Cbcs>> = self
             .renditions
             .iter()
@@ -68,12 +74,18 @@ impl Output {
         let facts = self.check_segments(&sources, &ciphers, check)?;
         let mut notes = Vec::new();
         for (index, (rendition, facts)) in self.renditions.iter().zip(&facts).enumerate() {
-            hls::check_media_playlist(rendition, facts, &mut notes, &mut self.findings);
+            match self.form {
+                Form::Own => hls::check_media_playlist(rendition, facts, &mut notes, &mut self.findings),
+                Form::Tree => tree::check_media_playlist(rendition, &mut self.findings),
+            }
             if let (Some(Some(track)), Some(_)) = (sources.get(index), &rendition.init) {
                 check_complete(rendition, facts, track, &mut self.findings);
             }
         }
-        hls::check_multivariant(&self.multivariant, &self.renditions, &facts, &mut self.findings);
+        match self.form {
+            Form::Own => hls::check_multivariant(&self.multivariant, &self.renditions, &facts, &mut self.findings),
+            Form::Tree => self.check_tree(check.tree)?,
+        }
 
         let tracks: Vec<TrackReport> = self
             .renditions
@@ -94,7 +106,7 @@ impl Output {
             compared_with_source: check.source.is_some(),
             segments: tracks.iter().map(|track| track.segments).sum(),
             samples: tracks.iter().map(|track| track.samples).sum(),
-            bytes: tracks.iter().map(|track| track.bytes).sum(),
+            bytes: self.bytes(),
             tracks,
             notes,
             difference_count: self.findings.count(),
@@ -104,10 +116,7 @@ impl Output {
     }
 
     /// The source's track of each rendition, by the names that the packager gives.
-    fn match_sources<'a>(&mut self, source: Option<&'a Presentation>) -> Vec<Option<&'a Track>> {
-        let Some(presentation) = source else {
-            return vec![None; self.renditions.len()];
-        };
+    fn match_sources<'a>(&mut self, presentation: &'a Presentation) -> Vec<Option<&'a Track>> {
         let mut by_file: BTreeMap<PathBuf, &Track> = Name::all(&presentation.tracks)
             .iter()
             .map(|name| PathBuf::from(name.playlist_uri()))
@@ -170,7 +179,13 @@ impl Output {
                     break;
                 };
                 let mut findings = Findings::default();
-                let facts = check_segment(&self.folder, segment, *expected, &mut checker, &mut findings);
+                let facts = check_segment(
+                    (&self.folder, self.form),
+                    segment,
+                    *expected,
+                    &mut checker,
+                    &mut findings,
+                );
                 (check.progress)(segment.bytes.unwrap_or(0));
                 let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 if facts.is_err() {
@@ -229,7 +244,7 @@ impl InOrder {
 
 /// Checks a segment; `None` where it is too damaged, or has no samples.
 fn check_segment(
-    folder: &Path,
+    (folder, form): (&Path, Form),
     segment: &SegmentFile,
     expected: Expected<'_>,
     checker: &mut SampleChecker,
@@ -238,10 +253,15 @@ fn check_segment(
     if segment.bytes.is_none() {
         return Ok(None);
     }
-    let mut findings = findings.of(&segment.file);
+    let start = segment.range.as_ref().map_or(0, |range| range.start);
+    let mut findings = findings.of_range(&segment.file, start);
     let path = folder.join(&segment.file);
-    let source = Source::open(&path).map_err(|cause| VerifyError::Read { path, cause })?;
-    let fragments = match segment::read(&source, expected.init, &mut findings) {
+    let source = match &segment.range {
+        None => Source::open(&path),
+        Some(range) => Source::join_ranges([(path.clone(), Some(range.clone()))]),
+    };
+    let source = source.map_err(|cause| VerifyError::Read { path, cause })?;
+    let fragments = match segment::read(&source, expected.init, form, &mut findings) {
         Ok(fragments) => fragments,
         Err(error) => {
             findings.add_scan_error(&error);

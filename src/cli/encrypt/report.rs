@@ -36,9 +36,12 @@ pub struct Report {
     tracks: Vec<TrackReport>,
     /// Bytes of all init and media segments; `None` in a dry run.
     bytes: Option<u64>,
-    /// What players open, below the output.
+    /// What players open.
     #[serde(skip)]
     playlist: PathBuf,
+    /// What `verify` is given.
+    #[serde(skip)]
+    verified: PathBuf,
 }
 
 /// One rendition.
@@ -87,7 +90,8 @@ impl Report {
             target_duration_s,
             bytes: tracks.iter().map(|track| track.bytes).sum(),
             tracks,
-            playlist: hls::MULTIVARIANT_PLAYLIST.into(),
+            playlist: output.join(hls::MULTIVARIANT_PLAYLIST),
+            verified: output.to_owned(),
         }
     }
 
@@ -150,7 +154,8 @@ impl Report {
                 });
             }
         }
-        let top = tree.playlists.first().map(|playlist| playlist.file.clone());
+        let top = tree.playlists.first().map(|playlist| output.join(&playlist.file));
+        let playlist = top.unwrap_or_default();
         Self {
             content_id: args.content_id.to_string(),
             scheme: args.scheme,
@@ -162,7 +167,8 @@ impl Report {
             target_duration_s,
             bytes: tracks.iter().map(|track| track.bytes).sum(),
             tracks,
-            playlist: top.unwrap_or_default(),
+            verified: playlist.clone(),
+            playlist,
         }
     }
 
@@ -183,13 +189,10 @@ impl Report {
         let Some(bytes) = self.bytes else { return Ok(()) };
         print!("  {} in {:.2} s", decimal::bytes(bytes), elapsed.as_secs_f64())?;
         let inputs: Vec<String> = self.inputs.iter().map(|input| output::shell_word(input)).collect();
-        print!(
-            "\nPlay it:   {} on any web server or CDN",
-            self.output.join(&self.playlist).display()
-        )?;
+        print!("\nPlay it:   {} on any web server or CDN", self.playlist.display())?;
         print!(
             "Check it:  vylux-pack verify {} --source {}",
-            output::shell_word(&self.output),
+            output::shell_word(&self.verified),
             inputs.join(" ")
         )
     }

@@ -357,6 +357,39 @@ mod tests {
     }
 
     #[test]
+    fn a_variant_counts_its_groups_and_keeps_what_is_true() {
+        let text = "#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"a\",URI=\"a.m3u8\"\n\
+                    #EXT-X-STREAM-INF:AVERAGE-BANDWIDTH=170,X=\"BANDWIDTH=1\",BANDWIDTH=200,AUDIO=\"a\"\nv.m3u8\n\
+                    #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=50,URI=\"i.m3u8\"\n";
+        let Ok(Playlist {
+            content: Content::Multivariant(multivariant),
+            lines,
+            version,
+        }) = Playlist::parse(text)
+        else {
+            unreachable!("{text}")
+        };
+        let rates = |peak_bps, average_bps| Bandwidth { peak_bps, average_bps };
+        let grown = |old, new| Some(Grown { old, new });
+        let playlist = Playlist {
+            lines,
+            version,
+            content: Content::Multivariant(MultivariantPlaylist::default()),
+        };
+        let of_each = [
+            grown(rates(100, 80), rates(100, 80)),
+            grown(rates(100, 90), rates(130, 95)),
+            grown(rates(50, 50), rates(55, 55)),
+        ];
+        let expected = "#EXTM3U\n#EXT-X-VERSION:5\n#EXT-X-INDEPENDENT-SEGMENTS\n\
+                        #EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI=\"u\",KEYFORMAT=\"identity\"\n\
+                        #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"a\",URI=\"a.m3u8\"\n\
+                        #EXT-X-STREAM-INF:AVERAGE-BANDWIDTH=170,X=\"BANDWIDTH=1\",BANDWIDTH=230,AUDIO=\"a\"\nv.m3u8\n\
+                        #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=50,URI=\"i.m3u8\"\n";
+        assert_eq!(edit_multivariant(&playlist, &multivariant, &of_each, "u"), expected);
+    }
+
+    #[test]
     fn bit_rates_change_where_the_growth_made_them_too_small() {
         assert_eq!(corrected(100, 100, 111), None);
         assert_eq!(corrected(100, 100, 112), Some(112));

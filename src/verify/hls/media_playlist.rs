@@ -97,7 +97,7 @@ fn check_header(playlist: &MediaPlaylist, file: &mut FileFindings<'_>) {
 }
 
 /// `EXT-X-KEY` against `tenc`.
-fn check_key(rendition: &Rendition, file: &mut FileFindings<'_>) {
+pub(in crate::verify) fn check_key(rendition: &Rendition, file: &mut FileFindings<'_>) {
     let Rendition { playlist, init, .. } = rendition;
     let protection = init.as_ref().and_then(|init| init.protection);
     match (&playlist.key, protection) {

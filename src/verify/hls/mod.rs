@@ -7,8 +7,8 @@ mod multivariant;
 use super::findings::FileFindings;
 use super::playlist::{Key, Located};
 
-pub(super) use media_playlist::check_media_playlist;
-pub(super) use multivariant::check_multivariant;
+pub(super) use media_playlist::{check_key, check_media_playlist};
+pub(super) use multivariant::{check_multivariant, check_session_keys};
 
 const NANOSECONDS_PER_SECOND: i64 = 1_000_000_000;
 

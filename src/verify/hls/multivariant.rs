@@ -117,7 +117,11 @@ fn check_target_durations(renditions: &[Rendition], findings: &mut Findings) {
 }
 
 /// Each key URI once, and no IV: renditions of one key have IVs of their own.
-fn check_session_keys(playlist: &MultivariantPlaylist, renditions: &[Rendition], file: &mut FileFindings<'_>) {
+pub(in crate::verify) fn check_session_keys(
+    playlist: &MultivariantPlaylist,
+    renditions: &[Rendition],
+    file: &mut FileFindings<'_>,
+) {
     let used: BTreeSet<&str> = renditions
         .iter()
         .filter_map(|rendition| rendition.playlist.key.as_ref()?.value.uri.as_deref())
