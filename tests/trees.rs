@@ -626,6 +626,89 @@ fn what_can_not_be_encrypted_is_refused() {
     encrypted(&work, "segmented", &[]);
 }
 
+/// Init and media segments without a playlist, as DASH packagers leave them, are inputs as films are: by folder, and by list.
+#[test]
+fn segments_without_playlists_are_inputs() {
+    let work = Workspace::new();
+    let Some(ffmpeg) = tool("ffmpeg") else { return };
+    fs::create_dir(work.path("dash")).unwrap();
+    let mut command = Command::new(ffmpeg);
+    command.args(["-nostdin", "-v", "error", "-i"]).arg(fixture("demo.mp4"));
+    command.args([
+        "-c",
+        "copy",
+        "-f",
+        "dash",
+        "-seg_duration",
+        "1",
+        "-init_seg_name",
+        "$RepresentationID$-init.mp4",
+    ]);
+    command.args(["-media_seg_name", "$RepresentationID$-$Number$.m4s", "film.mpd"]);
+    run(command.current_dir(work.path("dash")));
+    let segments = |stream: usize, count: usize| -> Vec<PathBuf> {
+        let media = (1..=count).map(|number| format!("dash/{stream}-{number}.m4s"));
+        std::iter::once(format!("dash/{stream}-init.mp4"))
+            .chain(media)
+            .map(|name| work.path(name))
+            .collect()
+    };
+    let count = |stream: usize| {
+        (1..100_usize)
+            .take_while(|number| work.path(format!("dash/{stream}-{number}.m4s")).exists())
+            .count()
+    };
+    let (video, audio) = (segments(0, count(0)), segments(1, count(1)));
+    // More than nine: names are not sorted as they are spelled.
+    assert!(audio.len() > 11, "{} segments", audio.len());
+
+    let lists = [video, audio.clone()].concat();
+    let listed = work.package(&lists, "listed", &["--segment-duration", "4"]);
+    for (of_list, of_film) in
+        listed
+            .iter()
+            .zip(&work.package(&[fixture("demo.mp4")], "film", &["--segment-duration", "4"]))
+    {
+        let samples = |files: &common::RenditionFiles| samples::read(&files.joined()).unwrap();
+        let (ours, film) = (samples(of_list), samples(of_film));
+        assert_eq!(
+            (of_list.segments.len(), ours.len()),
+            (of_film.segments.len(), film.len())
+        );
+        let is_same = |(ours, film): (&samples::Sample, &samples::Sample)| {
+            (&ours.data, ours.is_sync) == (&film.data, film.is_sync)
+        };
+        assert!(ours.iter().zip(&film).all(is_same), "{} differs", of_list.name);
+    }
+    let mut command = work.vylux_pack();
+    run(command
+        .args(["verify", "listed", "--no-store", "--source"])
+        .args(&lists));
+
+    fs::create_dir(work.path("audio")).unwrap();
+    for path in &audio {
+        fs::copy(path, work.path("audio").join(path.file_name().unwrap())).unwrap();
+    }
+    let of_folder = work.package(&[work.path("audio")], "folder", &["--segment-duration", "4"]);
+    let decoded = |files: &[common::RenditionFiles], at: usize| samples::read(&files[at].joined()).unwrap().len();
+    assert_eq!(decoded(&of_folder, 0), decoded(&listed, 1));
+    let mut command = work.vylux_pack();
+    run(command.args(["verify", "folder", "--no-store", "--source", "audio"]));
+
+    for (input, expected) in [
+        ("dash", "a folder with several init segments"),
+        ("dash/0-1.m4s", "a media segment; give its init segment in front of it"),
+        ("folder", "a folder without an init segment"),
+    ] {
+        let mut command = work.vylux_pack();
+        command.args(["encrypt", input, "--content-id", CONTENT_ID, "--no-store"]);
+        let output = command.output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{input}: {message}");
+        assert!(message.contains(expected), "{input}: {message}");
+    }
+}
+
 /// Inputs are never changed, so no output stands in a tree or around it.
 #[test]
 fn tree_and_output_are_apart() {

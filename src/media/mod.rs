@@ -8,6 +8,7 @@ mod media_data;
 pub mod playlist;
 pub mod progressive;
 pub mod sample_table;
+mod segments;
 pub mod source;
 pub mod summary;
 pub mod time;
@@ -133,24 +134,27 @@ impl From<BoxError> for Cause {
 }
 
 impl Presentation {
-    /// Opens all inputs.
+    /// Opens all inputs: files, or an init segment and the media segments behind it, or a folder of these.
     ///
     /// # Errors
     /// [`InputError`] naming the first file that can't be used.
     pub fn open<P: AsRef<Path>>(paths: &[P]) -> Result<Self, InputError> {
-        let mut presentation = Self {
-            sources: Vec::new(),
-            tracks: Vec::new(),
-            warnings: Vec::new(),
-        };
-        for path in paths {
-            let path = path.as_ref();
-            let failed = |cause| InputError {
-                path: path.to_owned(),
-                cause,
+        let mut presentation = Self::default();
+        for files in segments::group(paths)? {
+            let source = match files.as_slice() {
+                [file] => Source::open(file),
+                files => {
+                    files.iter().try_for_each(|file| check_whole(file, None))?;
+                    Source::join(files.to_vec())
+                }
             };
-            let source = Arc::new(Source::open(path).map_err(|error| failed(error.into()))?);
-            presentation.add(&source, EncryptedInput::Refuse).map_err(failed)?;
+            let source = Arc::new(source.map_err(|error| InputError {
+                path: files.into_iter().next().unwrap_or_default(),
+                cause: error.into(),
+            })?);
+            presentation
+                .add(&source, EncryptedInput::Refuse)
+                .map_err(|cause| InputError::in_source(&source, cause))?;
         }
         Ok(presentation)
     }
