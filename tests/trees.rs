@@ -87,8 +87,6 @@ fn single(work: &Workspace) -> Option<()> {
 
 /// Shaka Packager: a file a segment, an I-frame playlist, and text.
 fn segmented(work: &Workspace) -> Option<()> {
-    let text = work.path("text.vtt");
-    fs::write(&text, "WEBVTT\n\n00:00:00.000 --> 00:00:11.000\nwords\n").unwrap();
     packager(
         work,
         "segmented",
@@ -107,6 +105,8 @@ fn segmented(work: &Workspace) -> Option<()> {
 fn packager(work: &Workspace, name: &str, video: &[&str], others: &[&str]) -> Option<()> {
     let packager = tool("packager")?;
     fs::create_dir(work.path(name)).unwrap();
+    let text = "WEBVTT\n\n00:00:00.000 --> 00:00:11.000\nwords\n";
+    fs::write(work.path("text.vtt"), text).unwrap();
     let mut command = Command::new(packager);
     for stream in video.iter().chain(others) {
         let input = if stream.starts_with("stream=text") {
@@ -221,14 +221,20 @@ fn only_the_expected_lines_differ() {
             let (place, new) = (format!("{tree}: {}", file.display()), &new[file]);
             match file.extension().and_then(|extension| extension.to_str()) {
                 Some("m3u8") => check_playlist(&place, &String::from_utf8_lossy(old), &String::from_utf8_lossy(new)),
-                Some("vtt") => assert_eq!(old, new, "{place}"),
+                _ if is_text(file) => assert_eq!(old, new, "{place}"),
                 _ => assert_ne!(old, new, "{place} stayed as it was"),
             }
         }
     });
 }
 
+/// Whether a file of the tree `segmented` is text.
+fn is_text(file: &Path) -> bool {
+    file.starts_with("t")
+}
+
 fn check_playlist(place: &str, old: &str, new: &str) {
+    let file = place.split_once(": ").unwrap().1;
     m3u8_rs::parse_playlist_res(new.as_bytes()).unwrap_or_else(|error| panic!("{place}: {error}"));
     let changes = changes(old, new);
     let inserted = |tag: &str| {
@@ -243,10 +249,9 @@ fn check_playlist(place: &str, old: &str, new: &str) {
         usize::from(is_multivariant),
         "{place}: {changes:?}"
     );
-    let is_text = place.contains("/p.m3u8") && old.contains(".vtt");
     assert_eq!(
         inserted("#EXT-X-KEY:"),
-        usize::from(!is_multivariant && !is_text),
+        usize::from(!is_multivariant && !is_text(Path::new(file))),
         "{place}: {changes:?}"
     );
     for (old, new) in &changes {
@@ -326,7 +331,7 @@ fn ranges_hold_what_they_held() {
         let playlists = files(&work.path(tree)).into_keys();
         for file in playlists.filter(|file| file.extension().is_some_and(|extension| extension == "m3u8")) {
             let text = fs::read_to_string(work.path(tree).join(&file)).unwrap();
-            if text.contains("#EXT-X-STREAM-INF") || text.contains(".vtt") {
+            if text.contains("#EXT-X-STREAM-INF") || is_text(&file) {
                 continue;
             }
             let (old, new) = (
@@ -509,7 +514,25 @@ fn the_same_command_gives_the_same_tree_and_inputs_stay() {
         String::from_utf8_lossy(&refused.stderr)
     );
     assert_eq!(again, files(&work.path("out-renditions")));
-    encrypted(&work, "renditions", &["--replace"]);
+    let output = encrypt(&work, "renditions", &["--replace", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let tracks = report.get("tracks").and_then(serde_json::Value::as_array).unwrap();
+    let of_each: Vec<_> = tracks
+        .iter()
+        .map(|track| (track["playlist"].as_str().unwrap(), track["samples"].as_u64()))
+        .collect();
+    // A segment fewer: three of audio and two of video are left of what demo.mp4 has.
+    assert_eq!(
+        of_each,
+        [("v1/playlist.m3u8", Some(564)), ("v0/playlist.m3u8", Some(200))],
+        "{report}"
+    );
+    assert!(
+        tracks
+            .iter()
+            .all(|track| track["bandwidth"]["peak_bps"].as_u64() > Some(10_000)),
+        "{report}"
+    );
     fs::write(work.path("out-renditions/mine.txt"), "mine").unwrap();
     let refused = encrypt(&work, "renditions", &["--replace"]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("'mine.txt', which is no part"));
@@ -876,6 +899,31 @@ fn verify_finds_what_differs() {
         }
         fs::remove_dir_all(&out).unwrap();
     }
+}
+
+/// Text in MP4 stays clear, as players want it; no player that the tests have reads it.
+#[test]
+fn text_in_mp4_is_copied() {
+    let work = Workspace::new();
+    let video = ["stream=video,init_segment=v/init.mp4,segment_template=v/$Number$.m4s,playlist_name=v/p.m3u8"];
+    let text = [
+        "stream=text,init_segment=t/init.mp4,segment_template=t/$Number$.m4s,playlist_name=t/p.m3u8,\
+                 hls_group_id=text,hls_name=English",
+    ];
+    if packager(&work, "text", &video, &text).is_none() {
+        return;
+    }
+    encrypted(&work, "text", &[]);
+    let (old, new) = (files(&work.path("text")), files(&work.path("out-text")));
+    let of_text = old.iter().filter(|(file, _)| is_text(file));
+    assert_eq!(
+        of_text
+            .map(|(file, old)| assert_eq!(old, &new[file], "{}", file.display()))
+            .count(),
+        8
+    );
+    let (code, text) = verify(&work, "text", true);
+    assert_eq!(code, Some(0), "{text}");
 }
 
 /// Boxes that speak of events stay where they are, byte for byte.
