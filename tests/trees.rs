@@ -649,6 +649,26 @@ fn what_can_not_be_encrypted_is_refused() {
     encrypted(&work, "segmented", &[]);
 }
 
+/// A track that no segment of the playlist has samples of may have some elsewhere in the files.
+#[test]
+fn a_track_without_samples_is_refused() {
+    let work = Workspace::new();
+    if muxed(&work).is_none() {
+        return;
+    }
+    ffmpeg_hls(&work, "video", &["-an", "master.m3u8"]).unwrap();
+    let both = init(&work.path("muxed/master.m3u8"));
+    fs::write(work.path("video/init.mp4"), both).unwrap();
+    let output = encrypt(&work, "video", &[]);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{message}");
+    assert!(
+        message.contains("track 2 ('soun') has no samples in the playlist's segments"),
+        "{message}"
+    );
+    assert!(!work.path("out-video").exists());
+}
+
 /// Init and media segments without a playlist, as DASH packagers leave them, are inputs as films are: by folder, and by list.
 #[test]
 fn segments_without_playlists_are_inputs() {

@@ -315,7 +315,7 @@ impl Tree {
             .add(source, EncryptedInput::Refuse)
             .map_err(|cause| InputError::in_source(source, cause))?;
         if !self.presentation.warnings.is_empty() {
-            let what = "tracks without samples, and what is neither video nor audio, stay as they are";
+            let what = "what is neither video nor audio in it stays clear";
             warnings.push(format!("{}: {what}", source.path().display()));
         }
         self.presentation.warnings = warnings;

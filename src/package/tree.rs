@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::clear::find_fragments;
 use super::media_segment::write_auxiliary_information;
 use super::{Control, PackageError};
+use crate::isobmff::hdlr::Handler;
 use crate::isobmff::scan::{ScanError, TopLevel, read_at, read_box};
 use crate::isobmff::sidx::SegmentIndex;
 use crate::isobmff::tfhd::TrackFragmentHeader;
@@ -23,6 +24,9 @@ use crate::protect::{FragmentWorker, TrackProtection, signalling};
 
 /// The media data of a fragment is held in memory, up to this size: fragments of trees are a few seconds.
 const MAX_MEDIA_DATA_BYTES: u64 = 256 << 20;
+
+/// Handlers of tracks that are no video or audio, beside which they stay as they are: text, captions, metadata, time codes.
+const STAY_CLEAR: &[&[u8; 4]] = &[b"text", b"sbtl", b"subt", b"clcp", b"meta", b"tmcd"];
 
 /// What is copied is read in pieces of this many bytes.
 const COPY_BYTES: u64 = 1 << 20;
@@ -435,7 +439,15 @@ fn protect_movie(source: &Source, header: &BoxHeader, task: &Task<'_>) -> Result
         let id = trak.require(&[b"tkhd"])?.parse::<TrackHeader>()?.track_id;
         let mut tracks = task.tracks.iter().zip(task.protections);
         let Some((track, protection)) = tracks.find(|(track, _)| track.id == id) else {
-            continue;
+            let handler: Handler = trak.require(&[b"mdia", b"hdlr"])?.parse()?;
+            if STAY_CLEAR.contains(&&handler.handler_type.0) {
+                continue;
+            }
+            let what = format!(
+                "track {id} ('{}') has no samples in the playlist's segments, and would stay clear in others",
+                handler.handler_type
+            );
+            return Err(trak.unsupported(what).into());
         };
         let entries = trak
             .descend_mut(&[b"mdia", b"minf", b"stbl", b"stsd"])
