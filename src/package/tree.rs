@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::clear::find_fragments;
 use super::media_segment::write_auxiliary_information;
 use super::{Control, PackageError};
+use crate::codec::SampleScanner;
 use crate::isobmff::hdlr::Handler;
 use crate::isobmff::scan::{ScanError, TopLevel, read_at, read_box};
 use crate::isobmff::sidx::SegmentIndex;
@@ -121,8 +122,7 @@ pub fn write(
             tasks.push(Task {
                 file,
                 input: tree.folder.join(file),
-                tracks,
-                protections,
+                tracks: tracks.iter().zip(protections).collect(),
                 fragments: fragments.remove(&tree.folder.join(file)).unwrap_or_default(),
             });
         }
@@ -173,9 +173,8 @@ fn create_parent(path: &Path) -> Result<(), PackageError> {
 struct Task<'a> {
     file: &'a PathBuf,
     input: PathBuf,
-    /// Those of its rendition.
-    tracks: &'a [Track],
-    protections: &'a [TrackProtection],
+    /// Those of its rendition. One that is missing here is refused, not left clear.
+    tracks: Vec<(&'a Track, &'a TrackProtection)>,
     fragments: HashMap<FragmentKey, Range<u32>>,
 }
 
@@ -220,7 +219,7 @@ impl FileWorker {
         let source = Source::open(&task.input).map_err(unreadable)?;
         let headers = TopLevel::new(&source).collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let mut out = Out::create(output)?;
-        let mut scanners: Vec<_> = task.tracks.iter().map(|track| track.codec.scanner()).collect();
+        let mut scanners: Vec<_> = task.tracks.iter().map(|(track, _)| track.codec.scanner()).collect();
         // The media data that the fragment before it describes, already protected.
         let mut described: Option<BoxHeader> = None;
         for (at, header) in headers.iter().enumerate() {
@@ -286,7 +285,7 @@ impl FileWorker {
         header: &BoxHeader,
         mdat: &BoxHeader,
         task: &Task<'_>,
-        scanners: &mut [Option<Box<dyn crate::codec::SampleScanner>>],
+        scanners: &mut [Option<Box<dyn SampleScanner>>],
     ) -> Result<(), PackageError> {
         let failed = |cause: ScanError| PackageError::Fragment {
             path: task.input.clone(),
@@ -336,8 +335,9 @@ impl FileWorker {
                 }
                 child.write(&mut self.moof);
             }
-            let index = task.tracks.iter().position(|track| track.id == tfhd.track_id);
-            if let Some(index) = index.filter(|_| samples_here > 0) {
+            let mut tracks = task.tracks.iter().enumerate();
+            let found = tracks.find(|(_, (track, _))| track.id == tfhd.track_id);
+            if let Some((index, track)) = found.filter(|_| samples_here > 0) {
                 let samples = task.fragments.get(&(header.offset, index, traf_index)).ok_or_else(|| {
                     failed(
                         child
@@ -345,7 +345,8 @@ impl FileWorker {
                             .into(),
                     )
                 })?;
-                self.protect_samples(samples.clone(), index, mdat, task, scanners)?;
+                let scanner = scanners.get_mut(index).and_then(Option::as_deref_mut);
+                self.protect_samples(samples.clone(), *track, scanner, &task.input, mdat)?;
             }
             let size = u32::try_from(self.moof.len() - start).unwrap_or(u32::MAX);
             overwrite(&mut self.moof, start, size.to_be_bytes());
@@ -366,20 +367,16 @@ impl FileWorker {
     fn protect_samples(
         &mut self,
         samples: Range<u32>,
-        index: usize,
+        (track, protection): (&Track, &TrackProtection),
+        scanner: Option<&mut (dyn SampleScanner + 'static)>,
+        input: &Path,
         mdat: &BoxHeader,
-        task: &Task<'_>,
-        scanners: &mut [Option<Box<dyn crate::codec::SampleScanner>>],
     ) -> Result<(), PackageError> {
-        let (Some(track), Some(protection)) = (task.tracks.get(index), task.protections.get(index)) else {
-            return Ok(());
-        };
-        let scanner = scanners.get_mut(index).and_then(Option::as_deref_mut);
         let fragment = self
             .fragments
             .protect(track, samples, Some(protection), scanner)
             .map_err(|cause| PackageError::Sample {
-                path: task.input.clone(),
+                path: input.to_owned(),
                 cause,
             })?;
         let mut rest = fragment.data;
@@ -390,14 +387,14 @@ impl FileWorker {
             let place = offset
                 .checked_sub(mdat.payload_offset())
                 .and_then(|start| usize::try_from(start).ok())
-                .filter(|_| path == task.input || data.is_empty())
+                .filter(|_| path == input || data.is_empty())
                 .and_then(|start| self.media_data.get_mut(start..start.checked_add(data.len())?));
             match place {
                 Some(place) => place.copy_from_slice(data),
                 None if data.is_empty() => {}
                 None => {
                     return Err(PackageError::Fragment {
-                        path: task.input.clone(),
+                        path: input.to_owned(),
                         cause: invalid(mdat, "a sample of the fragment in front of it lies elsewhere"),
                     });
                 }
@@ -437,8 +434,7 @@ fn protect_movie(source: &Source, header: &BoxHeader, task: &Task<'_>) -> Result
         .filter(|child| child.kind.0 == *b"trak");
     for trak in traks {
         let id = trak.require(&[b"tkhd"])?.parse::<TrackHeader>()?.track_id;
-        let mut tracks = task.tracks.iter().zip(task.protections);
-        let Some((track, protection)) = tracks.find(|(track, _)| track.id == id) else {
+        let Some((track, protection)) = task.tracks.iter().find(|(track, _)| track.id == id) else {
             let handler: Handler = trak.require(&[b"mdia", b"hdlr"])?.parse()?;
             if STAY_CLEAR.contains(&&handler.handler_type.0) {
                 continue;
@@ -456,7 +452,10 @@ fn protect_movie(source: &Source, header: &BoxHeader, task: &Task<'_>) -> Result
             signalling::protect_sample_entry(entry, track.kind, protection);
         }
     }
-    if let (Some(children), Some(protection)) = (moov.children_mut(), task.protections.first()) {
+    if let (Some(children), Some(protection)) = (
+        moov.children_mut(),
+        task.tracks.first().map(|(_, protection)| protection),
+    ) {
         children.push(Node::of(&signalling::common_pssh(vec![protection.kid])));
     }
     let mut out = Vec::new();

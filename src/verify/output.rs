@@ -241,7 +241,7 @@ impl Rendition {
             rendition.segments.push(segment);
         }
         if let Some(file) = &rendition.init_file {
-            match read_file(folder, file)? {
+            match read_file(folder, file, None)? {
                 Some(data) => {
                     let mut tracks = InitSegment::read(&data, Form::Own, &mut findings.of(file)).into_iter();
                     rendition.init = tracks.next();
@@ -254,11 +254,18 @@ impl Rendition {
     }
 }
 
-/// Reads a file of the output; `None` where it is not there.
-pub(super) fn read_file(folder: &Path, file: &Path) -> Result<Option<Vec<u8>>, VerifyError> {
+/// Reads a file of the output, or a range of it; `None` where it is not there.
+pub(super) fn read_file(folder: &Path, file: &Path, range: Option<Range<u64>>) -> Result<Option<Vec<u8>>, VerifyError> {
     let path = folder.join(file);
-    let source = match Source::open(&path) {
+    let is_range = range.is_some();
+    let opened = match range {
+        None => Source::open(&path),
+        range => Source::join_ranges([(path.clone(), range)]),
+    };
+    let source = match opened {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // One that ends behind the file is not there either.
+        Err(cause) if is_range && cause.kind() == io::ErrorKind::InvalidInput => return Ok(None),
         opened => opened,
     };
     let read = source.and_then(|source| {
@@ -276,7 +283,7 @@ pub(super) fn read_file(folder: &Path, file: &Path) -> Result<Option<Vec<u8>>, V
 
 /// Reads a playlist of the output; `None` where it is not there.
 pub(super) fn read_text(folder: &Path, file: &Path, findings: &mut Findings) -> Result<Option<String>, VerifyError> {
-    let Some(data) = read_file(folder, file)? else {
+    let Some(data) = read_file(folder, file, None)? else {
         return Ok(None);
     };
     Ok(Some(String::from_utf8(data).unwrap_or_else(|error| {

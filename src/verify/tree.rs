@@ -145,16 +145,12 @@ impl Output {
         }
         let mut tracks = Vec::new();
         if let (Some(file), Some(map)) = (&init_file, map) {
-            match read_file(&self.folder, file)? {
-                None => self.findings.of(file).add("is missing"),
+            let start = map.value.range.as_ref().map_or(0, |range| range.start);
+            match read_file(&self.folder, file, map.value.range)? {
+                None => self.findings.of(file).add("is missing, or shorter than EXT-X-MAP says"),
                 Some(data) => {
-                    let range = map.value.range.unwrap_or(0..data.len() as u64);
-                    let bounds = usize::try_from(range.start).ok().zip(usize::try_from(range.end).ok());
-                    let mut findings = self.findings.of_range(file, range.start);
-                    match bounds.and_then(|(start, end)| data.get(start..end)) {
-                        Some(data) => tracks = InitSegment::read(data, Form::Tree, &mut findings),
-                        None => findings.add("is shorter than EXT-X-MAP says"),
-                    }
+                    let mut findings = self.findings.of_range(file, start);
+                    tracks = InitSegment::read(&data, Form::Tree, &mut findings);
                 }
             }
         }
