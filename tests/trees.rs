@@ -18,7 +18,7 @@ use std::process::{Command, Output};
 
 use sha2::{Digest, Sha256};
 
-use common::trees::{TREES, ffmpeg_hls, muxed, packager, renditions, segmented, single};
+use common::trees::{TREES, ffmpeg_hls, ffmpeg_hls_of, muxed, packager, renditions, segmented, single};
 use common::{CONTENT_ID, Workspace, derive, fixture, run, samples, tool};
 
 fn encrypt(work: &Workspace, tree: &str, more: &[&str]) -> Output {
@@ -547,6 +547,115 @@ fn what_can_not_be_encrypted_is_refused() {
     fs::write(tree.join("v/2.m4s"), whole).unwrap();
 
     encrypted(&work, "segmented", &[]);
+}
+
+/// Each segment of a media playlist behind the init segment in front of it.
+fn parts(path: &Path) -> Vec<Vec<u8>> {
+    let (playlist, folder) = media_playlist(path);
+    let mut init = Vec::new();
+    let bytes = |uri: &str, range: Option<&m3u8_rs::ByteRange>| {
+        let bytes = fs::read(folder.join(uri)).unwrap();
+        let Some(range) = range else { return bytes };
+        let start = usize::try_from(range.offset.unwrap()).unwrap();
+        bytes[start..start + usize::try_from(range.length).unwrap()].to_vec()
+    };
+    let mut parts = Vec::new();
+    for (segment, bytes_of_segment) in playlist.segments.iter().zip(segments(path)) {
+        if let Some(map) = &segment.map {
+            init = bytes(&map.uri, map.byte_range.as_ref());
+        }
+        parts.push([init.as_slice(), &bytes_of_segment].concat());
+    }
+    parts
+}
+
+/// A film with an ad in it that was packaged elsewhere: the ad has an init segment of its own and times from zero on, as files
+/// beside those of the film, or as ranges of the same file.
+#[test]
+fn an_ad_has_an_init_segment_of_its_own() {
+    let Some(ffmpeg) = tool("ffmpeg8") else { return };
+    let work = Workspace::new();
+    let (film, ad) = (work.path("film"), work.path("ad"));
+    if ffmpeg_hls(&work, "film", &["-an", "-hls_flags", "single_file", "f.m3u8"]).is_none() {
+        return;
+    }
+    ffmpeg_hls_of(&work, "ad", "v360.mp4", &["-an", "-hls_flags", "single_file", "f.m3u8"]).unwrap();
+    let media = |tree: &Path| (init(&tree.join("f.m3u8")), segments(&tree.join("f.m3u8")));
+    let ((film_init, film), (ad_init, ad)) = (media(&film), media(&ad));
+    assert!(film.len() > 2 && film_init != ad_init);
+    let order: [(&str, &[&[u8]]); 3] = [
+        ("film", &[&film_init, &film[0]]),
+        ("ad", &[&ad_init, &ad[0]]),
+        ("film", &[&film_init, &film[1], &film[2]]),
+    ];
+    for tree in ["files", "ranges"] {
+        fs::create_dir(work.path(tree)).unwrap();
+        let mut lines = vec!["#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:4\n".to_owned()];
+        let mut all: Vec<u8> = Vec::new();
+        let mut places: BTreeMap<&[u8], usize> = BTreeMap::new();
+        for (name, parts) in order {
+            if !places.is_empty() {
+                lines.push("#EXT-X-DISCONTINUITY\n".to_owned());
+            }
+            for (index, part) in parts.iter().enumerate() {
+                let place = *places.entry(part).or_insert_with(|| {
+                    all.extend_from_slice(part);
+                    all.len() - part.len()
+                });
+                let file = format!("{name}-{place}.mp4");
+                fs::write(work.path(tree).join(&file), part).unwrap();
+                let range = format!("{}@{place}", part.len());
+                lines.push(match (tree, index) {
+                    ("files", 0) => format!("#EXT-X-MAP:URI=\"{file}\"\n"),
+                    ("files", _) => format!("#EXTINF:4,\n{file}\n"),
+                    (_, 0) => format!("#EXT-X-MAP:URI=\"all.mp4\",BYTERANGE=\"{range}\"\n"),
+                    _ => format!("#EXTINF:4,\n#EXT-X-BYTERANGE:{range}\nall.mp4\n"),
+                });
+                if tree == "ranges" {
+                    fs::remove_file(work.path(tree).join(&file)).unwrap();
+                    fs::write(work.path(tree).join("all.mp4"), &all).unwrap();
+                }
+            }
+        }
+        fs::write(work.path(tree).join("master.m3u8"), lines.concat() + "#EXT-X-ENDLIST\n").unwrap();
+        encrypted(&work, tree, &[]);
+        for with_source in [false, true] {
+            let (code, text) = verify(&work, tree, with_source);
+            assert_eq!(code, Some(0), "{tree}: {text}");
+            assert_eq!(text.matches("decrypted").count(), 2, "{tree}: {text}");
+        }
+        let ours = fs::read_to_string(work.path(format!("out-{tree}/master.m3u8"))).unwrap();
+        assert_eq!(ours.matches("#EXT-X-KEY").count(), 1, "{ours}");
+
+        // ffmpeg shows each part by itself; one behind the other, it does not show ads of clear trees either.
+        let (old, new) = (
+            work.path(tree).join("master.m3u8"),
+            work.path(format!("out-{tree}/master.m3u8")),
+        );
+        let (old, new) = (parts(&old), parts(&new));
+        assert_eq!((old.len(), new.len()), (4, 4));
+        let key = hex::encode(derive::key());
+        for (at, (old, new)) in old.iter().zip(&new).enumerate() {
+            let shown = |name: &str, bytes: &[u8], options: &[&str]| {
+                fs::write(work.path(name), bytes).unwrap();
+                frames(&ffmpeg, &work, &work.path(name), "v", options)
+            };
+            let (clear, opened) = (
+                shown("clear.mp4", old, &[]),
+                shown("part.mp4", new, &["-decryption_key", &key]),
+            );
+            assert!(clear.len() > 20 && clear == opened, "{tree}: segment {at} differs");
+        }
+
+        let mut command = work.vylux_pack();
+        let output = command
+            .args(["decrypt", "--out", "x.mp4"])
+            .arg(format!("out-{tree}/master.m3u8"))
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(3));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("has several init segments"));
+    }
 }
 
 /// A track that no segment of the playlist has samples of may have some elsewhere in the files.

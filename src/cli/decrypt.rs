@@ -148,9 +148,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 /// The track of each rendition, video first, as in the inputs that people make.
 fn open(output: &Output) -> Result<Vec<(&Rendition, Track)>, Failure> {
     let mut tracks = Vec::new();
-    // Tracks of one file, which a tree may have, are read together.
-    let files = output.renditions.chunk_by(|a, b| a.playlist_file == b.playlist_file);
-    for rendition in files.filter_map(<[_]>::first) {
+    let mut before = None;
+    for rendition in output.files().filter_map(<[_]>::first) {
+        if before.replace(&rendition.playlist_file) == Some(&rendition.playlist_file) {
+            let playlist = output.folder.join(&rendition.playlist_file);
+            let what = "has several init segments, which are no one film; decrypt takes playlists of one";
+            return Err(Failure::input(anyhow!("{} {what}", playlist.display())));
+        }
         let init = rendition.init_file.as_ref().ok_or_else(|| {
             let playlist = output.folder.join(&rendition.playlist_file);
             Failure::input(anyhow!(
@@ -158,13 +162,11 @@ fn open(output: &Output) -> Result<Vec<(&Rendition, Track)>, Failure> {
                 playlist.display()
             ))
         })?;
-        let map = rendition.playlist.map.as_ref();
-        let init_range = map.and_then(|map| map.value.range.clone());
         let segments = rendition
             .segments
             .iter()
             .map(|segment| (&segment.file, segment.range.clone()));
-        let parts: Vec<_> = std::iter::once((init, init_range))
+        let parts: Vec<_> = std::iter::once((init, rendition.init_range.clone()))
             .chain(segments)
             .map(|(file, range)| (output.folder.join(file), range))
             .collect();

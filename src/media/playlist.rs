@@ -43,7 +43,7 @@ pub struct MediaPlaylist {
     pub target_duration_s: u64,
     /// Whether there is an `EXT-X-I-FRAMES-ONLY`.
     pub is_iframes_only: bool,
-    /// `EXT-X-MAP`: all that there are say the same.
+    /// `EXT-X-MAP`, in order.
     pub maps: Vec<Resource>,
     /// The segments, in order.
     pub segments: Vec<Segment>,
@@ -65,6 +65,8 @@ pub struct Resource {
 pub struct Segment {
     /// Its file.
     pub resource: Resource,
+    /// Which of the maps is its init segment; `None` where there is none in front of it.
+    pub map: Option<usize>,
     /// `EXTINF`, in nanoseconds.
     pub duration_ns: i64,
     /// The line of `EXT-X-BYTERANGE`.
@@ -208,6 +210,7 @@ impl MediaPlaylist {
                     };
                     playlist.segments.push(Segment {
                         resource,
+                        map: playlist.maps.len().checked_sub(1),
                         duration_ns,
                         range_line,
                         bitrate: bitrate.take(),
@@ -242,19 +245,11 @@ impl MediaPlaylist {
             uri: tag.required("URI")?.text.to_owned(),
             range,
         };
-        match self.maps.first() {
-            None if !self.segments.is_empty() => {
-                return Err(error(
-                    tag.line,
-                    "the first EXT-X-MAP stands behind a segment, which has none",
-                ));
-            }
-            Some(first) if (&first.uri, &first.range) != (&map.uri, &map.range) => {
-                let what = "another EXT-X-MAP than the first one; a playlist of several init segments is not supported";
-                return Err(error(tag.line, what));
-            }
-            _ => self.maps.push(map),
+        if self.maps.is_empty() && !self.segments.is_empty() {
+            let what = "the first EXT-X-MAP stands behind a segment, which has none";
+            return Err(error(tag.line, what));
         }
+        self.maps.push(map);
         Ok(())
     }
 
@@ -549,10 +544,6 @@ mod tests {
             (
                 "#EXT-X-NEW:A=1,URI=\"a\"\n",
                 "line 3: EXT-X-NEW names a file, and is not known",
-            ),
-            (
-                "#EXT-X-MAP:URI=\"a\"\n#EXT-X-MAP:URI=\"b\"\n",
-                "line 4: another EXT-X-MAP than the first one",
             ),
             ("#EXT-X-MAP:URI=\"a\"x\n", "line 3: expected attributes"),
             ("#EXT-X-MAP:BYTERANGE=\"1\"\n", "line 3: EXT-X-MAP without URI"),

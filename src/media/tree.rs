@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::playlist::{Content, MAX_PLAYLIST_BYTES, MediaPlaylist, Playlist, Resource};
+use super::playlist::{Content, MAX_PLAYLIST_BYTES, MediaPlaylist, Playlist};
 use super::{Cause, EncryptedInput, InputError, Presentation, Source, check_whole, stands_at_top};
 use crate::isobmff::hdlr::Handler;
 use crate::isobmff::scan::{TopLevel, read_box};
@@ -23,7 +23,7 @@ pub struct Tree {
     pub folder: PathBuf,
     /// That playlist first, then those that it names, in its order.
     pub playlists: Vec<TreePlaylist>,
-    /// Each has an init segment of its own.
+    /// Each has init segments of its own.
     pub renditions: Vec<TreeRendition>,
     /// What stays as it is: text, and data of the session.
     pub copies: BTreeSet<PathBuf>,
@@ -40,18 +40,18 @@ pub struct TreePlaylist {
     pub playlist: Playlist,
     /// Files of its segments, in order; of a multivariant playlist, of its variants and renditions.
     pub files: Vec<PathBuf>,
+    /// Files of its init segments, one for each `EXT-X-MAP`.
+    pub map_files: Vec<PathBuf>,
     /// Which rendition's media it names; `None` where that is text, or playlists.
     pub rendition: Option<usize>,
 }
 
-/// A rendition: an init segment, and media segments of its tracks.
+/// A rendition: init segments, and media segments of their tracks.
 #[derive(Debug)]
 pub struct TreeRendition {
     /// Its playlist.
     pub file: PathBuf,
-    /// Its init segment's file.
-    pub init_file: PathBuf,
-    /// Which tracks of [`Tree::presentation`] it has.
+    /// Which tracks of [`Tree::presentation`] it has: those of its first init segment, then those of others.
     pub tracks: Range<usize>,
     /// All its files.
     pub files: BTreeSet<PathBuf>,
@@ -216,6 +216,7 @@ impl Tree {
             file,
             playlist,
             files: Vec::new(),
+            map_files: Vec::new(),
             rendition: None,
         })
     }
@@ -229,32 +230,32 @@ impl Tree {
         for segment in &media.segments {
             files.push(self.resolve(index, segment.resource.line, &segment.resource.uri)?);
         }
-        let init = match media.maps.first() {
-            None => None,
-            Some(map) => Some((self.resolve(index, map.line, &map.uri)?, map.clone())),
-        };
-        let place = match (role, init) {
-            (Role::Text, init) => {
-                self.check_text(index, media, &files, init.as_ref().map(|(file, _)| file.as_path()))?;
-                self.copies.extend(files.iter().cloned());
-                self.copies.extend(init.map(|(file, _)| file));
+        let mut map_files = Vec::with_capacity(media.maps.len());
+        for map in &media.maps {
+            map_files.push(self.resolve(index, map.line, &map.uri)?);
+        }
+        let place = match role {
+            Role::Text => {
+                self.check_text(index, media, &files, &map_files)?;
+                self.copies.extend(files.iter().chain(&map_files).cloned());
                 None
             }
-            (Role::Media, None) => {
+            Role::Media if media.maps.is_empty() => {
                 let line = media.segments.first().map_or(0, |segment| segment.resource.line);
                 let what =
                     "there is no EXT-X-MAP: only fragmented MP4 can be encrypted, no transport stream or packed audio";
                 return Err(self.line_error(index, line, what));
             }
-            (Role::Media, Some((init_file, map))) => Some(self.rendition(index, media, &files, init_file, &map)?),
+            Role::Media => Some(self.rendition(index, media, &files, &map_files)?),
         };
         let rendition = match place {
-            Some(Place::New(rendition, source)) => Some(self.add(rendition, &source)?),
+            Some(Place::New(rendition, sources)) => Some(self.add(rendition, &sources)?),
             Some(Place::Known(rendition)) => Some(rendition),
             None => None,
         };
         if let Some(playlist) = self.playlists.get_mut(index) {
             playlist.files = files;
+            playlist.map_files = map_files;
             playlist.rendition = rendition;
         }
         Ok(())
@@ -266,11 +267,9 @@ impl Tree {
         index: usize,
         media: &MediaPlaylist,
         files: &[PathBuf],
-        init_file: PathBuf,
-        map: &Resource,
+        map_files: &[PathBuf],
     ) -> Result<Place, TreeError> {
-        let mut all: BTreeSet<PathBuf> = files.iter().cloned().collect();
-        all.insert(init_file.clone());
+        let all: BTreeSet<PathBuf> = files.iter().chain(map_files).cloned().collect();
         if media.is_iframes_only {
             let known = self
                 .renditions
@@ -282,43 +281,59 @@ impl Tree {
         }
         if let Some(other) = self.renditions.iter().find(|other| !other.files.is_disjoint(&all)) {
             let what = format!("names media that {} names too", other.file.display());
-            return Err(self.line_error(index, map.line, what));
+            let line = media.maps.first().map_or(0, |map| map.line);
+            return Err(self.line_error(index, line, what));
         }
-        let segments = media.segments.iter().zip(files);
-        let parts = segments.map(|(segment, file)| (self.folder.join(file), segment.resource.range.clone()));
-        let init = (self.folder.join(&init_file), map.range.clone());
-        let parts: Vec<_> = std::iter::once(init).chain(parts).collect();
-        let playlist = self.playlist_path(index);
-        let source = Source::join_ranges(parts.iter().cloned());
-        let source = Arc::new(source.map_err(|cause| TreeError::Io {
-            path: playlist.clone(),
-            cause,
-        })?);
-        for (file, range) in parts {
-            check_whole(&file, range)?;
+        // What has one init segment is one film, even where another stands between.
+        let mut parts: Vec<Vec<(PathBuf, Option<Range<u64>>)>> = Vec::new();
+        let maps = media.maps.iter().zip(map_files);
+        let inits: Vec<_> = maps
+            .map(|(map, file)| (self.folder.join(file), map.range.clone()))
+            .collect();
+        for (segment, file) in media.segments.iter().zip(files) {
+            let Some(init) = segment.map.and_then(|map| inits.get(map)) else {
+                continue;
+            };
+            let part = (self.folder.join(file), segment.resource.range.clone());
+            match parts.iter_mut().find(|parts| parts.first() == Some(init)) {
+                Some(parts) => parts.push(part),
+                None => parts.push(vec![init.clone(), part]),
+            }
+        }
+        let mut sources = Vec::new();
+        for parts in parts {
+            for (file, range) in &parts {
+                check_whole(file, range.clone())?;
+            }
+            let source = Source::join_ranges(parts).map_err(|cause| TreeError::Io {
+                path: self.playlist_path(index),
+                cause,
+            })?;
+            sources.push(Arc::new(source));
         }
         let file = self.playlists.get(index).map(|playlist| playlist.file.clone());
         let rendition = TreeRendition {
             file: file.unwrap_or_default(),
-            init_file,
             tracks: 0..0,
             files: all,
         };
-        Ok(Place::New(rendition, source))
+        Ok(Place::New(rendition, sources))
     }
 
     /// Opens a rendition's tracks, and returns its place.
-    fn add(&mut self, mut rendition: TreeRendition, source: &Arc<Source>) -> Result<usize, TreeError> {
+    fn add(&mut self, mut rendition: TreeRendition, sources: &[Arc<Source>]) -> Result<usize, TreeError> {
         let before = self.presentation.tracks.len();
-        let mut warnings = std::mem::take(&mut self.presentation.warnings);
-        self.presentation
-            .add(source, EncryptedInput::Refuse)
-            .map_err(|cause| InputError::in_source(source, cause))?;
-        if !self.presentation.warnings.is_empty() {
-            let what = "what is neither video nor audio in it stays clear";
-            warnings.push(format!("{}: {what}", source.path().display()));
+        for source in sources {
+            let mut warnings = std::mem::take(&mut self.presentation.warnings);
+            self.presentation
+                .add(source, EncryptedInput::Refuse)
+                .map_err(|cause| InputError::in_source(source, cause))?;
+            if !self.presentation.warnings.is_empty() {
+                let what = "what is neither video nor audio in it stays clear";
+                warnings.push(format!("{}: {what}", source.path().display()));
+            }
+            self.presentation.warnings = warnings;
         }
-        self.presentation.warnings = warnings;
         rendition.tracks = before..self.presentation.tracks.len();
         self.renditions.push(rendition);
         Ok(self.renditions.len() - 1)
@@ -330,9 +345,9 @@ impl Tree {
         index: usize,
         media: &MediaPlaylist,
         files: &[PathBuf],
-        init_file: Option<&Path>,
+        map_files: &[PathBuf],
     ) -> Result<(), TreeError> {
-        if let (Some(init_file), Some(map)) = (init_file, media.maps.first()) {
+        for (map, init_file) in media.maps.iter().zip(map_files) {
             let path = self.folder.join(init_file);
             let failed = |cause: Cause| InputError {
                 path: path.clone(),
@@ -347,6 +362,8 @@ impl Tree {
                 let what = format!("{:?} is named as subtitles, and has video or audio", map.uri);
                 return Err(self.line_error(index, map.line, what));
             }
+        }
+        if !map_files.is_empty() {
             return Ok(());
         }
         for (segment, file) in media.segments.iter().zip(files) {
@@ -409,8 +426,8 @@ impl Tree {
 
 /// What a media playlist names.
 enum Place {
-    /// A rendition that is not open yet: its init segment and media segments, joined.
-    New(TreeRendition, Arc<Source>),
+    /// A rendition that is not open yet: each init segment and its media segments, joined.
+    New(TreeRendition, Vec<Arc<Source>>),
     /// Pieces of one that is.
     Known(usize),
 }

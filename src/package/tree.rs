@@ -335,15 +335,16 @@ impl FileWorker {
                 }
                 child.write(&mut self.moof);
             }
-            let mut tracks = task.tracks.iter().enumerate();
-            let found = tracks.find(|(_, (track, _))| track.id == tfhd.track_id);
-            if let Some((index, track)) = found.filter(|_| samples_here > 0) {
-                let samples = task.fragments.get(&(header.offset, index, traf_index)).ok_or_else(|| {
-                    failed(
-                        child
-                            .invalid("a fragment that is in no segment of the playlist, and would stay clear")
-                            .into(),
-                    )
+            let tracks = task.tracks.iter().enumerate();
+            let mut tracks = tracks.filter(|(_, (track, _))| track.id == tfhd.track_id).peekable();
+            if samples_here > 0 && tracks.peek().is_some() {
+                // Tracks of several init segments may have the same ID; the fragment is one's.
+                let found = tracks.find_map(|(index, track)| {
+                    Some((index, track, task.fragments.get(&(header.offset, index, traf_index))?))
+                });
+                let (index, track, samples) = found.ok_or_else(|| {
+                    let what = "a fragment that is in no segment of the playlist, and would stay clear";
+                    failed(child.invalid(what).into())
                 })?;
                 let scanner = scanners.get_mut(index).and_then(Option::as_deref_mut);
                 self.protect_samples(samples.clone(), *track, scanner, &task.input, mdat)?;
@@ -434,7 +435,12 @@ fn protect_movie(source: &Source, header: &BoxHeader, task: &Task<'_>) -> Result
         .filter(|child| child.kind.0 == *b"trak");
     for trak in traks {
         let id = trak.require(&[b"tkhd"])?.parse::<TrackHeader>()?.track_id;
-        let Some((track, protection)) = task.tracks.iter().find(|(track, _)| track.id == id) else {
+        // Of several movie boxes in a file, that of a track is the one its source begins with.
+        let here = task.tracks.iter().filter(|(track, _)| {
+            let (path, start) = track.source.locate(0);
+            track.id == id && path == task.input && start <= header.offset
+        });
+        let Some((track, protection)) = here.max_by_key(|(track, _)| track.source.locate(0).1) else {
             let handler: Handler = trak.require(&[b"mdia", b"hdlr"])?.parse()?;
             if STAY_CLEAR.contains(&&handler.handler_type.0) {
                 continue;

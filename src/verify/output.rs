@@ -49,6 +49,8 @@ pub struct Rendition {
     pub playlist: MediaPlaylist,
     /// Its init segment, where the playlist names one.
     pub init_file: Option<PathBuf>,
+    /// Which bytes of it; `None` is all.
+    pub init_range: Option<Range<u64>>,
     /// What that says; `None` where it is missing or too damaged.
     pub init: Option<InitSegment>,
     /// Its media segments, in order.
@@ -149,12 +151,27 @@ impl Output {
         })
     }
 
+    /// Renditions that have an init segment together: in a tree, the tracks of one file.
+    pub fn files(&self) -> impl Iterator<Item = &[Rendition]> {
+        let place = |rendition: &Rendition| {
+            let Rendition {
+                playlist_file,
+                init_file,
+                init_range,
+                ..
+            } = rendition;
+            (playlist_file.clone(), init_file.clone(), init_range.clone())
+        };
+        self.renditions.chunk_by(move |a, b| place(a) == place(b))
+    }
+
     /// Bytes of all media segments.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        // Tracks of one file, which a tree may have, have its segments together.
-        let files = self.renditions.chunk_by(|a, b| a.playlist_file == b.playlist_file);
-        let segments = files.filter_map(<[_]>::first).flat_map(|rendition| &rendition.segments);
+        let segments = self
+            .files()
+            .filter_map(<[_]>::first)
+            .flat_map(|rendition| &rendition.segments);
         segments.filter_map(|segment| segment.bytes).sum()
     }
 
@@ -202,6 +219,7 @@ impl Rendition {
             name: parent.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             playlist: MediaPlaylist::default(),
             init_file: None,
+            init_range: None,
             init: None,
             segments: Vec::new(),
             playlist_file,

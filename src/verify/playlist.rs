@@ -20,8 +20,10 @@ pub struct MediaPlaylist {
     pub playlist_type: Option<String>,
     /// Whether there is an `EXT-X-INDEPENDENT-SEGMENTS`.
     pub has_independent_segments: bool,
-    /// `EXT-X-MAP`.
+    /// `EXT-X-MAP`, the first.
     pub map: Option<Located<Map>>,
+    /// All of them, which a tree may have several of.
+    pub maps: Vec<Map>,
     /// Whether there is an `EXT-X-I-FRAMES-ONLY`.
     pub is_iframes_only: bool,
     /// `EXT-X-KEY`.
@@ -72,6 +74,8 @@ pub struct Segment {
     pub uri: String,
     /// Which bytes of it; `None` is all.
     pub range: Option<Range<u64>>,
+    /// Which of the maps is in force; `None` where there is none in front of it.
+    pub map: Option<usize>,
 }
 
 /// A multivariant playlist.
@@ -159,6 +163,7 @@ pub fn parse_media(text: &str, form: Form, findings: &mut FileFindings<'_>) -> M
                             duration_ns,
                             uri: value.to_owned(),
                             range,
+                            map: playlist.maps.len().checked_sub(1),
                         },
                     });
                 }
@@ -193,10 +198,8 @@ pub fn parse_media(text: &str, form: Form, findings: &mut FileFindings<'_>) -> M
             "EXT-X-ENDLIST" => set(&mut playlist.has_end, &line, findings),
             "EXT-X-MAP" => {
                 let map = map(&line, form, findings);
-                let is_repeated = form == Form::Tree
-                    && playlist.map.is_some()
-                    && playlist.map.as_ref().map(|first| &first.value) == map.as_ref();
-                if !is_repeated {
+                playlist.maps.extend(map.clone());
+                if form == Form::Own || playlist.map.is_none() {
                     let map = map.map(|value| Located { offset, value });
                     once(&mut playlist.map, map, &line, findings);
                 }

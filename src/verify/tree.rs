@@ -1,7 +1,8 @@
 //! An encrypted tree: read as others wrote it, and compared with the clear one, playlist by playlist and box by box.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::findings::{FileFindings, Findings};
@@ -105,10 +106,11 @@ impl Output {
             return Ok(());
         };
         let playlist = playlist::parse_media(&text, Form::Tree, &mut self.findings.of(&playlist_file));
-        let map = playlist.map.clone();
-        let init_file = map
-            .as_ref()
-            .and_then(|map| self.resolve(&playlist_file, map.offset, &map.value.uri));
+        let offset = playlist.map.as_ref().map_or(0, |map| map.offset);
+        let mut init_files = Vec::new();
+        for map in &playlist.maps {
+            init_files.push(self.resolve(&playlist_file, offset, &map.uri).unwrap_or_default());
+        }
         let mut segments = Vec::new();
         for segment in &playlist.segments {
             // What is not there keeps its place, so that segments and playlist entries stay side by side.
@@ -124,57 +126,89 @@ impl Output {
         }
         if is_text {
             self.others.insert(playlist_file);
-            self.others.extend(init_file);
+            self.others.extend(init_files);
             self.others.extend(segments.into_iter().map(|segment| segment.file));
             return Ok(());
         }
         if playlist.is_iframes_only {
-            let known = self.renditions.iter().find(|rendition| {
-                let mut files = rendition.segments.iter().map(|segment| &segment.file);
-                rendition.init_file == init_file
-                    && segments
-                        .first()
-                        .is_some_and(|first| files.any(|file| *file == first.file))
-            });
-            if let Some(rendition) = known {
+            let names =
+                |rendition: &Rendition, file: &Path| rendition.segments.iter().any(|segment| segment.file == file);
+            let known = segments
+                .first()
+                .and_then(|first| self.renditions.iter().find(|rendition| names(rendition, &first.file)));
+            if let Some(known) = known {
                 let mut findings = self.findings.of(&playlist_file);
-                check_iframes(&self.folder, rendition, &playlist, &segments, &mut findings);
+                check_version(&playlist, &mut findings);
+                check_same_key(known, &playlist, &mut findings);
+                for (segment, line) in segments.iter().zip(&playlist.segments) {
+                    let mut renditions = self.renditions.iter();
+                    if let Some(rendition) = renditions.find(|rendition| names(rendition, &segment.file)) {
+                        check_iframe(&self.folder, rendition, segment, line.offset, &mut findings);
+                    }
+                }
                 self.others.insert(playlist_file);
                 return Ok(());
             }
         }
-        let mut tracks = Vec::new();
-        if let (Some(file), Some(map)) = (&init_file, map) {
-            let start = map.value.range.as_ref().map_or(0, |range| range.start);
-            match read_file(&self.folder, file, map.value.range)? {
-                None => self.findings.of(file).add("is missing, or shorter than EXT-X-MAP says"),
-                Some(data) => {
-                    let mut findings = self.findings.of_range(file, start);
-                    tracks = InitSegment::read(&data, Form::Tree, &mut findings);
-                }
+        // Each init segment with the segments that it is in force for.
+        let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
+        for (at, segment) in playlist.segments.iter().enumerate() {
+            let map = segment.value.map.and_then(|map| {
+                let value = playlist.maps.get(map)?;
+                playlist.maps.iter().position(|first| first == value)
+            });
+            let map = map.unwrap_or(usize::MAX);
+            match groups.iter_mut().find(|(first, _)| *first == map) {
+                Some((_, group)) => group.push(at),
+                None => groups.push((map, vec![at])),
             }
         }
-        let mut add = |init| {
-            self.renditions.push(Rendition {
-                name: tree_name(&playlist_file),
-                playlist_file: playlist_file.clone(),
-                playlist: playlist.clone(),
-                init_file: init_file.clone(),
-                init,
-                segments: segments.clone(),
-            });
-        };
-        if tracks.is_empty() {
-            add(None);
-            self.findings
-                .of(&playlist_file)
-                .add("names no init segment with video or audio");
-        } else {
-            for track in tracks {
-                add(Some(track));
+        for (map, group) in groups {
+            let init = init_files.get(map).zip(playlist.maps.get(map));
+            let (file, range) = init.map(|(file, map)| (file.clone(), map.range.clone())).unzip();
+            let range = range.flatten();
+            let tracks = match &file {
+                None => Vec::new(),
+                Some(file) => self.read_init(file, range.as_ref())?,
+            };
+            let of_group = |at: &usize| Some((segments.get(*at)?.clone(), playlist.segments.get(*at)?.clone()));
+            let (files, lines): (Vec<_>, Vec<_>) = group.iter().filter_map(of_group).unzip();
+            if tracks.is_empty() {
+                self.findings
+                    .of(&playlist_file)
+                    .add("names no init segment with video or audio");
+            }
+            let nothing = tracks.is_empty().then_some(None);
+            for init in tracks.into_iter().map(Some).chain(nothing) {
+                self.renditions.push(Rendition {
+                    name: tree_name(&playlist_file),
+                    playlist_file: playlist_file.clone(),
+                    playlist: MediaPlaylist {
+                        segments: lines.clone(),
+                        ..playlist.clone()
+                    },
+                    init_file: file.clone(),
+                    init_range: range.clone(),
+                    init,
+                    segments: files.clone(),
+                });
             }
         }
         Ok(())
+    }
+
+    /// All tracks of an init segment.
+    fn read_init(&mut self, file: &Path, range: Option<&Range<u64>>) -> Result<Vec<InitSegment>, VerifyError> {
+        let Some(data) = read_file(&self.folder, file, range.cloned())? else {
+            self.findings.of(file).add("is missing, or shorter than EXT-X-MAP says");
+            return Ok(Vec::new());
+        };
+        let start = range.map_or(0, |range| range.start);
+        Ok(InitSegment::read(
+            &data,
+            Form::Tree,
+            &mut self.findings.of_range(file, start),
+        ))
     }
 
     fn resolve(&mut self, playlist_file: &Path, offset: u64, uri: &str) -> Option<PathBuf> {
@@ -198,6 +232,8 @@ impl Output {
             return vec![None; self.renditions.len()];
         };
         let mut matched = Vec::new();
+        // A file may have several init segments, whose tracks are taken in order.
+        let mut seen: BTreeMap<(&PathBuf, &PathBuf, u32), usize> = BTreeMap::new();
         for rendition in &self.renditions {
             let tracks = tree
                 .renditions
@@ -205,10 +241,15 @@ impl Output {
                 .find(|source| source.file == rendition.playlist_file);
             let tracks = tracks.and_then(|source| tree.presentation.tracks.get(source.tracks.clone()));
             let track = rendition.init.as_ref().and_then(|init| {
-                let same = |track: &&Track| {
-                    (track.id, track.kind, track.timescale) == (init.track_id, init.kind, init.timescale)
-                };
-                tracks?.iter().find(same)
+                let init_file = rendition.init_file.as_ref()?;
+                let place = seen
+                    .entry((&rendition.playlist_file, init_file, init.track_id))
+                    .or_default();
+                *place += 1;
+                let path = tree.folder.join(init_file);
+                let same = |track: &&Track| track.id == init.track_id && track.source.path() == path;
+                let track = tracks?.iter().filter(same).nth(*place - 1)?;
+                ((track.kind, track.timescale) == (init.kind, init.timescale)).then_some(track)
             });
             if track.is_none() {
                 self.findings
@@ -283,42 +324,27 @@ fn check_version(playlist: &MediaPlaylist, file: &mut FileFindings<'_>) {
     }
 }
 
-/// An I-frame playlist has the key of the rendition whose pieces it names, and each piece holds its sync sample whole.
-fn check_iframes(
-    folder: &Path,
-    rendition: &Rendition,
-    playlist: &MediaPlaylist,
-    segments: &[SegmentFile],
-    file: &mut FileFindings<'_>,
-) {
-    check_version(playlist, file);
-    let key = |playlist: &MediaPlaylist| {
-        Some((
-            playlist.key.as_ref()?.value.uri.clone(),
-            playlist.key.as_ref()?.value.iv,
-        ))
-    };
-    if key(playlist) != key(&rendition.playlist)
-        || playlist.map.as_ref().map(|map| &map.value) != rendition.playlist.map.as_ref().map(|map| &map.value)
-    {
+/// An I-frame playlist has map and key of the rendition whose pieces it names.
+fn check_same_key(rendition: &Rendition, iframes: &MediaPlaylist, file: &mut FileFindings<'_>) {
+    let map = |playlist: &MediaPlaylist| playlist.map.as_ref().map(|map| map.value.clone());
+    let key = |playlist: &MediaPlaylist| playlist.key.as_ref().map(|key| (key.value.uri.clone(), key.value.iv));
+    if map(iframes) != map(&rendition.playlist) || key(iframes) != key(&rendition.playlist) {
         let other = rendition.playlist_file.display();
         file.add(format!(
             "EXT-X-MAP or EXT-X-KEY is not that of {other}, whose pieces it names"
         ));
     }
-    let Some(init) = &rendition.init else { return };
-    for (segment, line) in segments.iter().zip(&playlist.segments) {
-        if segment.bytes.is_none() {
-            continue;
-        }
-        let source = Source::join_ranges([(folder.join(&segment.file), segment.range.clone())]);
-        let is_whole = source.is_ok_and(|source| begins_with_sync_sample(&source, init).unwrap_or(false));
-        if !is_whole {
-            file.add_at(
-                line.offset,
-                "the range does not begin with a fragment, and hold its first sample, a sync sample",
-            );
-        }
+}
+
+/// Each piece of an I-frame playlist holds its sync sample whole.
+fn check_iframe(folder: &Path, rendition: &Rendition, piece: &SegmentFile, offset: u64, file: &mut FileFindings<'_>) {
+    let Some(init) = rendition.init.as_ref().filter(|_| piece.bytes.is_some()) else {
+        return;
+    };
+    let source = Source::join_ranges([(folder.join(&piece.file), piece.range.clone())]);
+    if !source.is_ok_and(|source| begins_with_sync_sample(&source, init).unwrap_or(false)) {
+        let what = "the range does not begin with a fragment, and hold its first sample, a sync sample";
+        file.add_at(offset, what);
     }
 }
 

@@ -53,10 +53,15 @@ pub fn renditions(work: &Workspace) -> Option<()> {
 
 /// Has ffmpeg make the tree `name` with these arguments.
 pub fn ffmpeg_hls(work: &Workspace, name: &str, arguments: &[&str]) -> Option<()> {
+    ffmpeg_hls_of(work, name, "demo.mp4", arguments)
+}
+
+/// Has ffmpeg make the tree `name` of a fixture with these arguments.
+pub fn ffmpeg_hls_of(work: &Workspace, name: &str, film: &str, arguments: &[&str]) -> Option<()> {
     let ffmpeg = tool("ffmpeg")?;
     fs::create_dir(work.path(name)).unwrap();
     let mut command = Command::new(ffmpeg);
-    command.args(["-nostdin", "-v", "error", "-i"]).arg(fixture("demo.mp4"));
+    command.args(["-nostdin", "-v", "error", "-i"]).arg(fixture(film));
     command.args(["-c", "copy", "-f", "hls", "-hls_time", "4", "-hls_playlist_type", "vod"]);
     command.args(["-hls_segment_type", "fmp4"]).args(arguments);
     run(command.current_dir(work.path(name)));

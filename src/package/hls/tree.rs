@@ -37,7 +37,8 @@ struct Grown {
 
 /// Where a media playlist's resources went.
 struct Moved {
-    map: Option<Range<u64>>,
+    /// Ranges of the maps.
+    maps: Vec<Option<Range<u64>>>,
     segments: Vec<MovedSegment>,
 }
 
@@ -65,6 +66,7 @@ pub fn write_tree_playlists(
         file,
         playlist,
         files,
+        map_files,
         rendition,
     } in &tree.playlists
     {
@@ -72,13 +74,11 @@ pub fn write_tree_playlists(
             texts.push(String::new());
             continue;
         };
-        let Some(rendition) = rendition.and_then(|index| Some((tree.renditions.get(index)?, keys.ivs.get(index)?)))
-        else {
+        let Some(iv) = rendition.and_then(|index| keys.ivs.get(index)) else {
             texts.push(playlist.lines.concat());
             continue;
         };
-        let (rendition, iv) = rendition;
-        let moved = Moved::new(media, &rendition.init_file, files, written).map_err(|line| PackageError::Line {
+        let moved = Moved::new(media, map_files, files, written).map_err(|line| PackageError::Line {
             path: tree.folder.join(file),
             line: line + 1,
             what: "the range does not begin and end with a box, or within media data".to_owned(),
@@ -115,7 +115,7 @@ impl Moved {
     /// Looks up all resources; an error is the line of one that can't be told.
     fn new(
         media: &MediaPlaylist,
-        init_file: &Path,
+        map_files: &[PathBuf],
         files: &[PathBuf],
         written: &BTreeMap<PathBuf, WrittenFile>,
     ) -> Result<Self, usize> {
@@ -136,11 +136,15 @@ impl Moved {
             })
         };
         let find = |resource: &Resource, file: &Path| find(resource, file).ok_or(resource.line);
-        let map = media.maps.first().map(|map| find(map, init_file)).transpose()?;
+        let maps = media
+            .maps
+            .iter()
+            .zip(map_files)
+            .map(|(map, file)| Ok(find(map, file)?.range));
         let segments = media.segments.iter().zip(files);
         let segments = segments.map(|(segment, file)| find(&segment.resource, file));
         Ok(Self {
-            map: map.and_then(|map| map.range),
+            maps: maps.collect::<Result<_, usize>>()?,
             segments: segments.collect::<Result<_, _>>()?,
         })
     }
@@ -192,8 +196,8 @@ fn edit_media(playlist: &Playlist, media: &MediaPlaylist, moved: &Moved, key: &s
             }
         }
     }
-    for map in &media.maps {
-        if let (Some(range), Some(line)) = (&moved.map, lines.get_mut(map.line)) {
+    for (map, range) in media.maps.iter().zip(&moved.maps) {
+        if let (Some(range), Some(line)) = (range, lines.get_mut(map.line)) {
             replace_attribute(line, "BYTERANGE", |old| {
                 range_text(range, old.contains('@') || range.start > 0)
             });
@@ -346,7 +350,7 @@ mod tests {
                     #EXT-X-MAP:URI=\"a.mp4\",BYTERANGE=\"10@0\"\r\n#EXT-X-BITRATE:8\n#EXTINF:1,x\r\n#EXT-X-BYTERANGE:1000@20\r\n\
                     #EXT-X-CUE-OUT:30\r\na.mp4\r\n#EXT-X-BITRATE:8\n#EXTINF:1,\n#EXT-X-BYTERANGE:1000\na.mp4\n#EXT-X-ENDLIST";
         let went = Moved {
-            map: Some(0..15),
+            maps: vec![Some(0..15)],
             segments: vec![moved(30..1200, 1000), moved(1200..2210, 1000)],
         };
         let expected = "#EXTM3U\r\n#EXT-X-TARGETDURATION:1\r\n#EXT-X-VERSION:6\r\n# by hand\r\n\r\n\
