@@ -56,6 +56,43 @@ AV1 = """
 av1 av1-error-resilient av1-global-motion av1-rav1e av1-screen av1-still av1-superres av1-switch-frames av1-tiles
 """.split()
 
+PLAYLIST_OF_RANGES = """#EXTM3U
+#EXT-X-VERSION:7
+#EXT-X-TARGETDURATION:4
+#EXT-X-MAP:URI="v.mp4",BYTERANGE="878@0"
+#EXTINF:2.000,
+#EXT-X-BYTERANGE:61334@982
+v.mp4
+#EXT-X-DISCONTINUITY
+#EXT-X-BITRATE:300
+#EXTINF:2.000,title
+#EXT-X-BYTERANGE:72365
+v.mp4
+#EXT-X-ENDLIST
+"""
+
+PLAYLIST_OF_FILES = """#EXTM3U\r
+#EXT-X-TARGETDURATION:4\r
+## by hand\r
+#EXT-X-MAP:URI="init.mp4"\r
+#EXT-X-DATERANGE:ID="ad",START-DATE="2026-01-01T00:00:00Z",X-A="b,c"\r
+#EXTINF:4,\r
+a%20b/1.m4s\r
+#EXTINF:3.96,\r
+../2.m4s\r
+#EXT-X-ENDLIST\r
+"""
+
+MULTIVARIANT = """#EXTM3U
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",NAME="x, y",URI="a.m3u8"
+#EXT-X-MEDIA:TYPE=SUBTITLES,GROUP-ID="s",NAME="s",URI="s.m3u8"
+#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID="c",NAME="c",INSTREAM-ID="CC1"
+#EXT-X-SESSION-DATA:DATA-ID="d",URI="d.json"
+#EXT-X-STREAM-INF:BANDWIDTH=362618,AVERAGE-BANDWIDTH=340834,CODECS="avc1.64001e,mp4a.40.2",AUDIO="a"
+v.m3u8
+#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=38092,URI="i.m3u8"
+"""
+
 ENTRY_FIELDS = {"avc1": 78, "avc3": 78, "av01": 78, "hvc1": 78, "hev1": 78, "encv": 78, "mp4a": 28, "enca": 28, "ac-3": 28, "ec-3": 28, "Opus": 28, "fLaC": 28, "alac": 28}
 
 
@@ -192,6 +229,14 @@ def texts():
     for name, records in {"none": [], "one": [record], "two": [record, named]}.items():
         save("keys_file", name, json.dumps({"version": 1, "records": records}, indent=2).encode())
     save("keys_file", "later-version", b'{"version": 2, "records": {}}')
+    playlists = {
+        "ranges": PLAYLIST_OF_RANGES,
+        "files": PLAYLIST_OF_FILES,
+        "iframes": PLAYLIST_OF_RANGES.replace("#EXTM3U\n", "#EXTM3U\n#EXT-X-I-FRAMES-ONLY\n"),
+        "multivariant": MULTIVARIANT,
+    }
+    for name, text in playlists.items():
+        save("playlist", name, text.encode())
     settings = {
         "secret": "A=" + "0123456789abcdef" * 4,
         "url": "A=https://keys.example.com/path/\n",

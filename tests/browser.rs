@@ -19,7 +19,7 @@ use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::server::Server;
-use common::{Workspace, fixture, run, tool};
+use common::{Workspace, fixture, run, tool, trees};
 use serde_json::{Value, json};
 
 /// Where pictures are compared, in seconds: within frames of both segments, and not where either begins.
@@ -264,6 +264,52 @@ fn plays_with_the_right_token_and_key_alone() {
     }
     for server in [&keys, &wrong_keys] {
         assert!(!server.log().contains(&token), "the log has a token");
+    }
+}
+
+/// What others packaged plays as it played before it was encrypted: ranges of one file, and a file a segment.
+#[test]
+fn encrypted_trees_play() {
+    let Some(browser) = Browser::find() else { return };
+    let workspace = Workspace::new();
+    let (_page_server, page) = page_server(&workspace);
+    let keys = key_server(&workspace, &page, &[]);
+    let token = mint(&workspace, "film");
+    let mut cases = Vec::new();
+    // ffmpeg's multivariant playlist of audio beside video names no codecs, so that hls.js does not play it.
+    let makers: [(&str, trees::Make); 2] = [("single", trees::single), ("segmented", trees::segmented)];
+    for (name, make) in makers {
+        if make(&workspace).is_none() {
+            return;
+        }
+        let mut command = workspace.vylux_pack();
+        command.args([
+            "encrypt",
+            "--quiet",
+            "--content-id",
+            "film",
+            "--replace",
+            "--base-url",
+            &origin(&keys),
+        ]);
+        run(command.args([format!("{name}/master.m3u8"), format!("--out=out/{name}")]));
+        std::fs::rename(workspace.path(name), workspace.path(format!("out/clear-{name}"))).unwrap();
+        for player in PLAYERS {
+            for (asset, token) in [(format!("clear-{name}"), ""), (name.to_owned(), token.as_str())] {
+                cases.push(json!({ "name": asset, "page": page, "asset": asset, "player": player, "token": token, "seeks": SEEKS }));
+            }
+        }
+    }
+    let answers = browser.play(&cases);
+    for answers in answers.chunks(2) {
+        let [clear, encrypted] = answers else {
+            panic!("{answers:?}")
+        };
+        assert_played(clear);
+        assert_played(encrypted);
+        assert_eq!(clear["key_requests"], json!([]));
+        assert_eq!(encrypted["key_requests"][0]["status"], 200, "{encrypted}");
+        assert_eq!(encrypted["pictures"], clear["pictures"], "{encrypted}");
     }
 }
 

@@ -11,6 +11,7 @@ pub mod hevc_sample;
 pub mod inspect;
 pub mod keys_file;
 pub mod media_open;
+pub mod playlist;
 pub mod settings;
 pub mod typed_box;
 pub mod webvtt;
@@ -35,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     ("inspect", "file", inspect::run),
     ("keys_file", "keys_file", keys_file::run),
     ("media_open", "file", media_open::run),
+    ("playlist", "playlist", playlist::run),
     ("settings", "settings", settings::run),
     ("typed_box", "typed_box", typed_box::run),
     ("webvtt", "webvtt", webvtt::run),

@@ -10,10 +10,9 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 use vylux_pack::content_key::{ContentKey, Iv, Kid};
-use vylux_pack::isobmff::scan::{ScanError, TopLevel};
-use vylux_pack::isobmff::{BoxError, ReadAt};
-use vylux_pack::media::source::View;
-use vylux_pack::media::{Cause, EncryptedInput, InputError, MediaKind, Presentation, Source, Track};
+use vylux_pack::isobmff::scan::TopLevel;
+use vylux_pack::media::source::{Piece, View};
+use vylux_pack::media::{self, EncryptedInput, InputError, MediaKind, Presentation, Source, Track};
 use vylux_pack::package::clear::{self, ClosedTrack};
 use vylux_pack::package::{Control, StagedFile};
 use vylux_pack::protect::whole_segment::OpenedSegment;
@@ -37,7 +36,7 @@ use keys::Keys;
                   SALT_HEX, and KEK_HEX if it was set, from the environment or .env."
 )]
 pub struct Args {
-    /// Output folder
+    /// Output folder; of an HLS tree, its playlist
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// The file to write
@@ -97,7 +96,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let what = "subtitles, which are clear WebVTT, are left where they are";
         output::warn(&format!("{}: {what}", args.output.join(playlist).display()));
     }
-    let mut keys = Keys::new(args.key_file.as_deref(), &args.output, args.quiet)?;
+    let mut keys = Keys::new(args.key_file.as_deref(), &output.folder, args.quiet)?;
     let tracks = open(&output, &mut keys)?;
     let mut closed = Vec::new();
     let mut reports = Vec::new();
@@ -161,7 +160,17 @@ type OpenedTrack<'o> = (&'o Rendition, Track, Option<Kid>);
 /// The track of each rendition, video first, as in the inputs that people make.
 fn open<'o>(output: &'o Output, keys: &mut Keys) -> Result<Vec<OpenedTrack<'o>>, Failure> {
     let mut tracks = Vec::new();
-    for rendition in output.renditions.iter().filter(|rendition| !rendition.is_webvtt) {
+    let mut before = None;
+    for rendition in output
+        .files()
+        .filter_map(<[_]>::first)
+        .filter(|rendition| !rendition.is_webvtt)
+    {
+        if before.replace(&rendition.playlist_file) == Some(&rendition.playlist_file) {
+            let playlist = output.folder.join(&rendition.playlist_file);
+            let what = "has several init segments, which are no one film; decrypt takes playlists of one";
+            return Err(Failure::input(anyhow!("{} {what}", playlist.display())));
+        }
         let init = rendition.init_file.as_ref().ok_or_else(|| {
             let playlist = output.folder.join(&rendition.playlist_file);
             Failure::input(anyhow!(
@@ -178,41 +187,12 @@ fn open<'o>(output: &'o Output, keys: &mut Keys) -> Result<Vec<OpenedTrack<'o>>,
         let mut presentation = Presentation::default();
         presentation
             .add(&source, EncryptedInput::Accept)
-            .map_err(|cause| located(&source, cause))?;
+            .map_err(|cause| InputError::in_source(&source, cause))?;
         let kid = segment_key.map(|(kid, _)| kid);
         tracks.extend(presentation.tracks.into_iter().map(|track| (rendition, track, kid)));
     }
     tracks.sort_by_key(|(_, track, _)| track.kind);
     Ok(tracks)
-}
-
-/// Refuses a file that ends within a box: joined with the next one, its damage would be found there.
-fn check_whole(file: &Path, view: Option<&(dyn ReadAt + Send + Sync)>) -> Result<(), InputError> {
-    let failed = |cause| InputError {
-        path: file.to_owned(),
-        cause,
-    };
-    let check = |source: &dyn ReadAt| TopLevel::new(source).try_for_each(|header| header.map(drop));
-    let checked = match view {
-        Some(view) => check(view),
-        None => check(&Source::open(file).map_err(|error| failed(error.into()))?),
-    };
-    checked.map_err(|error| failed(error.into()))
-}
-
-/// An error in joined files names the one that holds the byte.
-fn located(source: &Source, cause: Cause) -> InputError {
-    let (path, cause) = match cause {
-        Cause::Scan(ScanError::Box(error)) => {
-            let (path, offset) = source.locate(error.offset);
-            (path, BoxError { offset, ..error }.into())
-        }
-        cause => (source.path(), cause),
-    };
-    InputError {
-        path: path.to_owned(),
-        cause,
-    }
 }
 
 /// What opens a track's samples; `None` where they are clear.
@@ -247,21 +227,37 @@ fn cipher(track: &Track, rendition: &Rendition, keys: &mut Keys) -> Result<Optio
 fn join(output: &Output, rendition: &Rendition, init: &Path, key: Option<&ContentKey>) -> Result<Source, Failure> {
     let segments = rendition.segments.iter().enumerate().map(|(index, segment)| {
         let path = output.folder.join(&segment.file);
-        let Some(key) = key else { return Ok((path, None)) };
-        let playlist = output.folder.join(&rendition.playlist_file);
+        let Some(key) = key else {
+            return Ok((path, segment.range.clone().map_or(Piece::Whole, Piece::Range)));
+        };
         let iv = rendition.segment_iv(index).ok_or_else(|| {
-            let playlist = playlist.display();
-            Failure::input(anyhow!("{playlist}: segment {} has no EXT-X-KEY with an IV", index + 1))
+            let playlist = output.folder.join(&rendition.playlist_file);
+            let what = format!("segment {} has no EXT-X-KEY with an IV", index + 1);
+            Failure::input(anyhow!("{}: {what}", playlist.display()))
         })?;
         let opened = OpenedSegment::open(path.clone(), key, iv)
             .with_context(|| path.display().to_string())
             .map_err(Failure::input)?;
-        Ok((path, Some(Box::new(opened) as View)))
+        Ok((path, Piece::View(Box::new(opened))))
     });
-    let init = std::iter::once(Ok((output.folder.join(init), None)));
-    let parts: Vec<(PathBuf, Option<View>)> = init.chain(segments).collect::<Result<_, Failure>>()?;
-    for (path, view) in &parts {
-        check_whole(path, view.as_deref())?;
+    let of_init = rendition.init_range.clone().map_or(Piece::Whole, Piece::Range);
+    let init = std::iter::once(Ok((output.folder.join(init), of_init)));
+    let parts: Vec<(PathBuf, Piece)> = init.chain(segments).collect::<Result<_, Failure>>()?;
+    for (path, piece) in &parts {
+        match piece {
+            Piece::Whole => media::check_whole(path, None)?,
+            Piece::Range(range) => media::check_whole(path, Some(range.clone()))?,
+            Piece::View(view) => check_view(path, view)?,
+        }
     }
-    Source::join_views(parts).map_err(Failure::input)
+    Source::assemble(parts).map_err(Failure::input)
+}
+
+/// Refuses a file that ends within a box, as [`media::check_whole`] does.
+fn check_view(path: &Path, view: &View) -> Result<(), InputError> {
+    let checked = TopLevel::new(&**view).try_for_each(|header| header.map(drop));
+    checked.map_err(|error| InputError {
+        path: path.to_owned(),
+        cause: error.into(),
+    })
 }

@@ -2,6 +2,7 @@
 
 mod report;
 mod standard_input;
+mod tree;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use vylux_pack::content_key::Iv;
 use vylux_pack::keys::{BaseUrl, ContentId, KeyRing, TrackName, keys_file};
-use vylux_pack::media::{MediaKind, Presentation, Source, fingerprint};
+use vylux_pack::media::{MediaKind, Presentation, Source, Track, fingerprint};
 use vylux_pack::package::publish::{KEYS_FILE, Staging};
 use vylux_pack::package::{
     Control, KeyedProtection, Name, PackageError, Rendition, TextRendition, WrittenRendition, hls, write_segments,
@@ -33,6 +34,7 @@ use standard_input::is_meant;
 ///
 /// Each track of each input becomes a rendition: give several files for several qualities or languages. WebVTT becomes
 /// subtitles, which stay clear; their language is the end of the file's name, as in film_en.vtt or film.pt-BR.vtt.
+/// Of an HLS tree, given by its multivariant or media playlist (.m3u8), the output is the same tree, encrypted.
 /// The output appears in one step when all of it is there, and the same command gives the same bytes again, but for cenc and
 /// cens, whose IVs must never come again.
 #[derive(clap::Args)]
@@ -42,7 +44,7 @@ use standard_input::is_meant;
                         or NAME_COMMAND; `vylux-pack init` makes fresh ones. BASE_URL and DATABASE_URL are read there too."
 )]
 pub struct Args {
-    /// Clear MP4 files, fragmented or not, and WebVTT files; - is standard input
+    /// Clear MP4 files, fragmented or not, and WebVTT files; - is standard input; or the playlist of one HLS tree
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// What the keys are derived from and asked for by: letters, digits, - and _
@@ -174,6 +176,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .clone()
         .unwrap_or_else(|| Path::new("out").join(args.content_id.as_str()));
 
+    if let Some(playlist) = tree::playlist(&args.inputs)? {
+        return tree::run(args, playlist, &settings, &output, (&cancelled, started));
+    }
     let (presentation, labels) = open(args, &output, &cancelled)?;
     if !args.quiet {
         args.scheme_warning().iter().for_each(|warning| output::warn(warning));
@@ -191,7 +196,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         }
         Scheme::None => None,
         Scheme::Samples(_) | Scheme::Segments => {
-            Some(prepare_keys(args, &settings, &presentation, &names.tracks, &output)?)
+            let names: Vec<&str> = names.tracks.iter().map(Name::as_str).collect();
+            Some(prepare_keys(args, &settings, &presentation.tracks, &names, &output)?)
         }
     };
 
@@ -247,17 +253,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let report = report::Report::new(args, &output, &renditions, &texts, of_both);
 
     if let Some(Written { staging, .. }) = written {
-        if let Some(Encryption { records, settled, .. }) = encryption {
-            let record = records.store(settled)?;
-            keys_file::write(&staging.folder().join(KEYS_FILE), &[record]).map_err(Failure::work)?;
-        }
-        if args.sync {
-            staging.sync()?;
-        }
-        if cancelled.load(Ordering::Relaxed) {
-            return Err(PackageError::Cancelled.into());
-        }
-        staging.publish(args.sync)?;
+        publish(args, staging, encryption, &cancelled)?;
     }
     if args.json {
         output::json(&report)?;
@@ -313,12 +309,32 @@ fn write(
     })
 }
 
-/// Derives the keys, and finds or makes the record.
+/// Stores the record, and puts the output in its place.
+fn publish(
+    args: &Args,
+    staging: Staging,
+    encryption: Option<Encryption>,
+    cancelled: &AtomicBool,
+) -> Result<(), Failure> {
+    if let Some(Encryption { records, settled, .. }) = encryption {
+        let record = records.store(settled)?;
+        keys_file::write(&staging.folder().join(KEYS_FILE), &[record]).map_err(Failure::work)?;
+    }
+    if args.sync {
+        staging.sync()?;
+    }
+    if cancelled.load(Ordering::Relaxed) {
+        return Err(PackageError::Cancelled.into());
+    }
+    Ok(staging.publish(args.sync)?)
+}
+
+/// Derives the keys, and finds or makes the record; `names` has one a track.
 fn prepare_keys(
     args: &Args,
     settings: &Settings,
-    presentation: &Presentation,
-    names: &[Name],
+    tracks: &[Track],
+    names: &[&str],
     output: &Path,
 ) -> Result<Encryption, Failure> {
     let keys = KeyRing::load(settings).map_err(Failure::usage)?;
@@ -330,7 +346,7 @@ fn prepare_keys(
         output,
         args.dry_run,
     )?;
-    let media_fingerprint = hex::encode(fingerprint(&presentation.tracks));
+    let media_fingerprint = hex::encode(fingerprint(tracks));
     let content = Content {
         id: &args.content_id,
         scheme: args.scheme.name(),
@@ -341,36 +357,27 @@ fn prepare_keys(
     let master = keys.primary();
     let key = master.content_key(&args.content_id, None);
     let random_iv = random_iv()?;
-    let tracks = presentation
-        .tracks
-        .iter()
-        .zip(names)
-        .zip(0..)
-        .map(|((track, name), number)| {
-            if track.kind == MediaKind::Text {
-                return Ok(None);
-            }
-            let name: TrackName = name
-                .as_str()
-                .parse()
-                .context("a rendition's name")
-                .map_err(Failure::work)?;
-            let derived_iv = master.iv(&args.content_id, &name, None);
-            let kid = settled.record.kid;
-            let Scheme::Samples(scheme) = args.scheme else {
-                let protection = SegmentProtection::new(key.clone(), kid, derived_iv);
-                return Ok(Some(Protection::Segments(protection)));
-            };
-            let ivs = match scheme {
-                SampleScheme::Cbcs => Ivs::Constant(derived_iv),
-                // CBC bears an IV that comes again in the next run; those of samples still differ.
-                SampleScheme::Cbc1 => Ivs::per_sample(derived_iv, 16, 0),
-                SampleScheme::Cenc | SampleScheme::Cens => Ivs::per_sample(random_iv, args.iv_size(), number),
-            };
-            let pattern = args.pattern.unwrap_or(Pattern::ONE_IN_TEN);
-            let protection = TrackProtection::new(scheme, pattern, track, &key, kid, ivs);
-            Ok(Some(Protection::Samples(Box::new(protection))))
-        });
+    let tracks = tracks.iter().zip(names).zip(0..).map(|((track, name), number)| {
+        if track.kind == MediaKind::Text {
+            return Ok(None);
+        }
+        let name: TrackName = name.parse().context("a rendition's name").map_err(Failure::work)?;
+        let derived_iv = master.iv(&args.content_id, &name, None);
+        let kid = settled.record.kid;
+        let Scheme::Samples(scheme) = args.scheme else {
+            let protection = SegmentProtection::new(key.clone(), kid, derived_iv);
+            return Ok(Some(Protection::Segments(protection)));
+        };
+        let ivs = match scheme {
+            SampleScheme::Cbcs => Ivs::Constant(derived_iv),
+            // CBC bears an IV that comes again in the next run; those of samples still differ.
+            SampleScheme::Cbc1 => Ivs::per_sample(derived_iv, 16, 0),
+            SampleScheme::Cenc | SampleScheme::Cens => Ivs::per_sample(random_iv, args.iv_size(), number),
+        };
+        let pattern = args.pattern.unwrap_or(Pattern::ONE_IN_TEN);
+        let protection = TrackProtection::new(scheme, pattern, track, &key, kid, ivs);
+        Ok(Some(Protection::Samples(Box::new(protection))))
+    });
     Ok(Encryption {
         tracks: tracks.collect::<Result<_, Failure>>()?,
         records,

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 #[cfg(feature = "store")]
 use vylux_pack::keys::store::StoreError;
 use vylux_pack::media::InputError;
+use vylux_pack::media::tree::TreeError;
 use vylux_pack::package::PackageError;
 use vylux_pack::verify::VerifyError;
 
@@ -98,10 +99,18 @@ impl From<InputError> for Failure {
     }
 }
 
+impl From<TreeError> for Failure {
+    fn from(error: TreeError) -> Self {
+        Self::input(error)
+    }
+}
+
 impl From<PackageError> for Failure {
     fn from(error: PackageError) -> Self {
         match error {
-            PackageError::Sample { .. } | PackageError::Fragment { .. } => Self::input(error),
+            PackageError::Sample { .. } | PackageError::Fragment { .. } | PackageError::Line { .. } => {
+                Self::input(error)
+            }
             PackageError::Cancelled => Self::interrupted(error),
             error => Self::work(error),
         }

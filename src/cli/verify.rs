@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use vylux_pack::keys::DATABASE_URL;
-use vylux_pack::media::{MediaKind, Presentation};
+use vylux_pack::media::{MediaKind, Presentation, Tree};
 use vylux_pack::protect::Pattern;
 use vylux_pack::secret::Settings;
 use vylux_pack::verify::{Check, Output, Report};
@@ -31,10 +31,10 @@ use super::track_options::TrackOptions;
                   KEK_HEX if it was set, from the environment or .env."
 )]
 pub struct Args {
-    /// Output folder
+    /// Output folder; of an HLS tree, its playlist
     #[arg(value_name = "OUT")]
     output: PathBuf,
-    /// The inputs it was made from, in the same order
+    /// The inputs it was made from, in the same order; of an HLS tree, the playlist that was given
     #[arg(long, value_name = "INPUT", num_args = 1..)]
     source: Vec<PathBuf>,
     /// Blocks of video that cbcs and cens encrypt and skip, as given to encrypt
@@ -58,24 +58,61 @@ pub struct Args {
     quiet: bool,
 }
 
+/// What an output was made from.
+enum Origin {
+    Files(Presentation),
+    Tree(Box<Tree>),
+}
+
+impl Origin {
+    fn open(paths: &[PathBuf], options: &TrackOptions) -> Result<Option<Self>, Failure> {
+        let has_options = !options.words().is_empty();
+        match paths {
+            [] if has_options => Err(Failure::usage(anyhow!("--track is about a source; give --source too"))),
+            [] => Ok(None),
+            [path] if path.extension().is_some_and(|extension| extension == "m3u8") => {
+                if has_options {
+                    return Err(Failure::usage(anyhow!(
+                        "a tree keeps what its playlists say; leave --track out"
+                    )));
+                }
+                Ok(Some(Self::Tree(Box::new(Tree::open(path)?))))
+            }
+            paths => {
+                let mut presentation = Presentation::open(paths)?;
+                options.apply(&mut presentation)?;
+                Ok(Some(Self::Files(presentation)))
+            }
+        }
+    }
+
+    const fn presentation(&self) -> &Presentation {
+        match self {
+            Self::Files(presentation) => presentation,
+            Self::Tree(tree) => &tree.presentation,
+        }
+    }
+
+    fn tree(&self) -> Option<&Tree> {
+        match self {
+            Self::Files(_) => None,
+            Self::Tree(tree) => Some(tree),
+        }
+    }
+}
+
 pub fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
     let mut output = Output::read(&args.output)?;
-    let mut source = (!args.source.is_empty())
-        .then(|| Presentation::open(&args.source))
-        .transpose()?;
-    match &mut source {
-        Some(source) => drop(args.track_options.apply(source)?),
-        None if args.track_options.words().is_empty() => {}
-        None => return Err(Failure::usage(anyhow!("--track is about a source; give --source too"))),
-    }
+    let source = Origin::open(&args.source, &args.track_options)?;
+    let presentation = source.as_ref().map(Origin::presentation);
     let keys = if output.is_encrypted() {
         let settings = Settings::load().map_err(Failure::usage)?;
         let store = keys::StoreChoice {
             is_chosen: args.store.is_some() || settings.has_secret(DATABASE_URL),
             url: store_url(args.store.clone(), args.no_store, &settings)?,
         };
-        keys::check(&mut output, &settings, &store, source.as_ref())?
+        keys::check(&mut output, &settings, &store, presentation)?
     } else {
         Vec::new()
     };
@@ -83,7 +120,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let report = output.check(&Check {
         keys: &keys,
         pattern: args.pattern,
-        source: source.as_ref(),
+        source: presentation,
+        tree: source.as_ref().and_then(Origin::tree),
         jobs: args.jobs.count(),
         progress: &|bytes| progress.add(bytes),
     });

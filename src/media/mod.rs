@@ -5,15 +5,19 @@ pub mod fingerprint;
 pub mod fragmented;
 pub mod language;
 mod media_data;
+pub mod playlist;
 pub mod progressive;
 pub mod sample_table;
+mod segments;
 pub mod source;
 pub mod subtitles;
 pub mod summary;
 pub mod time;
 pub mod track;
+pub mod tree;
 pub mod webvtt;
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,6 +34,7 @@ pub use summary::Summary;
 pub use time::{Time, Timescale};
 use track::Skipped;
 pub use track::{Encryption, MediaKind, Track};
+pub use tree::Tree;
 
 /// The most bytes of a box of this type that are read at once: boxes that describe media are smaller, and the rest
 /// is hostile.
@@ -112,6 +117,24 @@ pub enum Cause {
     },
 }
 
+impl InputError {
+    /// An error in joined files names the one that holds the byte.
+    #[must_use]
+    pub fn in_source(source: &Source, cause: Cause) -> Self {
+        let (path, cause) = match cause {
+            Cause::Scan(ScanError::Box(error)) => {
+                let (path, offset) = source.locate(error.offset);
+                (path, BoxError { offset, ..error }.into())
+            }
+            cause => (source.path(), cause),
+        };
+        Self {
+            path: path.to_owned(),
+            cause,
+        }
+    }
+}
+
 impl From<BoxError> for Cause {
     fn from(error: BoxError) -> Self {
         Self::Scan(error.into())
@@ -119,7 +142,7 @@ impl From<BoxError> for Cause {
 }
 
 impl Presentation {
-    /// Opens all inputs.
+    /// Opens all inputs: files, or an init segment and the media segments behind it, or a folder of these.
     ///
     /// # Errors
     /// [`InputError`] naming the first file that can't be used.
@@ -127,7 +150,7 @@ impl Presentation {
         Self::open_by(paths, Source::open)
     }
 
-    /// Opens all inputs, each by `open`.
+    /// Opens all inputs, each that is one file by `open`.
     ///
     /// # Errors
     /// Those of [`Self::open`].
@@ -136,18 +159,29 @@ impl Presentation {
         mut open: impl FnMut(&Path) -> std::io::Result<Source>,
     ) -> Result<Self, InputError> {
         let mut presentation = Self::default();
-        for path in paths {
-            let path = path.as_ref();
-            let failed = |cause| InputError {
-                path: path.to_owned(),
-                cause,
+        for files in segments::group(paths)? {
+            let source = match files.as_slice() {
+                [file] => open(file),
+                files => {
+                    files.iter().try_for_each(|file| check_whole(file, None))?;
+                    Source::join(files.to_vec())
+                }
             };
-            let source = Arc::new(open(path).map_err(|error| failed(error.into()))?);
-            if Subtitles::are_in(&source).map_err(|error| failed(error.into()))? {
-                let subtitles = Subtitles::read(&source).map_err(|error| failed(error.into()))?;
-                presentation.subtitles.push(subtitles);
-            } else {
-                presentation.add(&source, EncryptedInput::Refuse).map_err(failed)?;
+            let path = files.into_iter().next().unwrap_or_default();
+            let failed = |cause| InputError { path, cause };
+            let source = match source {
+                Ok(source) => Arc::new(source),
+                Err(error) => return Err(failed(error.into())),
+            };
+            match Subtitles::are_in(&source) {
+                Err(error) => return Err(failed(error.into())),
+                Ok(true) => {
+                    let subtitles = Subtitles::read(&source).map_err(|error| failed(error.into()))?;
+                    presentation.subtitles.push(subtitles);
+                }
+                Ok(false) => presentation
+                    .add(&source, EncryptedInput::Refuse)
+                    .map_err(|cause| InputError::in_source(&source, cause))?,
             }
         }
         let is_text = presentation.tracks.iter().all(|track| track.kind == MediaKind::Text);
@@ -173,6 +207,26 @@ impl Presentation {
         self.sources.push(Arc::clone(source));
         Ok(())
     }
+}
+
+/// Refuses a file, or a range of it, that ends within a box: joined with the next one, its damage would be found there.
+///
+/// # Errors
+/// [`InputError`] at the box.
+pub fn check_whole(file: &Path, range: Option<Range<u64>>) -> Result<(), InputError> {
+    let failed = |cause| InputError {
+        path: file.to_owned(),
+        cause,
+    };
+    let source = match range {
+        None => Source::open(file),
+        range => Source::join_ranges([(file.to_owned(), range)]),
+    };
+    let source = source.map_err(|error| failed(error.into()))?;
+    for header in TopLevel::new(&source) {
+        header.map_err(|error| InputError::in_source(&source, error.into()))?;
+    }
+    Ok(())
 }
 
 /// What to do with tracks that are encrypted.

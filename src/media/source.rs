@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -17,15 +18,28 @@ pub struct Source {
     bytes: u64,
 }
 
-/// One file of a [`Source`].
+/// One file of a [`Source`], or a range of it.
 struct Part {
     path: PathBuf,
+    /// Where it starts in the whole.
     start: u64,
+    /// Where it starts in its file.
+    file_offset: u64,
     view: Option<View>,
 }
 
 /// What a file's bytes are read as, where that is not what stands in it.
 pub type View = Box<dyn ReadAt + Send + Sync>;
+
+/// What is read of a file.
+pub enum Piece {
+    /// All of it.
+    Whole,
+    /// A range of its bytes.
+    Range(Range<u64>),
+    /// What it is read as.
+    View(View),
+}
 
 impl fmt::Debug for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,6 +66,7 @@ impl Source {
             parts: vec![Part {
                 path: path.to_owned(),
                 start: 0,
+                file_offset: 0,
                 view: None,
             }],
             open: Some(file),
@@ -64,32 +79,55 @@ impl Source {
     /// # Errors
     /// Those of the system, with the path.
     pub fn join(paths: impl IntoIterator<Item = PathBuf>) -> io::Result<Self> {
-        Self::join_views(paths.into_iter().map(|path| (path, None)))
+        Self::join_ranges(paths.into_iter().map(|path| (path, None)))
     }
 
-    /// Joins files, in order, each read through its view where it has one.
+    /// Joins ranges of bytes of files, in order; `None` is a whole file.
     ///
     /// # Errors
-    /// Those of the system, with the path.
-    pub fn join_views(parts: impl IntoIterator<Item = (PathBuf, Option<View>)>) -> io::Result<Self> {
+    /// Those of the system, and `InvalidInput` where a range lies outside of its file; both with the path.
+    pub fn join_ranges(parts: impl IntoIterator<Item = (PathBuf, Option<Range<u64>>)>) -> io::Result<Self> {
+        Self::assemble(parts.into_iter().map(|(path, range)| {
+            let piece = range.map_or(Piece::Whole, Piece::Range);
+            (path, piece)
+        }))
+    }
+
+    /// Joins pieces of files, in order.
+    ///
+    /// # Errors
+    /// Those of [`Self::join_ranges`].
+    pub fn assemble(parts: impl IntoIterator<Item = (PathBuf, Piece)>) -> io::Result<Self> {
         let mut source = Self {
             parts: Vec::new(),
             open: None,
             bytes: 0,
         };
-        for (path, view) in parts {
-            let bytes = match &view {
-                Some(view) => view.len(),
-                None => std::fs::metadata(&path)
-                    .and_then(|metadata| regular_file_bytes(&metadata))
-                    .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?,
+        for (path, piece) in parts {
+            let (range, view) = match piece {
+                Piece::Whole => (None, None),
+                Piece::Range(range) => (Some(range), None),
+                Piece::View(view) => (None, Some(view)),
             };
+            let range = std::fs::metadata(&path)
+                .and_then(|metadata| {
+                    let bytes = regular_file_bytes(&metadata)?;
+                    let bytes = view.as_ref().map_or(bytes, |view| view.len());
+                    let range = range.unwrap_or(0..bytes);
+                    let what = || format!("bytes {} to {} of a file of {bytes}", range.start, range.end);
+                    if range.start > range.end || range.end > bytes {
+                        return Err(io::Error::new(io::ErrorKind::InvalidInput, what()));
+                    }
+                    Ok(range)
+                })
+                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
             source.parts.push(Part {
                 path,
                 start: source.bytes,
+                file_offset: range.start,
                 view,
             });
-            source.bytes += bytes;
+            source.bytes = source.bytes.saturating_add(range.end - range.start);
         }
         Ok(source)
     }
@@ -109,8 +147,9 @@ impl Source {
     /// The file that holds byte `offset`, and where in it.
     #[must_use]
     pub fn locate(&self, offset: u64) -> (&Path, u64) {
-        self.part_at(offset)
-            .map_or((Path::new(""), offset), |(part, _)| (&part.path, offset - part.start))
+        self.part_at(offset).map_or((Path::new(""), offset), |(part, _)| {
+            (&part.path, offset - part.start + part.file_offset)
+        })
     }
 
     /// The part that holds byte `offset`, and where it ends.
@@ -149,9 +188,10 @@ impl ReadAt for Source {
             };
             let here = usize::try_from(end - offset).unwrap_or(usize::MAX).min(rest.len());
             let (now, later) = rest.split_at_mut(here);
+            let offset_in_part = offset - part.start;
             match &part.view {
-                Some(view) => view.read_exact_at(now, offset - part.start)?,
-                None => File::open(&part.path)?.read_exact_at(now, offset - part.start)?,
+                Some(view) => view.read_exact_at(now, offset_in_part)?,
+                None => File::open(&part.path)?.read_exact_at(now, part.file_offset + offset_in_part)?,
             }
             rest = later;
             offset += here as u64;

@@ -27,12 +27,12 @@ pub struct ClosedTrack {
 }
 
 /// A track fragment of one of the tracks.
-struct Fragment {
+pub(super) struct Fragment {
     track_index: usize,
-    moof: BoxHeader,
+    pub(super) moof: BoxHeader,
     /// Which of the track's `traf` boxes in the `moof`.
-    traf_index: usize,
-    samples: Range<u32>,
+    pub(super) traf_index: usize,
+    pub(super) samples: Range<u32>,
     start: Time,
 }
 
@@ -100,7 +100,7 @@ pub fn write(mut tracks: Vec<ClosedTrack>, path: &Path, control: &Control<'_>) -
 }
 
 /// The track fragments of a track, in order.
-fn find_fragments(track_index: usize, track: &Track) -> Result<Vec<Fragment>, ScanError> {
+pub(super) fn find_fragments(track_index: usize, track: &Track) -> Result<Vec<Fragment>, ScanError> {
     let mut fragments = Vec::new();
     let mut next = 0_u32;
     for header in TopLevel::new(&*track.source) {
@@ -132,7 +132,7 @@ fn find_fragments(track_index: usize, track: &Track) -> Result<Vec<Fragment>, Sc
         return Ok(fragments);
     }
     let path = BoxPath::default().child(FourCc::new(b"moov")).unwrap_or_default();
-    let problem = Problem::Invalid("has samples that are in no fragment, which no output has".into());
+    let problem = Problem::Invalid("has samples that are in no fragment; an output or a tree has none".into());
     Err(BoxError {
         path,
         offset: 0,
@@ -171,7 +171,7 @@ fn read_auxiliary(
 }
 
 /// An error names the file that holds the byte, of those that the track is joined from.
-fn fragment_error(track: &Track, cause: ScanError) -> PackageError {
+pub(super) fn fragment_error(track: &Track, cause: ScanError) -> PackageError {
     let (path, cause) = match cause {
         ScanError::Box(error) => {
             let (path, offset) = track.source.locate(error.offset);

@@ -118,7 +118,7 @@ fn run_samples(samples: &[Sample]) -> Vec<RunSample> {
 }
 
 /// Appends `saiz`, `saio` and `senc`: players read the subsample maps from `senc`, found by one of the two ways.
-fn write_auxiliary_information(out: &mut Vec<u8>, moof_start: usize, fragment: &ProtectedFragment<'_>) {
+pub(super) fn write_auxiliary_information(out: &mut Vec<u8>, moof_start: usize, fragment: &ProtectedFragment<'_>) {
     let iv_size = fragment.ivs.map_or(0, |of| of.ivs.size());
     #[expect(clippy::cast_possible_truncation, reason = "`max_subsamples` keeps it within a byte")]
     let map_size = |count: &u16| (2 + usize::from(*count) * senc::ENTRY_BYTES) as u8;

@@ -8,6 +8,7 @@ pub mod media_segment;
 pub mod publish;
 pub mod rendition;
 pub mod text;
+pub mod tree;
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
@@ -102,6 +103,16 @@ pub enum PackageError {
         path: PathBuf,
         /// What is wrong.
         cause: ScanError,
+    },
+    /// A line of a playlist of a tree can't be told of what was written.
+    #[error("{}, line {line}: {what}", path.display())]
+    Line {
+        /// The playlist.
+        path: PathBuf,
+        /// The line; the first is 1.
+        line: usize,
+        /// Why.
+        what: String,
     },
     /// The output can't be written.
     #[error("writing {} failed: {cause}", path.display())]

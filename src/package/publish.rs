@@ -5,6 +5,8 @@
 //! folder belongs to a living run as long as its lock is held, which the system lets go when a process ends,
 //! however it ends.
 
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,7 +41,19 @@ impl Staging {
     /// # Errors
     /// [`PackageError::Write`] where the folder can't be made, or `output` is something else than an output.
     pub fn create(output: &Path) -> Result<Self, PackageError> {
-        check_replaceable(output).map_err(|cause| PackageError::write(output, cause))?;
+        let is_ours = |name: &OsStr| OUTPUT_ENTRIES.iter().any(|known| name == *known);
+        check_replaceable(output, is_ours).map_err(|cause| PackageError::write(output, cause))?;
+        Self::beside(output)
+    }
+
+    /// Makes the folder for a tree with these names at its top, as [`Self::create`] does.
+    ///
+    /// # Errors
+    /// [`PackageError::Write`] where the folder can't be made, or `output` is something else than an encrypted tree.
+    pub fn create_tree(output: &Path, names: &BTreeSet<OsString>) -> Result<Self, PackageError> {
+        let is_encrypted = output.join(KEYS_FILE).exists();
+        let is_ours = |name: &OsStr| is_encrypted && (name == KEYS_FILE || names.contains(name));
+        check_replaceable(output, is_ours).map_err(|cause| PackageError::write(output, cause))?;
         Self::beside(output)
     }
 
@@ -219,7 +233,7 @@ fn exchange(new: &Path, old: &Path) -> io::Result<()> {
 }
 
 /// Refuses a place that holds something else than an output of this program.
-fn check_replaceable(output: &Path) -> io::Result<()> {
+fn check_replaceable(output: &Path, is_ours: impl Fn(&OsStr) -> bool) -> io::Result<()> {
     let entries = match fs::read_dir(output) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -227,7 +241,7 @@ fn check_replaceable(output: &Path) -> io::Result<()> {
     };
     for entry in entries {
         let name = entry?.file_name();
-        if !OUTPUT_ENTRIES.iter().any(|known| name == *known) {
+        if !is_ours(&name) {
             let what = format!(
                 "it holds '{}', which is no part of an output; name another folder",
                 name.to_string_lossy()

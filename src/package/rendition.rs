@@ -1,7 +1,9 @@
 //! Where a rendition's files are in the output.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
 
 use crate::media::{MediaKind, Presentation};
 
@@ -92,6 +94,26 @@ impl Name {
     pub fn playlist_uri(&self) -> String {
         format!("{}/{}/{MEDIA_PLAYLIST}", kind_folder(self.kind), self.name)
     }
+}
+
+/// The name of a tree's rendition, `[a-z0-9_-]{1,64}`: its playlist's path in the tree, without what can't be in a name,
+/// and then with a digest, so that no two are the same.
+#[must_use]
+pub fn tree_name(playlist_file: &Path) -> String {
+    let path = playlist_file.with_extension("").to_string_lossy().into_owned();
+    let name: String = path
+        .chars()
+        .map(|c| match c {
+            'a'..='z' | '0'..='9' | '_' | '-' => c,
+            _ => '-',
+        })
+        .collect();
+    if name == path && name.len() <= 64 && playlist_file.extension().is_some_and(|extension| extension == "m3u8") {
+        return name;
+    }
+    let digest = hex::encode(Sha256::digest(playlist_file.to_string_lossy().as_bytes()));
+    let (start, digest) = (name.get(..name.len().min(47)), digest.get(..16));
+    format!("{}-{}", start.unwrap_or_default(), digest.unwrap_or_default())
 }
 
 const fn kind_folder(kind: MediaKind) -> &'static str {

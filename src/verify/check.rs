@@ -15,10 +15,10 @@ use super::playlist::MultivariantPlaylist;
 use super::report::{Report, TrackReport};
 use super::samples::{Expected, SampleChecker};
 use super::segment::{self, Fragment};
-use super::{VerifyError, description, hls, ivs, text};
+use super::{Form, VerifyError, description, hls, ivs, text, tree};
 use crate::content_key::{ContentKey, Iv, Kid};
-use crate::media::source::View;
-use crate::media::{MediaKind, Presentation, Sample, Source, Subtitles, Track};
+use crate::media::source::Piece;
+use crate::media::{MediaKind, Presentation, Sample, Source, Subtitles, Track, Tree};
 use crate::package::{Name, Names};
 use crate::protect::whole_segment::OpenedSegment;
 use crate::protect::{Cipher, Pattern};
@@ -32,6 +32,8 @@ pub struct Check<'a> {
     pub pattern: Pattern,
     /// What the output was made from, where it is to be compared.
     pub source: Option<&'a Presentation>,
+    /// The tree that `source` is of, where it is one.
+    pub tree: Option<&'a Tree>,
     /// Worker threads; at least one is used.
     pub jobs: usize,
     /// Told of every segment that was checked, in bytes.
@@ -97,8 +99,15 @@ impl Output {
     /// [`VerifyError::Source`] where a sample of the source can't be read.
     pub fn check(mut self, check: &Check<'_>) -> Result<Report, VerifyError> {
         let names = check.source.map(|presentation| (presentation, Name::all(presentation)));
-        let mut sources = self.match_sources(names.as_ref());
-        let subtitles = self.match_subtitles(names.as_ref());
+        let mut sources = match (self.form, &names) {
+            (_, None) => vec![None; self.renditions.len()],
+            (Form::Own, Some(names)) => self.match_sources(names),
+            (Form::Tree, Some(_)) => self.match_tree(check.tree),
+        };
+        let subtitles = match self.form {
+            Form::Own => self.match_subtitles(names.as_ref()),
+            Form::Tree => Vec::new(),
+        };
         let openers: Vec<Option<Opener>> = self
             .renditions
             .iter()
@@ -116,12 +125,18 @@ impl Output {
         ivs::check(&self.renditions, &facts, &mut self.findings);
         let mut notes = Vec::new();
         for (index, (rendition, facts)) in self.renditions.iter().zip(&facts).enumerate() {
-            hls::check_media_playlist(rendition, facts, &mut notes, &mut self.findings);
+            match self.form {
+                Form::Own => hls::check_media_playlist(rendition, facts, &mut notes, &mut self.findings),
+                Form::Tree => tree::check_media_playlist(rendition, &mut self.findings),
+            }
             if let (Some(Some(track)), Some(_)) = (sources.get(index), &rendition.init) {
                 check_complete(rendition, facts, track, &mut self.findings);
             }
         }
-        hls::check_multivariant(&self.multivariant, &self.renditions, &facts, &mut self.findings);
+        match self.form {
+            Form::Own => hls::check_multivariant(&self.multivariant, &self.renditions, &facts, &mut self.findings),
+            Form::Tree => self.check_tree(check.tree)?,
+        }
 
         let reference = reference(&self.multivariant, &self.renditions, &facts);
         let mut tracks: Vec<TrackReport> = Vec::new();
@@ -146,7 +161,7 @@ impl Output {
             compared_with_source: check.source.is_some(),
             segments: tracks.iter().map(|track| track.segments).sum(),
             samples: tracks.iter().map(|track| track.samples).sum(),
-            bytes: tracks.iter().map(|track| track.bytes).sum(),
+            bytes: self.bytes(),
             tracks,
             notes,
             difference_count: self.findings.count(),
@@ -184,10 +199,7 @@ impl Output {
     }
 
     /// The source's track of each rendition, by the names that the packager gives.
-    fn match_sources<'a>(&mut self, source: Option<&(&'a Presentation, Names)>) -> Vec<Option<&'a Track>> {
-        let Some((presentation, names)) = source else {
-            return vec![None; self.renditions.len()];
-        };
+    fn match_sources<'a>(&mut self, (presentation, names): &(&'a Presentation, Names)) -> Vec<Option<&'a Track>> {
         let mut by_file = by_playlist(&names.tracks, &presentation.tracks);
         let mut matched = Vec::new();
         for rendition in &self.renditions {
@@ -296,7 +308,14 @@ impl Output {
                     break;
                 };
                 let mut findings = Findings::default();
-                let facts = check_segment(&self.folder, segment, envelope, *expected, &mut checker, &mut findings);
+                let facts = check_segment(
+                    (&self.folder, self.form),
+                    segment,
+                    envelope,
+                    *expected,
+                    &mut checker,
+                    &mut findings,
+                );
                 (check.progress)(segment.bytes.unwrap_or(0));
                 let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 if facts.is_err() {
@@ -383,7 +402,7 @@ enum Envelope<'a> {
 
 /// Checks a segment; `None` where it is closed or too damaged, or has no samples.
 fn check_segment(
-    folder: &Path,
+    (folder, form): (&Path, Form),
     segment: &SegmentFile,
     envelope: &Envelope<'_>,
     expected: Expected<'_>,
@@ -393,14 +412,21 @@ fn check_segment(
     if segment.bytes.is_none() {
         return Ok(None);
     }
-    let mut findings = findings.of(&segment.file);
+    let start = segment.range.as_ref().map_or(0, |range| range.start);
+    let mut findings = findings.of_range(&segment.file, start);
     let path = folder.join(&segment.file);
-    let opened = match envelope {
-        Envelope::None => Source::open(&path),
+    let of_file = segment.range.clone().map_or(Piece::Whole, Piece::Range);
+    let piece = match envelope {
+        Envelope::None => Ok(of_file),
         Envelope::Closed | Envelope::Opened(_, None) => return Ok(None),
-        Envelope::Opened(key, Some(iv)) => OpenedSegment::open(path.clone(), key, *iv)
-            .and_then(|opened| Source::join_views([(path.clone(), Some(Box::new(opened) as View))])),
+        Envelope::Opened(key, Some(iv)) => {
+            OpenedSegment::open(path.clone(), key, *iv).map(|opened| Piece::View(Box::new(opened)))
+        }
     };
+    let opened = piece.and_then(|piece| match piece {
+        Piece::Whole => Source::open(&path),
+        piece => Source::assemble([(path.clone(), piece)]),
+    });
     let source = match opened {
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
             findings.add(error.to_string());
@@ -408,7 +434,7 @@ fn check_segment(
         }
         opened => opened.map_err(|cause| VerifyError::Read { path, cause })?,
     };
-    let fragments = match segment::read(&source, expected.init, &mut findings) {
+    let fragments = match segment::read(&source, expected.init, form, &mut findings) {
         Ok(fragments) => fragments,
         Err(error) => {
             findings.add_scan_error(&error);

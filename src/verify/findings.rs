@@ -74,7 +74,16 @@ impl Findings {
 
     /// Collects the differences of one file.
     pub const fn of<'f>(&'f mut self, file: &'f Path) -> FileFindings<'f> {
-        FileFindings { findings: self, file }
+        self.of_range(file, 0)
+    }
+
+    /// Collects the differences of a part of a file that begins at byte `start`, by their places in the part.
+    pub const fn of_range<'f>(&'f mut self, file: &'f Path, start: u64) -> FileFindings<'f> {
+        FileFindings {
+            findings: self,
+            file,
+            start,
+        }
     }
 }
 
@@ -82,6 +91,7 @@ impl Findings {
 pub struct FileFindings<'f> {
     findings: &'f mut Findings,
     file: &'f Path,
+    start: u64,
 }
 
 impl FileFindings<'_> {
@@ -137,7 +147,7 @@ impl FileFindings<'_> {
         self.findings.add(Difference {
             file: self.file.to_owned(),
             sample,
-            offset,
+            offset: offset.map(|offset| offset.saturating_add(self.start)),
             what,
         });
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Form;
 use super::findings::FileFindings;
 use crate::codec::{self, Codec};
 use crate::content_key::{Iv, Kid};
@@ -25,7 +26,7 @@ use crate::protect::{Pattern, SampleScheme};
 /// Version 1.0 of the Common Encryption schemes (ISO/IEC 23001-7, 4.1).
 const SCHEME_VERSION: u32 = 0x0001_0000;
 
-/// What an init segment says of its one track.
+/// What an init segment says of a track.
 #[derive(Debug)]
 pub struct InitSegment {
     /// The track's ID.
@@ -66,23 +67,39 @@ pub struct Protection {
 }
 
 impl InitSegment {
-    /// Reads an init segment; `None` where it is too damaged to read segments by.
-    pub fn read(data: &[u8], findings: &mut FileFindings<'_>) -> Option<Self> {
-        match Self::try_read(data, findings) {
-            Ok(init) => init,
+    /// Reads an init segment: the one track of an output's, or all of a tree's; none where it is too damaged to read
+    /// segments by.
+    pub fn read(data: &[u8], form: Form, findings: &mut FileFindings<'_>) -> Vec<Self> {
+        match Self::try_read(data, form, findings) {
+            Ok(tracks) => tracks,
             Err(error) => {
                 findings.add_box_error(&error);
-                None
+                Vec::new()
             }
         }
     }
 
-    fn try_read(data: &[u8], findings: &mut FileFindings<'_>) -> Result<Option<Self>, BoxError> {
+    fn try_read(data: &[u8], form: Form, findings: &mut FileFindings<'_>) -> Result<Vec<Self>, BoxError> {
         let nodes = Node::parse_all(data, 0)?;
+        if form == Form::Tree {
+            let Some(moov) = nodes.iter().find(|node| node.kind.0 == *b"moov") else {
+                findings.add_at(0, "there is no moov");
+                return Ok(Vec::new());
+            };
+            let mut tracks = Vec::new();
+            for trak in moov.children_of(b"trak") {
+                let handler: Handler = trak.require(&[b"mdia", b"hdlr"])?.parse()?;
+                // What is neither stays as it was.
+                if matches!(&handler.handler_type.0, b"vide" | b"soun") {
+                    tracks.push(Self::read_track(moov, trak, form, findings)?);
+                }
+            }
+            return Ok(tracks);
+        }
         let [ftyp, moov] = nodes.as_slice() else {
             let kinds: Vec<String> = nodes.iter().map(|node| node.kind.to_string()).collect();
             findings.add_at(0, format!("the boxes are {}, expected ftyp, moov", kinds.join(", ")));
-            return Ok(None);
+            return Ok(Vec::new());
         };
         let brands: FileType = ftyp.parse()?;
         for brand in [b"iso6", b"cmfc"] {
@@ -97,6 +114,15 @@ impl InitSegment {
             (None, _) => return Err(moov.invalid("has no 'trak' box")),
             (Some(_), Some(second)) => return Err(second.invalid("a second track, where one is expected")),
         };
+        Ok(vec![Self::read_track(moov, trak, form, findings)?])
+    }
+
+    fn read_track(
+        moov: &Node<'_>,
+        trak: &Node<'_>,
+        form: Form,
+        findings: &mut FileFindings<'_>,
+    ) -> Result<Self, BoxError> {
         let header: TrackHeader = trak.require(&[b"tkhd"])?.parse()?;
         let movie: MovieHeader = moov.require(&[b"mvhd"])?.parse()?;
         let mdia = trak.require(&[b"mdia"])?;
@@ -104,9 +130,12 @@ impl InitSegment {
         let zero = |node: &Node<'_>| node.invalid("a timescale of 0 is not allowed");
         let movie_timescale = Timescale::new(movie.timescale).ok_or_else(|| zero(moov))?;
         let timescale = Timescale::new(media.timescale).ok_or_else(|| zero(mdia))?;
-        let trex = moov.require(&[b"mvex", b"trex"])?;
-        let defaults: TrackExtends = trex.parse()?;
-        findings.expect_at(trex.offset, "track_ID of trex", &defaults.track_id, &header.track_id);
+        let mut extends = None;
+        for trex in moov.require(&[b"mvex"])?.children_of(b"trex") {
+            let defaults: TrackExtends = trex.parse()?;
+            extends = extends.or_else(|| (defaults.track_id == header.track_id).then_some(defaults));
+        }
+        let defaults = extends.ok_or_else(|| moov.invalid(format!("there is no trex of track {}", header.track_id)))?;
         let hdlr = mdia.require(&[b"hdlr"])?;
         let kind = match &hdlr.parse::<Handler>()?.handler_type.0 {
             b"vide" => MediaKind::Video,
@@ -120,7 +149,7 @@ impl InitSegment {
         let stbl = mdia.require(&[b"minf", b"stbl"])?;
         for table in [b"stts", b"stsc", b"stsz", b"stco"] {
             let table = stbl.require(&[table])?;
-            if table.fields().iter().any(|byte| *byte != 0) {
+            if form == Form::Own && table.fields().iter().any(|byte| *byte != 0) {
                 findings.add_at(table.offset, format!("{} of an init segment is not empty", table.path));
             }
         }
@@ -159,7 +188,7 @@ impl InitSegment {
             })?,
             MediaKind::Audio | MediaKind::Text => (0, 0),
         };
-        Ok(Some(Self {
+        Ok(Self {
             track_id: header.track_id,
             kind,
             timescale,
@@ -170,7 +199,7 @@ impl InitSegment {
             language,
             protection,
             description: trak.copy_where(&|_| true),
-        }))
+        })
     }
 }
 

@@ -15,6 +15,7 @@ mod report;
 mod samples;
 mod segment;
 mod text;
+mod tree;
 
 use std::io;
 use std::path::PathBuf;
@@ -28,12 +29,21 @@ pub use init::InitSegment;
 pub use output::{Output, Rendition, SegmentFile};
 pub use report::{Report, TrackReport};
 
+/// What an output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Made by the packager, which knows what stands in it.
+    Own,
+    /// Made by others and encrypted as it was: it may have all that HLS knows.
+    Tree,
+}
+
 /// A folder that can't be verified.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VerifyError {
     /// There is no multivariant playlist in it.
-    #[error("{} is no output of vylux-pack: there is no {MULTIVARIANT_PLAYLIST} in it", folder.display())]
+    #[error("{} is no output of vylux-pack: there is no {MULTIVARIANT_PLAYLIST} in it; a tree is given by its playlist", folder.display())]
     NoOutput {
         /// The folder.
         folder: PathBuf,

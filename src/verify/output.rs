@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 
-use super::VerifyError;
 use super::findings::Findings;
 use super::init::InitSegment;
 use super::playlist::{self, AES_128, Key, Located, MediaPlaylist, MultivariantPlaylist};
+use super::{Form, VerifyError};
 use crate::content_key::Iv;
 use crate::isobmff::ReadAt;
 use crate::media::Source;
@@ -17,6 +18,9 @@ use crate::package::publish::KEYS_FILE;
 
 /// Playlists and init segments are read whole, up to this size.
 const MAX_FILE_BYTES: u64 = 64 << 20;
+
+/// Where an output's media is.
+const OUTPUT_FOLDERS: &[&str] = &["video", "audio"];
 
 /// An output: its playlists and init segments, and what was found wrong with them.
 #[derive(Debug)]
@@ -27,7 +31,12 @@ pub struct Output {
     pub renditions: Vec<Rendition>,
     /// What was found so far; whoever checks more adds to it.
     pub findings: Findings,
+    pub(super) form: Form,
+    /// The playlist that was given, relative to the folder.
+    pub(super) top: PathBuf,
     pub(super) multivariant: MultivariantPlaylist,
+    /// Files that belong to it beside its renditions: of a tree, I-frame playlists, text and data.
+    pub(super) others: BTreeSet<PathBuf>,
 }
 
 /// One rendition. All paths are relative to the output.
@@ -41,6 +50,8 @@ pub struct Rendition {
     pub playlist: MediaPlaylist,
     /// Its init segment, where the playlist names one.
     pub init_file: Option<PathBuf>,
+    /// Which bytes of it; `None` is all.
+    pub init_range: Option<Range<u64>>,
     /// What that says; `None` where it is missing or too damaged.
     pub init: Option<InitSegment>,
     /// Its media segments, in order.
@@ -50,20 +61,51 @@ pub struct Rendition {
 }
 
 /// A media segment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct SegmentFile {
     /// The file.
     pub file: PathBuf,
+    /// Which bytes of it; `None` is all.
+    pub range: Option<Range<u64>>,
     /// Its size; `None` where it is missing.
     pub bytes: Option<u64>,
+}
+
+impl SegmentFile {
+    /// The size of a segment that is the range of a file, or all of it.
+    pub(super) fn find(folder: &Path, file: PathBuf, range: Option<Range<u64>>) -> Self {
+        let metadata = fs::metadata(folder.join(&file)).ok().filter(fs::Metadata::is_file);
+        let bytes = metadata.and_then(|metadata| match &range {
+            None => Some(metadata.len()),
+            Some(range) => (range.end <= metadata.len()).then(|| range.end - range.start),
+        });
+        Self { file, range, bytes }
+    }
 }
 
 impl Output {
     /// Reads the playlists and init segments of an output, and looks for files that don't belong to it.
     ///
+    /// A tree is given by its multivariant or media playlist, an output by its folder. So is a tree whose playlist has an
+    /// output's name, and which has none of its folders.
+    ///
     /// # Errors
     /// [`VerifyError`] where the folder can't be read, or is no output. Damage is no error, but a finding.
-    pub fn read(folder: &Path) -> Result<Self, VerifyError> {
+    pub fn read(path: &Path) -> Result<Self, VerifyError> {
+        let master = path.join(MULTIVARIANT_PLAYLIST);
+        let is_laid_out = OUTPUT_FOLDERS.iter().any(|folder| path.join(folder).is_dir());
+        let mut output = if path.is_file() {
+            Self::read_tree(path)?
+        } else if master.is_file() && path.join(KEYS_FILE).is_file() && !is_laid_out {
+            Self::read_tree(&master)?
+        } else {
+            Self::read_own(path)?
+        };
+        output.find_strays()?;
+        Ok(output)
+    }
+
+    fn read_own(folder: &Path) -> Result<Self, VerifyError> {
         let mut findings = Findings::default();
         let master_file = Path::new(MULTIVARIANT_PLAYLIST);
         let Some(text) = read_text(folder, master_file, &mut findings)? else {
@@ -71,7 +113,7 @@ impl Output {
                 folder: folder.to_owned(),
             });
         };
-        let multivariant = playlist::parse_multivariant(&text, &mut findings.of(master_file));
+        let multivariant = playlist::parse_multivariant(&text, Form::Own, &mut findings.of(master_file));
         let media = multivariant.media.iter().filter_map(|media| {
             let uri = media.value.uri.as_deref()?;
             Some((media.offset, uri, media.value.kind.as_deref() == Some("SUBTITLES")))
@@ -94,14 +136,15 @@ impl Output {
             rendition.is_webvtt = is_subtitles && rendition.playlist.map.is_none();
             renditions.push(rendition);
         }
-        let mut output = Self {
+        Ok(Self {
             folder: folder.to_owned(),
             renditions,
             findings,
+            form: Form::Own,
+            top: master_file.to_owned(),
             multivariant,
-        };
-        output.find_strays()?;
-        Ok(output)
+            others: BTreeSet::new(),
+        })
     }
 
     /// Whether any of it is protected, or says so.
@@ -113,16 +156,34 @@ impl Output {
         })
     }
 
+    /// Renditions that have an init segment together: in a tree, the tracks of one file.
+    pub fn files(&self) -> impl Iterator<Item = &[Rendition]> {
+        let place = |rendition: &Rendition| {
+            let Rendition {
+                playlist_file,
+                init_file,
+                init_range,
+                ..
+            } = rendition;
+            (playlist_file.clone(), init_file.clone(), init_range.clone())
+        };
+        self.renditions.chunk_by(move |a, b| place(a) == place(b))
+    }
+
     /// Bytes of all media segments.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let segments = self.renditions.iter().flat_map(|rendition| &rendition.segments);
+        let segments = self
+            .files()
+            .filter_map(<[_]>::first)
+            .flat_map(|rendition| &rendition.segments);
         segments.filter_map(|segment| segment.bytes).sum()
     }
 
     /// Reports files that no playlist names.
     fn find_strays(&mut self) -> Result<(), VerifyError> {
-        let mut known: BTreeSet<PathBuf> = [PathBuf::from(MULTIVARIANT_PLAYLIST)].into();
+        let mut known = self.others.clone();
+        known.insert(self.top.clone());
         if self.is_encrypted() {
             known.insert(PathBuf::from(KEYS_FILE));
         }
@@ -185,6 +246,7 @@ impl Rendition {
             name: parent.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             playlist: MediaPlaylist::default(),
             init_file: None,
+            init_range: None,
             init: None,
             segments: Vec::new(),
             is_webvtt: false,
@@ -194,7 +256,7 @@ impl Rendition {
             findings.of(&rendition.playlist_file).add("is missing");
             return Ok(rendition);
         };
-        let playlist = playlist::parse_media(&text, &mut findings.of(&rendition.playlist_file));
+        let playlist = playlist::parse_media(&text, Form::Own, &mut findings.of(&rendition.playlist_file));
         let mut resolve = |offset: u64, uri: &str| {
             let path = relative(&parent, uri);
             if path.is_none() {
@@ -205,7 +267,7 @@ impl Rendition {
             path
         };
         if let Some(Located { offset, value }) = &playlist.map {
-            rendition.init_file = resolve(*offset, value);
+            rendition.init_file = resolve(*offset, &value.uri);
         }
         let mut files = Vec::new();
         for Located { offset, value } in &playlist.segments {
@@ -214,23 +276,22 @@ impl Rendition {
         }
         let mut seen = BTreeSet::new();
         for (offset, file) in files {
-            let metadata = fs::metadata(folder.join(&file));
-            let bytes = metadata
-                .ok()
-                .filter(fs::Metadata::is_file)
-                .map(|metadata| metadata.len());
+            let segment = SegmentFile::find(folder, file.clone(), None);
             if !seen.insert(file.clone()) {
                 findings
                     .of(&rendition.playlist_file)
                     .add_at(offset, "names a segment for the second time");
-            } else if bytes.is_none() && file != Path::new("") {
+            } else if segment.bytes.is_none() && file != Path::new("") {
                 findings.of(&file).add("is missing");
             }
-            rendition.segments.push(SegmentFile { file, bytes });
+            rendition.segments.push(segment);
         }
         if let Some(file) = &rendition.init_file {
-            match read_file(folder, file)? {
-                Some(data) => rendition.init = InitSegment::read(&data, &mut findings.of(file)),
+            match read_file(folder, file, None)? {
+                Some(data) => {
+                    let mut tracks = InitSegment::read(&data, Form::Own, &mut findings.of(file)).into_iter();
+                    rendition.init = tracks.next();
+                }
                 None => findings.of(file).add("is missing"),
             }
         }
@@ -239,11 +300,18 @@ impl Rendition {
     }
 }
 
-/// Reads a file of the output; `None` where it is not there.
-pub(super) fn read_file(folder: &Path, file: &Path) -> Result<Option<Vec<u8>>, VerifyError> {
+/// Reads a file of the output, or a range of it; `None` where it is not there.
+pub(super) fn read_file(folder: &Path, file: &Path, range: Option<Range<u64>>) -> Result<Option<Vec<u8>>, VerifyError> {
     let path = folder.join(file);
-    let source = match Source::open(&path) {
+    let is_range = range.is_some();
+    let opened = match range {
+        None => Source::open(&path),
+        range => Source::join_ranges([(path.clone(), range)]),
+    };
+    let source = match opened {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // One that ends behind the file is not there either.
+        Err(cause) if is_range && cause.kind() == io::ErrorKind::InvalidInput => return Ok(None),
         opened => opened,
     };
     let read = source.and_then(|source| {
@@ -260,8 +328,8 @@ pub(super) fn read_file(folder: &Path, file: &Path) -> Result<Option<Vec<u8>>, V
 }
 
 /// Reads a playlist of the output; `None` where it is not there.
-fn read_text(folder: &Path, file: &Path, findings: &mut Findings) -> Result<Option<String>, VerifyError> {
-    let Some(data) = read_file(folder, file)? else {
+pub(super) fn read_text(folder: &Path, file: &Path, findings: &mut Findings) -> Result<Option<String>, VerifyError> {
+    let Some(data) = read_file(folder, file, None)? else {
         return Ok(None);
     };
     Ok(Some(String::from_utf8(data).unwrap_or_else(|error| {

@@ -1,5 +1,9 @@
-//! A strict reader of the playlists that an output has (RFC 8216bis, 4): what it does not know is a difference.
+//! A strict reader of the playlists that an output has (RFC 8216bis, 4): what it does not know is a difference, but in a
+//! tree, which keeps what others wrote.
 
+use std::ops::Range;
+
+use super::Form;
 use super::findings::FileFindings;
 use crate::content_key::Iv;
 
@@ -7,7 +11,7 @@ use crate::content_key::Iv;
 pub const AES_128: &str = "AES-128";
 
 /// A media playlist.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct MediaPlaylist {
     /// `EXT-X-VERSION`.
     pub version: Option<u64>,
@@ -19,8 +23,12 @@ pub struct MediaPlaylist {
     pub playlist_type: Option<String>,
     /// Whether there is an `EXT-X-INDEPENDENT-SEGMENTS`.
     pub has_independent_segments: bool,
-    /// `EXT-X-MAP`.
-    pub map: Option<Located<String>>,
+    /// `EXT-X-MAP`, the first.
+    pub map: Option<Located<Map>>,
+    /// All of them, which a tree may have several of.
+    pub maps: Vec<Map>,
+    /// Whether there is an `EXT-X-I-FRAMES-ONLY`.
+    pub is_iframes_only: bool,
     /// Each `EXT-X-KEY`, in order.
     pub keys: Vec<Located<Key>>,
     /// The segments, in order.
@@ -51,6 +59,15 @@ pub struct Key {
     pub iv: Option<Iv>,
 }
 
+/// `EXT-X-MAP`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Map {
+    /// Relative to the playlist.
+    pub uri: String,
+    /// Which bytes of it; `None` is all.
+    pub range: Option<Range<u64>>,
+}
+
 /// `EXTINF` and the URI behind it.
 #[derive(Debug, Clone)]
 pub struct Segment {
@@ -58,6 +75,10 @@ pub struct Segment {
     pub duration_ns: i64,
     /// Relative to the playlist.
     pub uri: String,
+    /// Which bytes of it; `None` is all.
+    pub range: Option<Range<u64>>,
+    /// Which of the maps is in force; `None` where there is none in front of it.
+    pub map: Option<usize>,
 }
 
 /// A multivariant playlist.
@@ -73,6 +94,10 @@ pub struct MultivariantPlaylist {
     pub media: Vec<Located<Media>>,
     /// `EXT-X-STREAM-INF`.
     pub variants: Vec<Located<Variant>>,
+    /// `EXT-X-I-FRAME-STREAM-INF`: the URIs.
+    pub iframes: Vec<Located<String>>,
+    /// `EXT-X-SESSION-DATA` with a URI: the URIs.
+    pub data: Vec<Located<String>>,
 }
 
 /// `EXT-X-MEDIA`.
@@ -122,28 +147,41 @@ pub struct Variant {
 }
 
 /// Reads a media playlist.
-pub fn parse_media(text: &str, findings: &mut FileFindings<'_>) -> MediaPlaylist {
+pub fn parse_media(text: &str, form: Form, findings: &mut FileFindings<'_>) -> MediaPlaylist {
     let mut playlist = MediaPlaylist::default();
     let mut duration_ns: Option<i64> = None;
+    let mut range = None;
     for line in lines(text, findings) {
         let Line { offset, name, value } = line;
-        if playlist.has_end {
+        if playlist.has_end && form == Form::Own {
             findings.add_at(offset, "a line behind EXT-X-ENDLIST");
         }
         match name {
             "" => match duration_ns.take() {
-                Some(duration_ns) => playlist.segments.push(Located {
-                    offset,
-                    value: Segment {
-                        duration_ns,
-                        uri: value.to_owned(),
-                    },
-                }),
+                Some(duration_ns) => {
+                    let range = range.take().and_then(|range| {
+                        let resolved = playlist.resolve(value, range);
+                        if resolved.is_none() {
+                            findings.add_at(offset, "EXT-X-BYTERANGE of no bytes, or of unknown ones");
+                        }
+                        resolved
+                    });
+                    playlist.segments.push(Located {
+                        offset,
+                        value: Segment {
+                            duration_ns,
+                            uri: value.to_owned(),
+                            range,
+                            map: playlist.maps.len().checked_sub(1),
+                        },
+                    });
+                }
                 None => findings.add_at(offset, "a URI without EXTINF"),
             },
             "EXTINF" => {
                 let (duration, title) = value.split_once(',').unwrap_or((value, "no comma"));
-                let parsed = decimal_nanos(duration).filter(|ns| *ns > 0 && title.is_empty());
+                let is_strict = form == Form::Own;
+                let parsed = decimal_nanos(duration).filter(|ns| !is_strict || (*ns > 0 && title.is_empty()));
                 if parsed.is_none() {
                     findings.add_at(
                         offset,
@@ -168,16 +206,28 @@ pub fn parse_media(text: &str, findings: &mut FileFindings<'_>) -> MediaPlaylist
             "EXT-X-INDEPENDENT-SEGMENTS" => set(&mut playlist.has_independent_segments, &line, findings),
             "EXT-X-ENDLIST" => set(&mut playlist.has_end, &line, findings),
             "EXT-X-MAP" => {
-                let mut attributes = Attributes::parse(&line, findings);
-                let uri = attributes.text("URI");
-                attributes.finish(findings);
-                let map = uri.map(|value| Located { offset, value });
-                once(&mut playlist.map, map, &line, findings);
+                let map = map(&line, form, findings);
+                playlist.maps.extend(map.clone());
+                if form == Form::Own || playlist.map.is_none() {
+                    let map = map.map(|value| Located { offset, value });
+                    once(&mut playlist.map, map, &line, findings);
+                }
             }
             "EXT-X-KEY" => {
-                let value = key(&line, findings);
+                let value = key(&line, form, findings);
                 playlist.keys.push(Located { offset, value });
             }
+            "EXT-X-BYTERANGE" if form == Form::Tree => {
+                range = byte_range(value);
+                if range.is_none() {
+                    findings.add_at(
+                        offset,
+                        format!("EXT-X-BYTERANGE is {value:?}, expected bytes such as 100@0"),
+                    );
+                }
+            }
+            "EXT-X-I-FRAMES-ONLY" if form == Form::Tree => playlist.is_iframes_only = true,
+            _ if form == Form::Tree => {}
             other => findings.add_at(offset, format!("the tag {other:?}, which an output does not have")),
         }
     }
@@ -188,7 +238,7 @@ pub fn parse_media(text: &str, findings: &mut FileFindings<'_>) -> MediaPlaylist
 }
 
 /// Reads a multivariant playlist.
-pub fn parse_multivariant(text: &str, findings: &mut FileFindings<'_>) -> MultivariantPlaylist {
+pub fn parse_multivariant(text: &str, form: Form, findings: &mut FileFindings<'_>) -> MultivariantPlaylist {
     let mut playlist = MultivariantPlaylist::default();
     let mut variant: Option<Variant> = None;
     for line in lines(text, findings) {
@@ -210,7 +260,7 @@ pub fn parse_multivariant(text: &str, findings: &mut FileFindings<'_>) -> Multiv
             "EXT-X-VERSION" => once(&mut playlist.version, integer(&line, findings), &line, findings),
             "EXT-X-INDEPENDENT-SEGMENTS" => set(&mut playlist.has_independent_segments, &line, findings),
             "EXT-X-SESSION-KEY" => {
-                let value = key(&line, findings);
+                let value = key(&line, form, findings);
                 playlist.session_keys.push(Located { offset, value });
             }
             "EXT-X-MEDIA" => {
@@ -227,7 +277,7 @@ pub fn parse_multivariant(text: &str, findings: &mut FileFindings<'_>) -> Multiv
                     characteristics: attributes.text("CHARACTERISTICS"),
                     uri: attributes.text("URI"),
                 };
-                attributes.finish(findings);
+                attributes.finish(form, findings);
                 playlist.media.push(Located { offset, value });
             }
             "EXT-X-STREAM-INF" => {
@@ -245,8 +295,19 @@ pub fn parse_multivariant(text: &str, findings: &mut FileFindings<'_>) -> Multiv
                     subtitles: attributes.text("SUBTITLES"),
                     uri: String::new(),
                 });
-                attributes.finish(findings);
+                attributes.finish(form, findings);
             }
+            "EXT-X-I-FRAME-STREAM-INF" | "EXT-X-SESSION-DATA" if form == Form::Tree => {
+                let mut attributes = Attributes::parse(&line, findings);
+                let uri = attributes.text("URI").map(|value| Located { offset, value });
+                attributes.finish(form, findings);
+                if name == "EXT-X-SESSION-DATA" {
+                    playlist.data.extend(uri);
+                } else {
+                    playlist.iframes.extend(uri);
+                }
+            }
+            _ if form == Form::Tree => {}
             other => findings.add_at(offset, format!("the tag {other:?}, which an output does not have")),
         }
     }
@@ -254,6 +315,25 @@ pub fn parse_multivariant(text: &str, findings: &mut FileFindings<'_>) -> Multiv
         findings.add_at(text.len() as u64, "EXT-X-STREAM-INF without a URI behind it");
     }
     playlist
+}
+
+impl MediaPlaylist {
+    /// The bytes of a range of `uri`; one without a start begins where the one before ends (RFC 8216bis, 4.4.4.2).
+    fn resolve(&self, uri: &str, (bytes, start): (u64, Option<u64>)) -> Option<Range<u64>> {
+        let start = start.or_else(|| {
+            let before = &self.segments.last()?.value;
+            Some(before.range.as_ref().filter(|_| before.uri == uri)?.end)
+        })?;
+        Some(start..start.checked_add(bytes).filter(|_| bytes > 0)?)
+    }
+}
+
+/// `bytes` or `bytes@start`.
+fn byte_range(text: &str) -> Option<(u64, Option<u64>)> {
+    match text.split_once('@') {
+        None => Some((text.parse().ok()?, None)),
+        Some((bytes, start)) => Some((bytes.parse().ok()?, Some(start.parse().ok()?))),
+    }
 }
 
 /// A tag and what stands behind its colon, or a URI, whose `name` is empty.
@@ -316,7 +396,22 @@ fn integer(line: &Line<'_>, findings: &mut FileFindings<'_>) -> Option<u64> {
     parsed
 }
 
-fn key(line: &Line<'_>, findings: &mut FileFindings<'_>) -> Key {
+fn map(line: &Line<'_>, form: Form, findings: &mut FileFindings<'_>) -> Option<Map> {
+    let mut attributes = Attributes::parse(line, findings);
+    let uri = attributes.text("URI");
+    let range = match form {
+        Form::Own => None,
+        Form::Tree => attributes.read("BYTERANGE", |text| {
+            let (bytes, start) = byte_range(text.strip_prefix('"')?.strip_suffix('"')?)?;
+            let start = start.unwrap_or(0);
+            Some(start..start.checked_add(bytes)?)
+        }),
+    };
+    attributes.finish(form, findings);
+    uri.map(|uri| Map { uri, range })
+}
+
+fn key(line: &Line<'_>, form: Form, findings: &mut FileFindings<'_>) -> Key {
     let mut attributes = Attributes::parse(line, findings);
     let key = Key {
         method: attributes.word("METHOD"),
@@ -324,7 +419,7 @@ fn key(line: &Line<'_>, findings: &mut FileFindings<'_>) -> Key {
         key_format: attributes.text("KEYFORMAT"),
         iv: attributes.read("IV", |text| text.starts_with("0x").then(|| text.parse().ok()).flatten()),
     };
-    attributes.finish(findings);
+    attributes.finish(form, findings);
     key
 }
 
@@ -410,11 +505,12 @@ impl<'a> Attributes<'a> {
         value
     }
 
-    /// Reports attributes that nobody asked for, and values of a wrong form.
-    fn finish(self, findings: &mut FileFindings<'_>) {
+    /// Reports values of a wrong form, and attributes that nobody asked for, of which a tree may have any.
+    fn finish(self, form: Form, findings: &mut FileFindings<'_>) {
         let unknown = self
             .left
             .iter()
+            .filter(|_| form == Form::Own)
             .map(|(name, _)| format!("the attribute {name:?}, which an output does not have"));
         for problem in self.problems.iter().cloned().chain(unknown) {
             findings.add_at(self.line.offset, format!("{}: {problem}", self.line.name));
@@ -431,7 +527,7 @@ mod tests {
 
     fn media(text: &str) -> (MediaPlaylist, Vec<String>) {
         let mut findings = Findings::default();
-        let playlist = parse_media(text, &mut findings.of(Path::new("p")));
+        let playlist = parse_media(text, Form::Own, &mut findings.of(Path::new("p")));
         (playlist, findings.kept().iter().map(ToString::to_string).collect())
     }
 
@@ -445,7 +541,7 @@ mod tests {
         assert_eq!(differences, [""; 0]);
         assert_eq!(playlist.version, Some(6));
         assert_eq!(
-            playlist.map.map(|map| (map.offset, map.value)),
+            playlist.map.map(|map| (map.offset, map.value.uri)),
             Some((37, "a,b.mp4".into()))
         );
         let key = playlist.keys.first().map(|key| &key.value);

@@ -223,12 +223,15 @@ impl SampleChecker {
     }
 }
 
-/// How many samples make a group: as many as [`GROUP_BYTES`] hold, at least one.
+/// How many samples make a group: as many as [`GROUP_BYTES`] hold and lie one behind the other, at least one.
 fn group_length(samples: &[Sample]) -> usize {
     let mut bytes = 0;
+    let mut end = samples.first().map_or(0, |first| first.offset);
     let fits = |sample: &&Sample| {
+        let follows = sample.offset == end;
         bytes += u64::from(sample.size);
-        bytes <= GROUP_BYTES
+        end = sample.end();
+        follows && bytes <= GROUP_BYTES
     };
     samples.iter().take_while(fits).count().max(1)
 }

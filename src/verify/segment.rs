@@ -1,6 +1,7 @@
 //! The boxes of a media segment: fragments that describe all their bytes and nothing else
 //! (ISO/IEC 23000-19, 7.3.2; ISO/IEC 23001-7, 7.2).
 
+use super::Form;
 use super::findings::FileFindings;
 use super::init::{InitSegment, Protection};
 use crate::isobmff::ftyp::FileType;
@@ -44,16 +45,23 @@ impl Fragment {
     }
 }
 
-/// Reads the boxes of a segment, and no media data.
+/// Reads the boxes of a segment, and no media data. A segment of a tree may have other boxes and tracks too.
 ///
 /// # Errors
 /// [`ScanError`] where a box can't be read; what was found before is in `findings`.
-pub fn read(source: &Source, init: &InitSegment, findings: &mut FileFindings<'_>) -> Result<Vec<Fragment>, ScanError> {
+pub fn read(
+    source: &Source,
+    init: &InitSegment,
+    form: Form,
+    findings: &mut FileFindings<'_>,
+) -> Result<Vec<Fragment>, ScanError> {
     let mut fragments = Vec::new();
     let mut moof: Option<BoxHeader> = None;
     for (index, header) in TopLevel::new(source).enumerate() {
         let header = header?;
         match (&header.kind.0, moof.take()) {
+            (b"moof", None) if form == Form::Tree => moof = Some(header),
+            (kind, before) if form == Form::Tree && kind != b"mdat" && kind != b"moof" => moof = before,
             (b"styp", None) if index == 0 => {
                 let bytes = read_box(source, &header, MAX_MOOF_BYTES)?;
                 let node = Node::parse_one(&bytes, header.offset)?;
@@ -69,7 +77,10 @@ pub fn read(source: &Source, init: &InitSegment, findings: &mut FileFindings<'_>
             (b"mdat", Some(moof)) => {
                 let bytes = read_box(source, &moof, MAX_MOOF_BYTES)?;
                 let node = Node::parse_one(&bytes, moof.offset)?;
-                fragments.push(read_fragment(source, &node, &header, init, findings)?);
+                match form {
+                    Form::Own => fragments.push(read_fragment(source, &node, &header, init, findings)?),
+                    Form::Tree => read_tree_fragment(source, &node, &header, init, findings, &mut fragments)?,
+                }
             }
             _ => findings.add_at(
                 header.offset,
@@ -114,20 +125,12 @@ fn read_fragment(
         .unwrap_or(init.defaults.default_sample_description_index);
     findings.expect_at(tfhd.offset, "sample_description_index", &description, &1);
     let tfdt: TrackFragmentDecodeTime = traf.require(&[b"tfdt"])?.parse()?;
-    let defaults = Defaults {
-        duration: header
-            .default_sample_duration
-            .unwrap_or(init.defaults.default_sample_duration),
-        size: header.default_sample_size.unwrap_or(init.defaults.default_sample_size),
-        flags: header
-            .default_sample_flags
-            .unwrap_or(init.defaults.default_sample_flags),
-    };
+    let defaults = Defaults::of(&header, init);
     let (mut samples, offset) = read_runs(
         moof,
         traf,
-        (tfdt, defaults),
-        mdat.payload_offset(),
+        (tfdt.base_media_decode_time, defaults),
+        (mdat.payload_offset(), Form::Own),
         source.len(),
         findings,
     )?;
@@ -147,22 +150,78 @@ fn read_fragment(
         let reachable = samples.iter().take_while(|sample| sample.end() <= source.len()).count();
         samples.truncate(reachable);
     }
-    let auxiliary = if let Some(protection) = &init.protection {
-        read_auxiliary(source, moof, traf, (init.kind, protection), findings)?
-    } else {
-        for kind in [b"senc", b"saiz", b"saio"] {
-            if let Some(node) = traf.child(kind) {
-                findings.add_at(node.offset, format!("{} in a track that is not protected", node.path));
-            }
-        }
-        None
-    };
     Ok(Fragment {
         sequence_number,
         offset: moof.offset,
         samples,
-        auxiliary,
+        auxiliary: check_auxiliary(source, moof, traf, init, findings)?,
     })
+}
+
+/// Reads a fragment of a tree: each of its track fragments that is of the track counts as one of its own.
+fn read_tree_fragment(
+    source: &Source,
+    moof: &Node<'_>,
+    mdat: &BoxHeader,
+    init: &InitSegment,
+    findings: &mut FileFindings<'_>,
+    fragments: &mut Vec<Fragment>,
+) -> Result<(), ScanError> {
+    for traf in moof.children_of(b"traf") {
+        let header: TrackFragmentHeader = traf.require(&[b"tfhd"])?.parse()?;
+        if header.track_id != init.track_id {
+            continue;
+        }
+        // Where there is no time, it goes on.
+        let decode_ticks = match traf.find::<TrackFragmentDecodeTime>()? {
+            Some(tfdt) => tfdt.base_media_decode_time,
+            None => fragments.last().map_or(0, Fragment::end_ticks),
+        };
+        let (samples, _) = read_runs(
+            moof,
+            traf,
+            (decode_ticks, Defaults::of(&header, init)),
+            (mdat.payload_offset(), Form::Tree),
+            source.len(),
+            findings,
+        )?;
+        let is_outside = |sample: &&Sample| sample.offset < mdat.payload_offset() || sample.end() > mdat.end();
+        if let Some(sample) = samples.iter().find(is_outside) {
+            findings.add_at(
+                sample.offset,
+                "a sample that does not lie in the mdat behind its fragment",
+            );
+            continue;
+        }
+        if !samples.is_empty() {
+            fragments.push(Fragment {
+                sequence_number: 0,
+                offset: moof.offset,
+                samples,
+                auxiliary: check_auxiliary(source, moof, traf, init, findings)?,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// What a fragment says of how it is encrypted, which one of a clear track must not.
+fn check_auxiliary(
+    source: &Source,
+    moof: &Node<'_>,
+    traf: &Node<'_>,
+    init: &InitSegment,
+    findings: &mut FileFindings<'_>,
+) -> Result<Option<Vec<SampleEncryption>>, ScanError> {
+    if let Some(protection) = &init.protection {
+        return read_auxiliary(source, moof, traf, (init.kind, protection), findings);
+    }
+    for kind in [b"senc", b"saiz", b"saio"] {
+        if let Some(node) = traf.child(kind) {
+            findings.add_at(node.offset, format!("{} in a track that is not protected", node.path));
+        }
+    }
+    Ok(None)
 }
 
 /// What a sample has where its run does not say.
@@ -173,22 +232,35 @@ struct Defaults {
     flags: u32,
 }
 
-/// The samples of all runs, whose data must lie without gaps from byte `offset` on, and where it ends.
+impl Defaults {
+    /// Those of the track fragment, or else of the track.
+    fn of(header: &TrackFragmentHeader, init: &InitSegment) -> Self {
+        let track = &init.defaults;
+        Self {
+            duration: header.default_sample_duration.unwrap_or(track.default_sample_duration),
+            size: header.default_sample_size.unwrap_or(track.default_sample_size),
+            flags: header.default_sample_flags.unwrap_or(track.default_sample_flags),
+        }
+    }
+}
+
+/// The samples of all runs, and where their data ends: in an output it lies without gaps from byte `offset` on.
 fn read_runs(
     moof: &Node<'_>,
     traf: &Node<'_>,
-    (tfdt, defaults): (TrackFragmentDecodeTime, Defaults),
-    mut offset: u64,
+    (mut decode_ticks, defaults): (u64, Defaults),
+    (mut offset, form): (u64, Form),
     file_bytes: u64,
     findings: &mut FileFindings<'_>,
 ) -> Result<(Vec<Sample>, u64), ScanError> {
     let mut samples: Vec<Sample> = Vec::new();
-    let mut decode_ticks = tfdt.base_media_decode_time;
     for trun in traf.children_of(b"trun") {
         let run: TrackRun = trun.parse()?;
         if let Some(data_offset) = run.data_offset {
             let start = moof.offset.checked_add_signed(i64::from(data_offset));
-            if start != Some(offset) {
+            if form == Form::Tree {
+                offset = start.unwrap_or(u64::MAX);
+            } else if start != Some(offset) {
                 let expected = offset - moof.offset;
                 findings.add_at(
                     trun.offset,

@@ -57,7 +57,7 @@ pub(super) fn check(
     for (index, segment) in rendition.segments.iter().enumerate() {
         let mut file = findings.of(&segment.file);
         let data = if segment.bytes.is_some() {
-            read_file(folder, &segment.file)?
+            read_file(folder, &segment.file, None)?
         } else {
             None
         };

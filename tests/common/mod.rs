@@ -15,6 +15,7 @@ pub mod samples;
 pub mod server;
 #[cfg(feature = "server")]
 pub mod tokens;
+pub mod trees;
 
 use std::ffi::OsStr;
 use std::io::Write;

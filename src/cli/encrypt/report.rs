@@ -6,14 +6,19 @@ use std::time::Duration;
 
 use serde::Serialize;
 use vylux_pack::content_key::Kid;
-use vylux_pack::media::MediaKind;
+use vylux_pack::media::playlist::Content;
+use vylux_pack::media::{MediaKind, Time, Timescale, Tree};
 use vylux_pack::package::hls::Bandwidth;
+use vylux_pack::package::tree::WrittenFile;
 use vylux_pack::package::{Rendition, TextRendition, WrittenRendition, hls};
 use vylux_pack::protect::Scheme;
 
 use super::print;
-use super::{Args, standard_input};
+use super::tree::WrittenTree;
+use super::{Args, Encryption, standard_input};
 use crate::cli::{decimal, output};
+
+const NANOSECONDS: Timescale = Timescale::new(1_000_000_000).unwrap();
 
 /// The report; its JSON is a promise to scripts.
 #[derive(Serialize)]
@@ -37,6 +42,12 @@ pub struct Report {
     subtitles: Vec<TextReport>,
     /// Bytes of all init and media segments; `None` in a dry run.
     bytes: Option<u64>,
+    /// What players open.
+    #[serde(skip)]
+    playlist: PathBuf,
+    /// What `verify` is given.
+    #[serde(skip)]
+    verified: PathBuf,
 }
 
 /// One rendition.
@@ -116,6 +127,88 @@ impl Report {
                 .sum(),
             tracks,
             subtitles,
+            playlist: output.join(hls::MULTIVARIANT_PLAYLIST),
+            verified: output.to_owned(),
+        }
+    }
+
+    /// What was made of a tree.
+    pub fn of_tree(
+        args: &Args,
+        output: &Path,
+        tree: &Tree,
+        encryption: &Encryption,
+        written: Option<&WrittenTree>,
+    ) -> Self {
+        let record = &encryption.settled.record;
+        let mut tracks = Vec::new();
+        let mut target_duration_s = 0;
+        for (index, playlist) in tree.playlists.iter().enumerate() {
+            let (Content::Media(media), Some(at)) = (&playlist.playlist.content, playlist.rendition) else {
+                continue;
+            };
+            target_duration_s = target_duration_s.max(media.target_duration_s);
+            // An I-frame playlist has the media of another one.
+            let Some(rendition) = tree
+                .renditions
+                .get(at)
+                .filter(|rendition| rendition.file == playlist.file)
+            else {
+                continue;
+            };
+            let bytes = |written: &WrittenTree| {
+                let files = rendition.files.iter().filter_map(|file| written.files.get(file));
+                files.map(WrittenFile::bytes).sum()
+            };
+            let duration_ns: i64 = media.segments.iter().map(|segment| segment.duration_ns).sum();
+            for index_of_track in rendition.tracks.clone() {
+                let (Some(track), Some(protection)) = (
+                    tree.presentation.tracks.get(index_of_track),
+                    encryption.tracks.get(index_of_track).and_then(Option::as_ref),
+                ) else {
+                    continue;
+                };
+                // Tracks of one file: its bytes are told once.
+                let is_first = index_of_track == rendition.tracks.start;
+                tracks.push(TrackReport {
+                    playlist: playlist.file.display().to_string(),
+                    input: track.source.path().to_owned(),
+                    track_id: track.id,
+                    kind: track.kind,
+                    codec: track.codec.rfc6381(),
+                    language: track.language.clone(),
+                    resolution: (track.kind == MediaKind::Video).then_some(track.dimensions),
+                    channels: track.codec.channels(),
+                    sample_rate_hz: track.codec.sample_rate_hz(),
+                    samples: track.samples.len(),
+                    sample_bytes: track.samples.bytes(),
+                    duration_s: Time::new(duration_ns, NANOSECONDS).seconds(),
+                    segments: media.segments.len(),
+                    bytes: written.map(|written| if is_first { bytes(written) } else { 0 }),
+                    bandwidth: written.and_then(|written| written.bandwidths.get(index).copied().flatten()),
+                    kid: Some(protection.kid()),
+                    iv: Some(protection.first_iv().to_string()),
+                });
+            }
+        }
+        let top = tree.playlists.first().map(|playlist| output.join(&playlist.file));
+        let playlist = top.unwrap_or_default();
+        Self {
+            content_id: args.content_id.to_string(),
+            scheme: args.scheme,
+            pattern: args.pattern.map(|pattern| pattern.to_string()),
+            output: output.to_owned(),
+            dry_run: args.dry_run,
+            inputs: args.inputs.clone(),
+            track_options: Vec::new(),
+            subtitles: Vec::new(),
+            key_uri: Some(record.key_uri.clone()),
+            kid: Some(record.kid),
+            target_duration_s,
+            bytes: tracks.iter().map(|track| track.bytes).sum(),
+            tracks,
+            verified: playlist.clone(),
+            playlist,
         }
     }
 
@@ -142,11 +235,8 @@ impl Report {
         let words = self.track_options.iter();
         let words = words.map(|option| output::shell_word(Path::new(option)));
         let options: String = words.flat_map(|word| [" --track ".to_owned(), word]).collect();
-        print!(
-            "\nPlay it:   {} on any web server or CDN",
-            self.output.join(hls::MULTIVARIANT_PLAYLIST).display()
-        )?;
-        let output = output::shell_word(&self.output);
+        print!("\nPlay it:   {} on any web server or CDN", self.playlist.display())?;
+        let output = output::shell_word(&self.verified);
         let pattern = self.pattern.as_deref();
         let pattern = pattern.map_or(String::new(), |pattern| format!(" --pattern {pattern}"));
         // What came by a pipe is gone.

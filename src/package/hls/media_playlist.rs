@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use super::{INDEPENDENT_SEGMENTS, key_attributes};
+use super::{INDEPENDENT_SEGMENTS, key_attributes, key_of_samples};
 use crate::media::Time;
 use crate::package::rendition::{INIT_SEGMENT, segment_file, text_segment_file};
 use crate::package::{KeyedProtection, WrittenRendition, WrittenSegment};
-use crate::protect::{Ivs, Protection};
+use crate::protect::Protection;
 
 /// `EXT-X-MAP` in a playlist that is not `I-FRAMES-ONLY` needs version 6 (RFC 8216bis, 8).
 pub const VERSION: u32 = 6;
@@ -19,8 +19,7 @@ pub const TEXT_VERSION: u32 = 3;
 pub fn render(written: &WrittenRendition, target_duration_s: u64, protection: Option<KeyedProtection<'_>>) -> String {
     let mut out = head(VERSION, written, target_duration_s);
     let _ = writeln!(out, "#EXT-X-MAP:URI=\"{INIT_SEGMENT}\"");
-    // Behind the map: a key in front of it would say that the init segment is encrypted. An IV that is not in the media is
-    // always there: without it the media sequence number would be the IV.
+    // Behind the map: a key in front of it would say that the init segment is encrypted.
     let of_segments = match protection {
         None => None,
         Some(KeyedProtection {
@@ -31,15 +30,7 @@ pub fn render(written: &WrittenRendition, target_duration_s: u64, protection: Op
             protection: Protection::Samples(of_samples),
             key_uri,
         }) => {
-            let iv = match of_samples.ivs {
-                Ivs::Constant(iv) => format!(",IV=0x{iv}"),
-                Ivs::PerSample { .. } => String::new(),
-            };
-            let _ = writeln!(
-                out,
-                "#EXT-X-KEY:{}{iv}",
-                key_attributes(Some(of_samples.scheme), key_uri)
-            );
+            let _ = writeln!(out, "#EXT-X-KEY:{}", key_of_samples(of_samples, key_uri));
             None
         }
     };

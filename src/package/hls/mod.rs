@@ -3,15 +3,17 @@
 pub mod bandwidth;
 pub mod media_playlist;
 pub mod multivariant;
+pub mod tree;
 
 use std::path::Path;
 
 use super::rendition::MEDIA_PLAYLIST;
 use super::{PackageError, Rendition, TextRendition, WrittenRendition};
 use crate::media::Time;
-use crate::protect::SampleScheme;
+use crate::protect::{Ivs, SampleScheme, TrackProtection};
 
 pub use bandwidth::Bandwidth;
+pub use tree::{TreeKeys, write_tree_playlists};
 
 /// The multivariant playlist, at the top of an output.
 pub const MULTIVARIANT_PLAYLIST: &str = "master.m3u8";
@@ -80,6 +82,16 @@ fn key_attributes(scheme: Option<SampleScheme>, key_uri: &str) -> String {
         Some(SampleScheme::Cenc | SampleScheme::Cens) => ("SAMPLE-AES-CTR", IDENTITY),
     };
     format!("METHOD={method},URI=\"{key_uri}\"{format}")
+}
+
+/// The attributes of `EXT-X-KEY` where samples are protected. An IV that is not in the media is always there: without it the
+/// media sequence number would be the IV.
+fn key_of_samples(protection: &TrackProtection, key_uri: &str) -> String {
+    let attributes = key_attributes(Some(protection.scheme), key_uri);
+    match protection.ivs {
+        Ivs::Constant(iv) => format!("{attributes},IV=0x{iv}"),
+        Ivs::PerSample { .. } => attributes,
+    }
 }
 
 /// The key is handed out as it is.

@@ -94,7 +94,7 @@ fn check_header(rendition: &Rendition, file: &mut FileFindings<'_>) {
 }
 
 /// `EXT-X-KEY` against `tenc`, or one a segment where those are encrypted as whole files.
-fn check_keys(rendition: &Rendition, file: &mut FileFindings<'_>) {
+pub(in crate::verify) fn check_keys(rendition: &Rendition, file: &mut FileFindings<'_>) {
     let Rendition { playlist, init, .. } = rendition;
     for key in &playlist.keys {
         if rendition.is_webvtt {

@@ -8,8 +8,8 @@ use super::findings::FileFindings;
 use super::output::Rendition;
 use super::playlist::{AES_128, Key, Located};
 
-pub(super) use media_playlist::check_media_playlist;
-pub(super) use multivariant::check_multivariant;
+pub(super) use media_playlist::{check_keys, check_media_playlist};
+pub(super) use multivariant::{check_multivariant, check_session_keys};
 
 const NANOSECONDS_PER_SECOND: i64 = 1_000_000_000;
 

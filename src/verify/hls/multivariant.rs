@@ -131,7 +131,11 @@ fn check_target_durations(renditions: &[Rendition], findings: &mut Findings) {
 }
 
 /// Each key URI once, and no IV: renditions of one key have IVs of their own.
-fn check_session_keys(playlist: &MultivariantPlaylist, renditions: &[Rendition], file: &mut FileFindings<'_>) {
+pub(in crate::verify) fn check_session_keys(
+    playlist: &MultivariantPlaylist,
+    renditions: &[Rendition],
+    file: &mut FileFindings<'_>,
+) {
     let used: BTreeMap<&str, &Rendition> = renditions
         .iter()
         .filter_map(|rendition| Some((rendition.key_uri()?, rendition)))
