@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use vylux_pack::isobmff::scan::ScanError;
-use vylux_pack::media::{Cause, InputError, Presentation, Sample};
+use vylux_pack::media::{Cause, InputError, Presentation, Sample, SubtitlesError};
 
 /// A track: its ID, ticks a second, edit shift and samples.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,7 +38,10 @@ pub fn tracks_of(presentation: &Presentation) -> Vec<ReadTrack> {
     tracks.collect()
 }
 
-/// Whether an error says which box is wrong, and at which byte.
+/// Whether an error says which box is wrong, and at which byte; text without a film is wrong nowhere.
 pub fn is_located(error: &InputError) -> bool {
-    matches!(error.cause, Cause::Scan(ScanError::Box(_)) | Cause::Codec { .. })
+    matches!(
+        error.cause,
+        Cause::Scan(ScanError::Box(_)) | Cause::Codec { .. } | Cause::Subtitles(SubtitlesError::Alone)
+    )
 }
