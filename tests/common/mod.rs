@@ -46,7 +46,9 @@ pub const REFUSED: &[(&str, &str)] = &[
     ("refuse-vp9.mp4", "another codec"),
     ("slices-60.mp4", "more subsamples than saiz can tell"),
     ("text-only.mp4", "nothing to encrypt"),
+    ("tfdt-wrapped.mp4", "time goes backward"),
     ("two-descriptions.mp4", "several sample descriptions"),
+    ("two-descriptions-fragmented.mp4", "several sample descriptions"),
 ];
 
 /// A fixture's path.
