@@ -2,9 +2,10 @@
 # Wall time, CPU time and peak memory of vylux-pack beside cp, Shaka Packager and ffmpeg's HLS copy,
 # over the same files in one run. Prints a Markdown table of medians for docs/benchmarks.md.
 #
-#   benches/compare.sh [--rounds N] [--large] [--dir DIR]
+#   benches/compare.sh [--rounds N] [--shapes] [--large] [--dir DIR]
 #
-# --large adds a file of 10 GB, for memory. DIR (default: target/bench) takes 20 GB, with --large 40 GB.
+# --shapes takes H.265, AV1 and a file of 30 tracks instead, of 0.5 GB each. --large adds a file of 10 GB, for memory.
+# DIR (default: target/bench) takes 20 GB, with --large 40 GB.
 #
 # Runs take turns. Each writes to a place of its own, and nothing is removed before all are done: ext4 is slow in making
 # files right after others were removed. Before each run 3 GB of memory are used and given back: a virtual machine is
@@ -12,13 +13,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-rounds=7 large=no dir=target/bench
+rounds=7 shapes=no large=no dir=target/bench
 while (($#)); do
   case $1 in
     --rounds) rounds=$2; shift 2 ;;
+    --shapes) shapes=yes; shift ;;
     --large) large=yes; shift ;;
     --dir) dir=$2; shift 2 ;;
-    *) echo "usage: $0 [--rounds N] [--large] [--dir DIR]" >&2; exit 2 ;;
+    *) echo "usage: $0 [--rounds N] [--shapes] [--large] [--dir DIR]" >&2; exit 2 ;;
   esac
 done
 
@@ -31,21 +33,35 @@ shaka=$PWD/target/oracles/bin/packager
 key=00112233445566778899aabbccddeeff
 
 # --- media: one minute of H.264 and AAC at 8 Mbit/s, repeated -------------------------------------------------
-minute=$dir/minute.mp4
-if [[ ! -f $minute ]]; then
-  ffmpeg -v error -f lavfi -i testsrc2=s=1280x720:r=30 -f lavfi -i sine=r=48000 -t 60 -c:v libx264 -preset ultrafast \
-    -b:v 8M -g 60 -bf 2 -c:a aac -b:a 128k -f mp4 -y "$minute.part"
-  mv "$minute.part" "$minute"
-fi
-repeat() { # OUTPUT TIMES FLAGS
+encode() { # OUTPUT ENCODER-OPTIONS...: a minute
   [[ -f $1 ]] && return
-  ffmpeg -v error -stream_loop $(($2 - 1)) -i "$minute" -c copy -movflags "$3" -f mp4 -y "$1.part"
+  ffmpeg -v error -f lavfi -i testsrc2=s=1280x720:r=30 -f lavfi -i sine=r=48000 -t 60 "${@:2}" \
+    -b:v 8M -g 60 -c:a aac -b:a 128k -f mp4 -y "$1.part"
   mv "$1.part" "$1"
 }
-fragmented=frag_keyframe+empty_moov+default_base_moof
-repeat "$dir/fragmented.mp4" 17 $fragmented
-repeat "$dir/progressive.mp4" 17 faststart
-[[ $large == yes ]] && repeat "$dir/large.mp4" 166 $fragmented
+minute=$dir/minute.mp4
+encode "$minute" -c:v libx264 -preset ultrafast -bf 2
+repeat() { # INPUT OUTPUT TIMES FLAGS OPTIONS...
+  [[ -f $2 ]] && return
+  ffmpeg -v error -stream_loop $(($3 - 1)) -i "$1" "${@:5}" -c copy -movflags "$4" -f mp4 -y "$2.part"
+  mv "$2.part" "$2"
+}
+if [[ $shapes == yes ]]; then
+  with_configuration=frag_keyframe+delay_moov+default_base_moof # without it, ffmpeg writes no av1C
+  encode "$dir/minute-h265.mp4" -c:v libx265 -preset ultrafast -x265-params log-level=none -tag:v hvc1
+  encode "$dir/minute-av1.mp4" -c:v libsvtav1 -preset 12
+  repeat "$dir/minute-h265.mp4" "$dir/h265.mp4" 9 $with_configuration
+  repeat "$dir/minute-av1.mp4" "$dir/av1.mp4" 9 $with_configuration
+  audio=()
+  for ((track = 1; track < 30; track++)); do audio+=(-map 0:a); done
+  repeat "$minute" "$dir/tracks-30.mp4" 6 $with_configuration -map 0:v "${audio[@]}"
+  files=("$dir/h265.mp4" "$dir/av1.mp4" "$dir/tracks-30.mp4")
+else
+  repeat "$minute" "$dir/fragmented.mp4" 17 frag_keyframe+empty_moov+default_base_moof
+  repeat "$minute" "$dir/progressive.mp4" 17 faststart
+  files=("$dir/fragmented.mp4" "$dir/progressive.mp4")
+fi
+[[ $large == yes ]] && repeat "$minute" "$dir/large.mp4" 166 frag_keyframe+empty_moov+default_base_moof
 
 # --- one measured run each ------------------------------------------------------------------------------------
 out=$dir/out
@@ -79,19 +95,23 @@ with_ours() {
 }
 with_shaka() {
   new_place
-  measure shaka-packager "$1" "$shaka" --quiet \
-    "in=$1,stream=video,init_segment=$place/v/init.mp4,segment_template=$place/v/\$Number\$.m4s,playlist_name=v.m3u8" \
-    "in=$1,stream=audio,init_segment=$place/a/init.mp4,segment_template=$place/a/\$Number\$.m4s,playlist_name=a.m3u8" \
+  local streams=() track tracks
+  tracks=$(ffprobe -v error -show_entries stream=index -of csv=p=0 "$1" | wc -l)
+  for ((track = 0; track < tracks; track++)); do
+    local to=$place/$track
+    streams+=("in=$1,stream=$track,init_segment=$to/init.mp4,segment_template=$to/\$Number\$.m4s,playlist_name=$track.m3u8")
+  done
+  measure shaka-packager "$1" "$shaka" --quiet "${streams[@]}" \
     --enable_raw_key_encryption --keys "label=:key_id=$key:key=$key:iv=$key" --protection_scheme cbcs --clear_lead 0 \
     --hls_master_playlist_output "$place/master.m3u8"
 }
 with_ffmpeg() { # packages without encryption: it has no cbcs for fMP4
   new_place
-  measure ffmpeg-hls-copy "$1" ffmpeg -v error -i "$1" -c copy -f hls -hls_segment_type fmp4 -hls_time 6 \
+  measure ffmpeg-hls-copy "$1" ffmpeg -v error -i "$1" -map 0 -c copy -f hls -hls_segment_type fmp4 -hls_time 6 \
     -hls_list_size 0 -hls_segment_filename "$place/%d.m4s" "$place/index.m3u8"
 }
 
-for file in "$dir/fragmented.mp4" "$dir/progressive.mp4"; do
+for file in "${files[@]}"; do
   for ((round = 0; round < rounds; round++)); do
     with_cp "$file"
     with_ours "$file"

@@ -148,7 +148,7 @@ const OVERLAPPING: &str = "fragment-per-sample.mp4";
 
 /// ffmpeg takes a configuration of ALAC from sample entries of type `alac` alone, so it finds none in `enca`, and decodes nothing.
 /// The packets that it decrypts are compared all the same; `tests/decrypt.rs` has it decode what we decrypt.
-const NOT_DECODED: &[&str] = &["alac.mp4", "alac-44100-fragmented.mp4"];
+const NOT_DECODED: &[&str] = &["alac.mp4", "alac-44100-fragmented.mp4", "alac-quicktime.mp4"];
 
 /// Whether a tool decodes what it decrypts of a fixture; ffmpeg 8.1 as `PyPI` has it comes without a decoder of AV1.
 fn is_decoded(tool: &str, name: &str) -> bool {
@@ -352,6 +352,114 @@ fn decrypts_to_the_source(
         }
     }
     Ok(())
+}
+
+/// How recorders and ffmpeg have the muxer write fragments.
+const LAYOUTS: &[&str] = &[
+    "faststart",
+    "frag_keyframe",
+    "frag_keyframe+empty_moov",
+    "frag_keyframe+delay_moov",
+    "frag_every_frame",
+    "frag_every_frame+empty_moov",
+    "frag_every_frame+delay_moov",
+    "frag_keyframe+dash",
+    "frag_keyframe+cmaf",
+    "frag_keyframe+hybrid_fragmented",
+];
+
+/// What each of the layouts is combined with.
+const MODIFIERS: &[&str] = &[
+    "default_base_moof",
+    "separate_moof",
+    "separate_moof+default_base_moof",
+    "omit_tfhd_offset",
+    "omit_tfhd_offset+separate_moof",
+    "frag_discont",
+    "negative_cts_offsets",
+    "global_sidx",
+    "global_sidx+default_base_moof",
+    "skip_sidx",
+    "skip_trailer",
+    "write_colr",
+    "use_metadata_tags",
+];
+
+/// What is wrong with a file that ffmpeg writes with these flags.
+fn fault(flags: &str) -> Option<&'static str> {
+    let has = |flag: &str| flags.split('+').any(|other| other == flag);
+    let is_moved = has("global_sidx") && !["faststart", "dash", "cmaf", "hybrid_fragmented"].into_iter().any(has);
+    match () {
+        // The index is put in front at the end, and absolute offsets still count without it: ffmpeg decodes none of it either.
+        () if is_moved && !has("default_base_moof") => Some("are not inside one 'mdat'"),
+        // The encoder's priming lies in front of zero, and `tfdt` is unsigned (ISO/IEC 14496-12, 8.8.12).
+        () if has("frag_discont") && (has("delay_moov") || has("cmaf")) => Some("no time where it is meant as -1024"),
+        () => None,
+    }
+}
+
+/// ffmpeg adds the largest negative offset to the times of the fragments, and not to those of the movie box in front of them.
+const JUMPS: &str = "frag_keyframe+negative_cts_offsets";
+
+/// Every combination is read as ffmpeg reads it, or refused because it is broken.
+#[test]
+fn every_combination_of_movflags_has_the_packets_and_frames_of_its_source() {
+    let Some(ffmpeg) = tool("ffmpeg8") else { return };
+    let combinations: Vec<String> = LAYOUTS
+        .iter()
+        .flat_map(|layout| {
+            let combined = MODIFIERS.iter().map(move |modifier| format!("{layout}+{modifier}"));
+            [(*layout).to_owned()].into_iter().chain(combined)
+        })
+        .collect();
+    for_each(&combinations, |flags| {
+        let workspace = Workspace::new();
+        let source = workspace.path("source.mp4");
+        let mut command = Command::new(&ffmpeg);
+        command
+            .args(["-nostdin", "-v", "error", "-i"])
+            .arg(fixture("edit-media-time.mp4"))
+            .args(["-c", "copy", "-movflags", flags])
+            .arg(&source);
+        common::run(&mut command);
+        if let Some(fault) = fault(flags) {
+            let mut command = workspace.vylux_pack();
+            command.args([
+                "encrypt",
+                "source.mp4",
+                "--content-id",
+                "x",
+                "--no-store",
+                "--out",
+                "out",
+            ]);
+            let output = command.output().unwrap();
+            let error = String::from_utf8_lossy(&output.stderr);
+            let is_refused = output.status.code() == Some(3) && error.contains(fault);
+            return if is_refused { Ok(()) } else { Err(error.into_owned()) };
+        }
+        let renditions = workspace.package(std::slice::from_ref(&source), "out", &[]);
+        let mut verify = workspace.vylux_pack();
+        common::run(verify.args(["verify", "out", "--no-store", "--source", "source.mp4"]));
+        for rendition in &renditions {
+            let failed = |error: String| format!("{}: {error}", rendition.name);
+            let stream = stream(rendition, &renditions);
+            let source = run(&ffmpeg, &workspace, Input::Source(&source, &stream), true).map_err(failed)?;
+            let file = rendition.joined();
+            let ours = run(&ffmpeg, &workspace, Input::Encrypted(&file, &key()), true).map_err(failed)?;
+            let packets = compare(&ours.packets, &source.packets);
+            if flags == JUMPS && rendition.is_video() {
+                assert!(packets.is_err(), "{flags} has no jump now: take the exception away");
+                continue;
+            }
+            packets.map_err(|error| failed(format!("packets: {error}")))?;
+            // Where fragments overlap, ffmpeg decodes a part of the source's sound.
+            if rendition.is_video() || !flags.starts_with("frag_every_frame") {
+                compare(&ours.frames, &source.frames).map_err(|error| failed(format!("frames: {error}")))?;
+            }
+        }
+        Ok(())
+    });
 }
 
 /// With another key nothing comes out right, so that the tests above prove something.

@@ -40,7 +40,10 @@ type Place = (String, u64, u64, u64);
 
 /// Boxes that hold boxes, and the bytes of fields in front (ISO/IEC 14496-12; sample entries: 12.1.3 and 12.2.3).
 const CONTAINERS: &[(&str, usize)] = &[
-    ("moov trak edts mdia minf dinf stbl mvex moof traf mfra sinf schi", 0),
+    (
+        "moov trak edts mdia minf dinf stbl mvex moof traf mfra sinf schi wave",
+        0,
+    ),
     ("stsd dref", 8),
     ("avc1 avc3 hvc1 hev1 vp09 av01 mp4v encv", 78),
     ("mp4a enca ac-3 ec-3 Opus fLaC alac", 28),
@@ -55,6 +58,9 @@ fn walk(data: &[u8], offset: u64, parent: &str, places: &mut Vec<Place>) {
         let header_bytes = rest.len() - behind.len();
         let size = header.size.map_or(rest.len(), |payload| header_bytes + payload);
         let kind = String::from_utf8(header.kind.as_ref().to_vec()).unwrap();
+        if kind == "\0\0\0\0" {
+            return; // what ends QuickTime's `wave`
+        }
         let path = if parent.is_empty() {
             kind.clone()
         } else {
@@ -68,7 +74,14 @@ fn walk(data: &[u8], offset: u64, parent: &str, places: &mut Vec<Place>) {
             .find(|(kinds, _)| kinds.split(' ').any(|container| container == kind));
         let is_entry = parent.ends_with("stsd");
         if let Some((_, fields)) = container.filter(|(_, fields)| (*fields > 8) == is_entry) {
-            let first = header_bytes + fields;
+            let version = this.get(header_bytes + 8..header_bytes + 10);
+            // QuickTime's sound descriptions of version 1 and 2 have more fields ("Sound sample descriptions").
+            let more = match version {
+                Some([0, 1]) if *fields == 28 => 16,
+                Some([0, 2]) if *fields == 28 => 36,
+                _ => 0,
+            };
+            let first = header_bytes + fields + more;
             walk(&this[first..], at + first as u64, &path, places);
         }
         rest = &rest[size..];

@@ -1,6 +1,7 @@
-//! Inputs over 4 GB: the small fixture's output, byte by byte, although every offset needs 64 bits.
+//! Inputs of more than usual: over 4 GB, many hours, many tracks.
 //!
-//! The hole in the file is sparse, so it takes no room on the disk.
+//! Those over 4 GB have the small fixture's output, byte by byte, although every offset needs 64 bits. The hole in the file is
+//! sparse, so it takes no room on the disk.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -9,8 +10,9 @@ mod common;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::process::Command;
 
-use common::{RenditionFiles, Workspace, fixture};
+use common::{RenditionFiles, Workspace, fixture, run, samples, tool};
 
 /// More than 32 bits can tell.
 const HOLE_BYTES: u64 = 5 << 30;
@@ -172,4 +174,79 @@ fn fragments_that_count_from_their_moof() {
 #[test]
 fn fragments_that_count_from_the_start_of_the_file() {
     fragmented("base-absolute-tfdt32.mp4");
+}
+
+/// Has ffmpeg make `source.mp4` of a fixture.
+fn remux(workspace: &Workspace, before: &[&str], name: &str, after: &[&str]) -> bool {
+    let Some(ffmpeg) = tool("ffmpeg") else { return false };
+    let mut command = Command::new(ffmpeg);
+    command
+        .args(["-nostdin", "-v", "error"])
+        .args(before)
+        .arg("-i")
+        .arg(fixture(name));
+    run(command
+        .args(["-c", "copy"])
+        .args(after)
+        .arg(workspace.path("source.mp4")));
+    true
+}
+
+fn verify(workspace: &Workspace) {
+    let mut command = workspace.vylux_pack();
+    run(command.args(["verify", "out", "--no-store", "--source", "source.mp4"]));
+}
+
+/// 50 frames of 36 minutes each: 2^32 ticks are 13 hours.
+#[test]
+fn thirty_hours_of_90_khz() {
+    for flags in ["faststart", "frag_keyframe+empty_moov+default_base_moof"] {
+        let workspace = Workspace::new();
+        let after = ["-video_track_timescale", "90000", "-movflags", flags];
+        if !remux(&workspace, &["-itsscale", "54000"], "video-only.mp4", &after) {
+            return;
+        }
+        let renditions = workspace.package(&[workspace.path("source.mp4")], "out", &["--segment-duration", "6"]);
+        verify(&workspace);
+        let samples = samples::read(&renditions[0].joined()).unwrap();
+        let last = samples.last().unwrap();
+        assert_eq!(samples.len(), 50, "{flags}");
+        assert_eq!(last.decode_ticks, 49 * 54_000 * 90_000 / 25, "{flags}");
+        assert!(last.decode_ticks > u64::from(u32::MAX));
+        let playlist = fs::read_to_string(&renditions[0].playlist).unwrap();
+        let seconds: f64 = playlist
+            .lines()
+            .filter_map(|line| line.strip_prefix("#EXTINF:")?.strip_suffix(','))
+            .map(|text| text.parse::<f64>().unwrap())
+            .sum();
+        assert!((seconds - 108_000.0).abs() < 1.0, "{flags}: {seconds} s");
+    }
+}
+
+#[test]
+fn two_hundred_tracks() {
+    for flags in ["faststart", "frag_keyframe+empty_moov+default_base_moof"] {
+        let workspace = Workspace::new();
+        let mut after = vec!["-movflags", flags, "-map", "0:v"];
+        after.extend(["-map", "0:a"].repeat(199));
+        if !remux(&workspace, &[], "progressive-moov-front.mp4", &after) {
+            return;
+        }
+        let renditions = workspace.package(&[workspace.path("source.mp4")], "out", &[]);
+        verify(&workspace);
+        assert_eq!(renditions.len(), 200, "{flags}");
+        // Each has the same sound, under an IV of its own.
+        let bytes = |rendition: &RenditionFiles| -> usize {
+            samples::read(&rendition.joined())
+                .unwrap()
+                .iter()
+                .map(|sample| sample.data.len())
+                .sum()
+        };
+        let expected = bytes(&renditions[1]);
+        assert!(
+            renditions[1..].iter().all(|rendition| bytes(rendition) == expected),
+            "{flags}"
+        );
+    }
 }

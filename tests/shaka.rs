@@ -47,6 +47,13 @@ const MISREAD: &[(&str, Misread)] = &[
     ("first-not-sync-fragmented.mp4", Misread::DropsUntilSync),
     ("field-pictures.mp4", Misread::NoFields),
     ("field-pictures-poc1.mp4", Misread::NoFields),
+    // It knows no sound descriptions of QuickTime, with more fields and the configuration in `wave`.
+    ("alac-quicktime.mp4", Misread::SameSamplesAs("alac.mp4")),
+    ("eac3-quicktime.mp4", Misread::SameSamplesAs("eac3-5.1.mp4")),
+    ("iphone.mp4", Misread::SameSamplesAs("co64.mp4")),
+    ("quicktime.mp4", Misread::SameSamplesAs("co64.mp4")),
+    ("quicktime-96k.mp4", Misread::SameSamplesAs("aac-96k.mp4")),
+    ("quicktime-sound-2.mp4", Misread::SameSamplesAs("co64.mp4")),
     ("mp3.mp4", Misread::NoMp3),
     ("mp3-mpeg2.mp4", Misread::NoMp3),
 ];

@@ -40,6 +40,7 @@ pub mod schm;
 pub mod sdtp;
 pub mod senc;
 pub mod sidx;
+pub mod sound_description;
 pub mod stco;
 pub mod stsc;
 pub mod stss;

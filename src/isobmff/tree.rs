@@ -25,6 +25,7 @@ const CONTAINERS: &[(&[u8; 4], usize)] = &[
     (b"mfra", 0),
     (b"sinf", 0),
     (b"schi", 0),
+    (b"wave", 0),
 ];
 
 /// Sample entries that begin with the fields of a `VisualSampleEntry` (ISO/IEC 14496-12, 12.1.3).
@@ -480,9 +481,12 @@ impl<'e> Parser<'e> {
     }
 }
 
+/// `QuickTime`'s end of a `wave` box: a box without a type.
+const TERMINATOR: &[u8] = &[0, 0, 0, 8, 0, 0, 0, 0];
+
 /// Whether what is left of a container can't start a box: too short, or zeros, which end a `QuickTime` container.
 fn is_tail(rest: &[u8]) -> bool {
-    rest.len() < 8 && rest.iter().all(|byte| *byte == 0)
+    rest == TERMINATOR || (rest.len() < 8 && rest.iter().all(|byte| *byte == 0))
 }
 
 /// Whether boxes of this type at the top of a file hold boxes.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::media_data::MediaData;
+use super::sample_table::MAX_DECODE_TICKS;
 use super::{Cause, Layout, Sample, SampleTable, Source, Time, Timescale, Track};
 use crate::isobmff::mdhd::MediaHeader;
 use crate::isobmff::mehd::MovieExtendsHeader;
@@ -132,6 +133,12 @@ impl Fragment<'_, '_> {
         }
         if let Some(tfdt) = traf.child(b"tfdt") {
             let time = tfdt.parse::<TrackFragmentDecodeTime>()?.base_media_decode_time;
+            if time >= MAX_DECODE_TICKS {
+                let signed = time.cast_signed();
+                let what =
+                    format!("decode time {time} is beyond 2^62 ticks (and no time where it is meant as {signed})");
+                return Err(tfdt.invalid(what).into());
+            }
             let samples = track.track.as_ref().map(|track| &track.samples);
             let last = samples.and_then(SampleTable::last_decode_ticks);
             if let Some(last) = last.filter(|last| time < *last) {

@@ -10,6 +10,7 @@ use crate::isobmff::mdhd::MediaHeader;
 use crate::isobmff::pssh::ProtectionSystemHeader;
 use crate::isobmff::sample_entry::{AudioSampleEntry, VisualSampleEntry};
 use crate::isobmff::schm::SchemeType;
+use crate::isobmff::sound_description;
 use crate::isobmff::stsz::SampleSizes;
 use crate::isobmff::stts::TimeToSample;
 use crate::isobmff::stz2::CompactSampleSizes;
@@ -291,6 +292,8 @@ impl TrackSummary {
 
 impl SampleDescription {
     fn read(entry: &Node<'_>, errors: &mut Vec<BoxError>) -> Self {
+        let iso = note(sound_description::to_iso(entry), errors);
+        let entry = iso.as_deref().unwrap_or(entry);
         let sinf = entry.child(b"sinf");
         let original = sinf.and_then(|sinf| required::<OriginalFormat>(sinf, &[b"frma"], errors));
         let format = original.map_or(entry.kind, |original| original.data_format);

@@ -1,5 +1,6 @@
 //! A track: what its boxes say of it, and its samples.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::edits::EditShift;
@@ -14,10 +15,11 @@ use crate::isobmff::mdhd::MediaHeader;
 use crate::isobmff::sample_entry::VisualSampleEntry;
 use crate::isobmff::scan::{ScanError, read_at};
 use crate::isobmff::schm::SchemeType;
+use crate::isobmff::sound_description;
 use crate::isobmff::stsc::SampleToChunk;
 use crate::isobmff::tenc::TrackEncryption;
 use crate::isobmff::tkhd::TrackHeader;
-use crate::isobmff::{FourCc, Node};
+use crate::isobmff::{Content, FourCc, Node};
 
 /// Boxes of `trak` that don't hold for a track of fragments on its own: edits are written anew, and the tracks
 /// that others refer to are elsewhere.
@@ -28,6 +30,14 @@ const SAMPLE_TABLES: &[&[u8; 4]] = &[
     b"stts", b"ctts", b"cslg", b"stsc", b"stsz", b"stz2", b"stco", b"co64", b"stss", b"stsh", b"sdtp", b"stdp",
     b"padb", b"sbgp", b"subs", b"saiz", b"saio",
 ];
+
+/// Boxes of `QuickTime` that ISO files have no place for: apertures, and the handler of the data beside that of the media.
+fn is_of_quicktime(node: &Node<'_>) -> bool {
+    match node.path.types() {
+        [.., minf, hdlr] if minf.0 == *b"minf" && hdlr.0 == *b"hdlr" => true,
+        _ => node.kind.0 == *b"tapt",
+    }
+}
 
 /// What a track's media is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
@@ -142,7 +152,7 @@ impl Track {
             None => media.language_code().and_then(|code| language::tag(&code)),
         };
 
-        let entry = used_sample_entry(trak, stsd)?;
+        let entry = &*sound_description::to_iso(used_sample_entry(trak, stsd)?)?;
         let encryption = read_encryption(entry)?;
         let (format, codec) = match &encryption {
             Some(encryption) if encrypted == EncryptedInput::Refuse => {
@@ -324,10 +334,24 @@ fn read_encryption(entry: &Node<'_>) -> Result<Option<Encryption>, Cause> {
     Ok(Some(Encryption { scheme, tenc }))
 }
 
+/// What stands in `stsd` in front of its one sample entry: version, flags, entry count (ISO/IEC 14496-12, 8.5.2).
+const ONE_SAMPLE_ENTRY: &[u8] = &[0, 0, 0, 0, 0, 0, 0, 1];
+
 /// The `trak` without edits, references and sample tables, with `entry` as its one sample entry.
 fn describe(trak: &Node<'_>, entry: &Node<'_>) -> Node<'static> {
-    trak.copy_where(&|node| match node.path.types() {
-        [.., stsd, _] if stsd.0 == *b"stsd" => node.offset == entry.offset,
-        _ => !OF_THE_OLD_FILE.contains(&&node.kind.0) && !SAMPLE_TABLES.contains(&&node.kind.0),
-    })
+    let mut description = trak.copy_where(&|node| match node.path.types() {
+        [.., stsd, _] if stsd.0 == *b"stsd" => false,
+        _ => {
+            let kind = &node.kind.0;
+            !OF_THE_OLD_FILE.contains(&kind) && !SAMPLE_TABLES.contains(&kind) && !is_of_quicktime(node)
+        }
+    });
+    if let Some(stsd) = description.descend_mut(&[b"mdia", b"minf", b"stbl", b"stsd"]) {
+        stsd.content = Content::Container {
+            fields: ONE_SAMPLE_ENTRY.into(),
+            children: vec![entry.copy_where(&|_| true)],
+            tail: Cow::default(),
+        };
+    }
+    description
 }

@@ -49,7 +49,9 @@ pub const REFUSED: &[(&str, &str)] = &[
     ("text-only.mp4", "nothing to encrypt"),
     ("text-stpp.mp4", "text without a film"),
     ("text-wvtt.mp4", "text without a film"),
+    ("tfdt-wrapped.mp4", "time goes backward"),
     ("two-descriptions.mp4", "several sample descriptions"),
+    ("two-descriptions-fragmented.mp4", "several sample descriptions"),
 ];
 
 /// A fixture's path.
