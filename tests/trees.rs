@@ -801,7 +801,28 @@ fn verify(work: &Workspace, tree: &str, with_source: bool) -> (Option<i32>, Stri
 
 #[test]
 fn trees_verify_and_decrypt() {
-    for_each_tree(&[], |work, tree| {
+    for scheme in ["cbcs", "cenc", "cens", "cbc1"] {
+        a_tree_verifies_and_decrypts(scheme);
+    }
+}
+
+fn a_tree_verifies_and_decrypts(scheme: &str) {
+    for_each_tree(&["--scheme", scheme], |work, tree| {
+        let tags = |file: &str| -> Vec<String> {
+            let text = fs::read_to_string(work.path(&format!("out-{tree}")).join(file)).unwrap();
+            let keys = text.lines().filter(|line| line.contains("KEY:METHOD="));
+            keys.map(str::to_owned).collect()
+        };
+        let method = if matches!(scheme, "cenc" | "cens") {
+            "SAMPLE-AES-CTR"
+        } else {
+            "SAMPLE-AES"
+        };
+        let tags = tags("master.m3u8");
+        assert!(
+            !tags.is_empty() && tags.iter().all(|tag| tag.contains(&format!("METHOD={method},"))),
+            "{scheme}: {tags:?}"
+        );
         for with_source in [false, true] {
             let (code, text) = verify(work, tree, with_source);
             assert_eq!(code, Some(0), "{tree}: {text}");

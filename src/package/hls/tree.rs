@@ -394,11 +394,11 @@ mod tests {
             grown(rates(50, 50), rates(55, 55)),
         ];
         let expected = "#EXTM3U\n#EXT-X-VERSION:5\n#EXT-X-INDEPENDENT-SEGMENTS\n\
-                        #EXT-X-SESSION-KEY:METHOD=SAMPLE-AES,URI=\"u\",KEYFORMAT=\"identity\"\n\
+                        #EXT-X-SESSION-KEY:K\n\
                         #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"a\",URI=\"a.m3u8\"\n\
                         #EXT-X-STREAM-INF:AVERAGE-BANDWIDTH=170,X=\"BANDWIDTH=1\",BANDWIDTH=230,AUDIO=\"a\"\nv.m3u8\n\
                         #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=50,URI=\"i.m3u8\"\n";
-        assert_eq!(edit_multivariant(&playlist, &multivariant, &of_each, "u"), expected);
+        assert_eq!(edit_multivariant(&playlist, &multivariant, &of_each, "K"), expected);
     }
 
     #[test]
