@@ -5,10 +5,12 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 
-use common::{Workspace, fixture};
+use common::{Workspace, fixture, inputs, run, tool};
 use snapbox::{Data, assert_data_eq};
 
 /// Compares all playlists of an output, one behind the other, with `tests/playlists/NAME.txt`.
@@ -76,4 +78,50 @@ fn audio_behind_the_end_of_the_video() {
 #[test]
 fn thirty_thousand_by_a_thousand_and_one() {
     assert_playlists("ntsc", &["ntsc.mp4"], &[]);
+}
+
+/// Whatever says the range, `colr` or the codec's own headers: playlists say what ffprobe reads, and nothing where all is
+/// standard (RFC 8216bis, 4.4.6.2).
+#[test]
+fn video_ranges_are_what_ffprobe_reads() {
+    let Some(ffprobe) = tool("ffprobe8") else { return };
+    let mut seen = BTreeSet::new();
+    // ffprobe refuses fragments with samples of no bytes.
+    for name in inputs().into_iter().filter(|name| !name.starts_with("empty-samples")) {
+        let mut command = Command::new(&ffprobe);
+        command.args([
+            "-v",
+            "error",
+            "-select_streams",
+            "v:0",
+            "-show_entries",
+            "stream=color_transfer",
+        ]);
+        let output = run(command.args(["-of", "csv=p=0"]).arg(fixture(&name)));
+        let transfer = String::from_utf8(output.stdout).unwrap();
+        let expected = match transfer.trim().trim_end_matches(',') {
+            "smpte2084" => Some("PQ"),
+            "arib-std-b67" => Some("HLG"),
+            _ => None,
+        };
+        let work = Workspace::new();
+        work.package(&[fixture(&name)], "out", &["--scheme", "none"]);
+        let master = fs::read_to_string(work.path("out/master.m3u8")).unwrap();
+        let found = master
+            .split_once("VIDEO-RANGE=")
+            .map(|(_, behind)| behind.split([',', '\n']).next().unwrap());
+        assert_eq!(found, expected, "{name}: {transfer}");
+        seen.extend(found.map(str::to_owned));
+    }
+    assert_eq!(seen, BTreeSet::from(["HLG".to_owned(), "PQ".to_owned()]));
+
+    // Beside one of high range, a variant of the standard one says so.
+    let work = Workspace::new();
+    let both = ["hevc-main10-hdr10.mp4", "hevc-gray.mp4"].map(fixture);
+    work.package(&both, "out", &["--scheme", "none"]);
+    let master = fs::read_to_string(work.path("out/master.m3u8")).unwrap();
+    assert!(
+        master.contains("VIDEO-RANGE=PQ") && master.contains("VIDEO-RANGE=SDR"),
+        "{master}"
+    );
 }

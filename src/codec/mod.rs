@@ -18,6 +18,7 @@ pub mod nal_units;
 mod opus;
 pub mod subsample;
 mod text;
+pub mod video_range;
 mod whole_samples;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use crate::isobmff::{BoxError, FourCc, Node};
 
 pub use subsample::{Subsample, SubsampleMap};
+pub use video_range::VideoRange;
 
 /// What is wrong with a codec configuration or a sample.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,6 +73,11 @@ pub trait Codec: Send + Sync + std::fmt::Debug {
     /// Whether it is text, which stays clear.
     fn is_text(&self) -> bool {
         false
+    }
+
+    /// `TransferCharacteristics` of a video codec's own headers (ISO/IEC 23091-2), where they say them.
+    fn transfer_characteristics(&self) -> Option<u8> {
+        None
     }
 
     /// Channels of an audio codec's output, as the player hears them.

@@ -5,6 +5,9 @@ use super::{Fault, FourCc, Reader, TypedBox};
 /// Colours by the code points of ISO/IEC 23091-2.
 const NCLX: FourCc = FourCc::new(b"nclx");
 
+/// The same without a range, as in `QuickTime`.
+const NCLC: FourCc = FourCc::new(b"nclc");
+
 /// The colour information, kept byte by byte.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct ColourInformation {
@@ -14,6 +17,9 @@ pub struct ColourInformation {
     pub colour_type: FourCc,
     /// What `nclx` says.
     pub nclx: Option<Nclx>,
+    /// `transfer_characteristics` of `nclx` or `nclc`.
+    #[serde(skip)]
+    pub transfer_characteristics: Option<u16>,
 }
 
 /// Code points of ISO/IEC 23091-2, and the range.
@@ -44,11 +50,19 @@ impl TypedBox for ColourInformation {
             }),
             _ => None,
         };
+        let transfer_characteristics = match colour_type {
+            NCLC => {
+                payload.u16()?;
+                Some(payload.u16()?)
+            }
+            _ => nclx.map(|nclx| nclx.transfer_characteristics),
+        };
         payload.rest();
         Ok(Self {
             payload: bytes.to_vec(),
             colour_type,
             nclx,
+            transfer_characteristics,
         })
     }
 
@@ -78,7 +92,8 @@ mod tests {
             full_range_flag: true,
         };
         assert_eq!(parse(b"nclx\0\x09\0\x10\0\x09\xff")?.nclx, Some(nclx));
-        assert_eq!(parse(b"nclc\0\x01\0\x01\0\x01")?.nclx, None);
+        let quicktime = parse(b"nclc\0\x09\0\x12\0\x09")?;
+        assert_eq!((quicktime.nclx, quicktime.transfer_characteristics), (None, Some(18)));
         assert_eq!(parse(b"prof")?.nclx, None);
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::language;
 use super::sample_table::Overflow;
 use super::time::Timescale;
 use super::{Cause, EncryptedInput, Sample, SampleTable, Source, Time};
-use crate::codec::{self, Codec};
+use crate::codec::{self, Codec, VideoRange};
 use crate::isobmff::elng::ExtendedLanguage;
 use crate::isobmff::hdlr::Handler;
 use crate::isobmff::mdhd::MediaHeader;
@@ -68,6 +68,8 @@ pub struct Track {
     pub codec: Arc<dyn Codec>,
     /// Width and height of the coded picture in pixels; zero for audio.
     pub dimensions: (u16, u16),
+    /// The dynamic range of video.
+    pub video_range: VideoRange,
     /// Where its media lies in the presentation's time.
     pub shift: EditShift,
     /// The `trak` box with its sample entry, and without edits, references and sample tables.
@@ -194,6 +196,7 @@ impl Track {
             }
             MediaKind::Audio | MediaKind::Text => (0, 0),
         };
+        let video_range = VideoRange::of(entry, &*codec);
         Ok(Self {
             source: Arc::clone(source),
             id: header.track_id,
@@ -205,6 +208,7 @@ impl Track {
             shift: EditShift::read(trak, movie, timescale)?,
             description: describe(trak, entry),
             encryption,
+            video_range,
             samples: SampleTable::default(),
         })
     }

@@ -54,6 +54,7 @@ fn track(kind: MediaKind, timescale: u32, samples: u32, size: u32, is_sync: impl
         timescale: Timescale::new(timescale).unwrap(),
         language: None,
         codec: Arc::new(AnyCodec),
+        video_range: crate::codec::VideoRange::Sdr,
         dimensions: (640, 360),
         shift: EditShift::default(),
         description: Node::container(FourCc::new(b"trak"), Vec::new()),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Form;
 use super::findings::FileFindings;
-use crate::codec::{self, Codec};
+use crate::codec::{self, Codec, VideoRange};
 use crate::content_key::{Iv, Kid};
 use crate::isobmff::elng::ExtendedLanguage;
 use crate::isobmff::frma::OriginalFormat;
@@ -43,6 +43,8 @@ pub struct InitSegment {
     pub codec: Arc<dyn Codec>,
     /// Width and height of the coded picture in pixels; zero for audio.
     pub dimensions: (u16, u16),
+    /// The dynamic range of video.
+    pub video_range: VideoRange,
     /// A BCP 47 tag; `None` where it is undetermined.
     pub language: Option<String>,
     /// How it is protected, where it is.
@@ -188,6 +190,7 @@ impl InitSegment {
             })?,
             MediaKind::Audio | MediaKind::Text => (0, 0),
         };
+        let video_range = VideoRange::of(entry, &*codec);
         Ok(Self {
             track_id: header.track_id,
             kind,
@@ -196,6 +199,7 @@ impl InitSegment {
             shift,
             codec,
             dimensions,
+            video_range,
             language,
             protection,
             description: trak.copy_where(&|_| true),

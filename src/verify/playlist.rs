@@ -138,6 +138,8 @@ pub struct Variant {
     pub resolution: Option<(u64, u64)>,
     /// `FRAME-RATE`, in frames per thousand million seconds.
     pub frame_rate_nhz: Option<i64>,
+    /// `VIDEO-RANGE`.
+    pub video_range: Option<String>,
     /// `AUDIO`.
     pub audio: Option<String>,
     /// `SUBTITLES`.
@@ -291,6 +293,7 @@ pub fn parse_multivariant(text: &str, form: Form, findings: &mut FileFindings<'_
                         Some((width.parse().ok()?, height.parse().ok()?))
                     }),
                     frame_rate_nhz: attributes.read("FRAME-RATE", decimal_nanos),
+                    video_range: attributes.word("VIDEO-RANGE"),
                     audio: attributes.text("AUDIO"),
                     subtitles: attributes.text("SUBTITLES"),
                     uri: String::new(),

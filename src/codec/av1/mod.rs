@@ -89,6 +89,11 @@ impl Codec for Av1 {
         NAME
     }
 
+    fn transfer_characteristics(&self) -> Option<u8> {
+        let [_, transfer, _] = self.sequence_header.as_ref()?.color_config.color_description?;
+        Some(transfer)
+    }
+
     /// `av01.P.LLT.DD`, with `.M.CCC.cp.tc.mc.F` behind it where these are not `.0.110.01.01.01.0` (AV1-ISOBMFF, 5).
     fn rfc6381(&self) -> String {
         let config = &self.config;

@@ -152,6 +152,10 @@ impl Codec for Hevc {
         NAME
     }
 
+    fn transfer_characteristics(&self) -> Option<u8> {
+        self.sps()?.transfer_characteristics
+    }
+
     /// `hvc1.1.6.L93.90` (ISO/IEC 14496-15, annex E.3): profile space and profile, compatibility flags, tier and level, and
     /// the constraint flags up to the last byte that is not zero.
     fn rfc6381(&self) -> String {

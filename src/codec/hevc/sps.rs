@@ -42,6 +42,8 @@ pub struct Sps {
     pub sps_temporal_mvp_enabled_flag: bool,
     /// `motion_vector_resolution_control_idc` of `sps_scc_extension()`, 0 to 2.
     pub motion_vector_resolution_control_idc: u8,
+    /// `transfer_characteristics` of the VUI (E.3.1), where it says them.
+    pub transfer_characteristics: Option<u8>,
 }
 
 /// The long-term reference pictures that a sequence parameter set lists.
@@ -119,6 +121,8 @@ impl Sps {
         };
         let sps_temporal_mvp_enabled_flag = bits.flag()?;
         let _strong_intra_smoothing_enabled_flag = bits.flag()?;
+        // No slice depends on it, so a VUI that breaks off is no error here.
+        let transfer_characteristics = read_transfer_characteristics(&mut bits.clone()).unwrap_or(None);
         // All other profiles have a value of 0 there (A.3), and what stands in front, the VUI, is what encoders get
         // wrong: it is not read where nothing depends on it.
         let motion_vector_resolution_control_idc = if is_screen_content {
@@ -145,6 +149,7 @@ impl Sps {
             long_term_ref_pics,
             sps_temporal_mvp_enabled_flag,
             motion_vector_resolution_control_idc,
+            transfer_characteristics,
         })
     }
 
@@ -474,8 +479,18 @@ fn skip_palette_mode(bits: &mut BitReader<'_>, chroma_format_idc: u8, bit_depths
     Ok(())
 }
 
-/// `vui_parameters()` (E.2.1).
-fn skip_vui_parameters(bits: &mut BitReader<'_>, sps_max_sub_layers_minus1: u32) -> Result<(), BitFault> {
+/// `transfer_characteristics`, where the VUI is there and has a colour description.
+fn read_transfer_characteristics(bits: &mut BitReader<'_>) -> Result<Option<u8>, BitFault> {
+    let vui_parameters_present_flag = bits.flag()?;
+    if vui_parameters_present_flag {
+        read_colours(bits)
+    } else {
+        Ok(None)
+    }
+}
+
+/// The start of `vui_parameters()` (E.2.1), to the end of the colour description: its `transfer_characteristics`.
+fn read_colours(bits: &mut BitReader<'_>) -> Result<Option<u8>, BitFault> {
     /// `aspect_ratio_idc` where the ratio follows (table E.1).
     const EXTENDED_SAR: u32 = 255;
 
@@ -492,9 +507,16 @@ fn skip_vui_parameters(bits: &mut BitReader<'_>, sps_max_sub_layers_minus1: u32)
         let _video_format_and_full_range_flag = bits.u(4)?;
         let colour_description_present_flag = bits.flag()?;
         if colour_description_present_flag {
-            let _colour_primaries_transfer_characteristics_and_matrix_coeffs = bits.u(24)?;
+            let [_, _colour_primaries, transfer_characteristics, _matrix_coeffs] = bits.u(24)?.to_be_bytes();
+            return Ok(Some(transfer_characteristics));
         }
     }
+    Ok(None)
+}
+
+/// `vui_parameters()` (E.2.1).
+fn skip_vui_parameters(bits: &mut BitReader<'_>, sps_max_sub_layers_minus1: u32) -> Result<(), BitFault> {
+    read_colours(bits)?;
     let chroma_loc_info_present_flag = bits.flag()?;
     if chroma_loc_info_present_flag {
         let _chroma_sample_loc_type_top_field = bits.ue()?;

@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use super::bandwidth::Bandwidth;
 use super::{Contents, INDEPENDENT_SEGMENTS, key_attributes};
+use crate::codec::VideoRange;
 use crate::media::{MediaKind, language};
 use crate::package::{Labels, Name, Rendition, WrittenRendition};
 
@@ -147,8 +148,11 @@ pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
     let texts = text_tracks.iter().map(|entry| entry.bandwidth).chain(texts);
     alternatives.add("SUBTITLES", TEXT_GROUP, texts);
     let variants = if videos.is_empty() { audios } else { videos };
+    // Each says its range where not all are of the standard one (Apple's authoring specification, 9.16).
+    let range = |entry: &Entry<'_>| entry.rendition.track.video_range;
+    let says_range = variants.iter().any(|entry| range(entry) != VideoRange::Sdr);
     for variant in variants {
-        write_variant(&mut out, variant, &alternatives);
+        write_variant(&mut out, variant, &alternatives, says_range);
     }
     out
 }
@@ -209,7 +213,7 @@ fn chosen_names<'a>(labels: impl Iterator<Item = &'a Labels>) -> BTreeSet<String
 }
 
 /// `EXT-X-STREAM-INF` of a variant.
-fn write_variant(out: &mut String, entry: &Entry<'_>, alternatives: &Alternatives) {
+fn write_variant(out: &mut String, entry: &Entry<'_>, alternatives: &Alternatives, says_range: bool) {
     let Rendition { name, track, .. } = entry.rendition;
     let beside = alternatives.bandwidth;
     let Bandwidth { peak_bps, average_bps } = beside.map_or(entry.bandwidth, |beside| entry.bandwidth.plus(beside));
@@ -223,6 +227,9 @@ fn write_variant(out: &mut String, entry: &Entry<'_>, alternatives: &Alternative
     if track.kind == MediaKind::Video {
         let (width, height) = track.dimensions;
         let _ = write!(out, ",RESOLUTION={width}x{height},FRAME-RATE={:.3}", frame_rate(entry));
+        if says_range {
+            let _ = write!(out, ",VIDEO-RANGE={}", track.video_range.name());
+        }
     }
     let _ = writeln!(out, "{}\n{}", alternatives.groups, name.playlist_uri());
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::bandwidth::{Measured, durations_ns};
 use super::{NANOSECONDS_PER_SECOND, check_key_attributes, nearest_second, seconds, shown};
+use crate::codec::VideoRange;
 use crate::media::MediaKind;
 use crate::package::hls::MULTIVARIANT_PLAYLIST;
 use crate::verify::check::SegmentFacts;
@@ -73,6 +74,11 @@ pub(in crate::verify) fn check_multivariant(
         })
     };
     let mut uris = BTreeSet::new();
+    // Variants say their range where not all are of the standard one (Apple's authoring specification, 9.16).
+    let ranges = renditions.iter().filter_map(|rendition| rendition.init.as_ref());
+    let says_range = ranges
+        .map(|init| init.video_range)
+        .any(|range| range != VideoRange::Sdr);
     for variant in &playlist.variants {
         if !uris.insert(&variant.value.uri) {
             file.add_at(variant.offset, "a second variant of the same URI");
@@ -105,7 +111,7 @@ pub(in crate::verify) fn check_multivariant(
             alternatives.push(entries);
         }
         if let Some(entry) = look_up(&variant.value.uri) {
-            check_variant(variant, &entry, &alternatives, &mut file);
+            check_variant(variant, &entry, (&alternatives, says_range), &mut file);
         }
     }
 }
@@ -222,7 +228,7 @@ struct Entry<'a> {
 fn check_variant(
     variant: &Located<Variant>,
     entry: &Entry<'_>,
-    alternatives: &[Vec<Entry<'_>>],
+    (alternatives, says_range): (&[Vec<Entry<'_>>], bool),
     file: &mut FileFindings<'_>,
 ) {
     let Located { offset, value } = variant;
@@ -254,6 +260,8 @@ fn check_variant(
     let (width, height) = init.dimensions;
     let dimensions = Some((u64::from(width), u64::from(height)));
     file.expect_at(*offset, "RESOLUTION", &value.resolution, &dimensions);
+    let range = says_range.then(|| init.video_range.name().to_owned());
+    file.expect_at(*offset, "VIDEO-RANGE", &value.video_range, &range);
     let Some(samples) = entry.samples else { return };
     let total_ns: i128 = durations_ns(entry.rendition).map(i128::from).sum();
     let measured = i128::from(samples) * i128::from(NANOSECONDS_PER_SECOND).pow(2) / total_ns.max(1);
