@@ -256,3 +256,6 @@ impl Av1Scanner {
         Ok(clear_from)
     }
 }
+
+#[cfg(test)]
+mod tests;
