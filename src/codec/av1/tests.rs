@@ -356,6 +356,55 @@ mod rules {
         assert!(scan(&mut *scanner, &frame(&inter_frame(0), &[0xaa])).is_ok());
     }
 
+    /// Segments of a frame that are lossless by its own quantizer index and theirs stay so in the next, which takes them over.
+    #[test]
+    fn segments_are_taken_over_from_the_primary_reference() {
+        let mut key = key_frame();
+        key.flag(true).u(8, 9).u(3, 0).flag(false).flag(true);
+        for _segment in 0..8 {
+            // SEG_LVL_ALT_Q is -9, and no other feature is enabled.
+            key.flag(true).u(9, 512 - 9).u(7, 0);
+        }
+        key.flag(false).flag(false); // delta_q_present, reduced_tx_set
+        let key = obu(obu_type::FRAME_HEADER, &key.trailing_bits().bytes());
+        let mut inter = BitWriter::default();
+        inter
+            .flag(false)
+            .u(2, 1)
+            .flag(true)
+            .flag(false)
+            .flag(false)
+            .flag(false)
+            .u(3, 6)
+            .u(8, 0)
+            .u(21, 0)
+            .flag(false);
+        inter
+            .flag(false)
+            .flag(true)
+            .flag(false)
+            .flag(false)
+            .flag(true)
+            .u(8, 9)
+            .u(3, 0)
+            .flag(false);
+        // segmentation_enabled without a new map or new data; then as above, with reference_select and is_global.
+        inter
+            .flag(true)
+            .flag(false)
+            .flag(false)
+            .flag(false)
+            .flag(false)
+            .flag(false)
+            .u(7, 0);
+        let inter = obu(obu_type::FRAME_HEADER, &inter.trailing_bits().bytes());
+        let mut scanner = opened(&SequenceChoice::default());
+        for header in [key, inter] {
+            let sample = [header.clone(), obu(obu_type::TILE_GROUP, &[0xaa])].concat();
+            assert_eq!(scan(&mut *scanner, &sample), Ok(vec![(clear(header.len() + 2), 1)]));
+        }
+    }
+
     /// Distances of one bit are 0 and -1, so that 0 is also in front of -1 (5.9.22 with 5.9.3).
     #[test]
     fn distances_of_order_hints_go_round() {
