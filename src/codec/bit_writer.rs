@@ -30,6 +30,12 @@ impl BitWriter {
         self.ue(if value > 0 { doubled - 1 } else { doubled })
     }
 
+    /// What `other` holds.
+    pub fn append(&mut self, other: &Self) -> &mut Self {
+        self.bits.extend(&other.bits);
+        self
+    }
+
     /// Bits written so far.
     pub fn len(&self) -> usize {
         self.bits.len()

@@ -17,6 +17,8 @@ mod mp4a;
 pub mod nal_units;
 mod opus;
 pub mod subsample;
+#[cfg(test)]
+mod test_streams;
 mod text;
 pub mod video_range;
 mod whole_samples;

@@ -649,15 +649,23 @@ fn skip_mode_allowed(
     if sequence.order_hint_bits == 0 {
         return Ok(false);
     }
-    let mut dists = [0; REFS_PER_FRAME];
-    for (dist, idx) in dists.iter_mut().zip(ref_frame_idx) {
-        *dist = relative_dist(references.order_hint(idx, bits)?, order_hint, sequence.order_hint_bits);
+    let relative = |a, b| relative_dist(a, b, sequence.order_hint_bits);
+    let mut hints = [0; REFS_PER_FRAME];
+    for (hint, idx) in hints.iter_mut().zip(ref_frame_idx) {
+        *hint = references.order_hint(idx, bits)?;
     }
-    // A reference on either side in output order, or two different ones in front.
-    let Some(forward) = dists.into_iter().filter(|dist| *dist < 0).max() else {
+    let is_forward = |hint: &u32| relative(*hint, order_hint) < 0;
+    let Some(forward) = hints
+        .into_iter()
+        .filter(is_forward)
+        .max_by_key(|hint| relative(*hint, order_hint))
+    else {
         return Ok(false);
     };
-    Ok(dists.into_iter().any(|dist| dist > 0 || dist < forward))
+    // A reference behind it in output order, or one in front of the nearest in front. Distances go round: the second may
+    // be one of no distance, where the nearest is as far away as can be.
+    let has_backward = hints.into_iter().any(|hint| relative(hint, order_hint) > 0);
+    Ok(has_backward || hints.into_iter().any(|hint| relative(hint, forward) < 0))
 }
 
 /// `global_motion_params()` of an inter frame (5.9.24).

@@ -261,3 +261,6 @@ impl Av1Scanner {
         Ok(clear_from)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -63,3 +63,24 @@ fn latest(slots: impl Iterator<Item = (u8, i32)>) -> Option<u8> {
 fn earliest(slots: impl Iterator<Item = (u8, i32)>) -> Option<u8> {
     slots.min_by_key(|(_, dist)| *dist).map(|(slot, _)| slot)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_taken_in_the_order_of_the_standard() {
+        // Behind: the latest is ALTREF, the two closest are BWDREF and ALTREF2; in front, from the closest on.
+        assert_eq!(
+            set_frame_refs(&[-1, -2, -3, -4, 1, 2, 3, -5], 0, 3),
+            [0, 1, 2, 3, 4, 5, 6]
+        );
+        // None behind: places of backward references take forward ones, and the last of several at one time.
+        assert_eq!(
+            set_frame_refs(&[-9, -9, -3, -3, -2, -2, -1, -1], 0, 1),
+            [0, 7, 6, 1, 5, 4, 3]
+        );
+        // None in front: what is left takes the earliest of all, and the first of several.
+        assert_eq!(set_frame_refs(&[0, 0, 0, 0, 5, 5, 5, 5], 6, 7), [6, 0, 0, 7, 0, 1, 5]);
+    }
+}

@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::codec::Subsample;
 use crate::codec::bit_writer::{BitWriter, escape};
+use crate::codec::test_streams::{Choices, covers, length_prefixed, sample, scan};
 use crate::isobmff::{Reader, TypedBox};
 
 fn config(hex: &str) -> AvcConfiguration {
@@ -18,36 +18,6 @@ fn empty_config(nal_length_size: usize) -> AvcConfiguration {
 fn scanner(entry: FourCc, config: AvcConfiguration) -> Box<dyn SampleScanner> {
     let avc = Avc::open(entry, config).expect("a valid configuration");
     avc.scanner().expect("slices have clear headers")
-}
-
-fn scan(scanner: &mut dyn SampleScanner, sample: &[u8]) -> Result<Vec<(u16, u32)>, CodecError> {
-    let mut map = SubsampleMap::default();
-    scanner.scan(sample, &mut map)?;
-    let pair = |entry: &Subsample| (entry.clear_bytes, entry.protected_bytes);
-    Ok(map.end_sample().iter().map(pair).collect())
-}
-
-/// Whether `map` covers exactly `bytes` bytes.
-fn covers(map: &[(u16, u32)], bytes: usize) -> bool {
-    map.iter()
-        .map(|&(clear, protected)| u64::from(clear) + u64::from(protected))
-        .sum::<u64>()
-        == bytes as u64
-}
-
-/// NAL units behind length fields of 4 bytes.
-fn sample(nal_units: &[&[u8]]) -> Vec<u8> {
-    length_prefixed(nal_units, 4)
-}
-
-fn length_prefixed(nal_units: &[&[u8]], nal_length_size: usize) -> Vec<u8> {
-    let mut sample = Vec::new();
-    for nal in nal_units {
-        let length = (nal.len() as u64).to_be_bytes();
-        sample.extend(length.iter().skip(8 - nal_length_size));
-        sample.extend(*nal);
-    }
-    sample
 }
 
 mod real_streams {
@@ -359,31 +329,6 @@ mod generated_streams {
     //! Streams with every syntax element of a slice header, written by other code than reads them.
 
     use super::*;
-
-    /// Decisions drawn from arbitrary bytes: all zeros once they run out, so that failures shrink to simple streams.
-    struct Choices(std::vec::IntoIter<u8>);
-
-    impl Choices {
-        fn byte(&mut self) -> u32 {
-            self.0.next().unwrap_or(0).into()
-        }
-        fn flag(&mut self) -> bool {
-            self.byte() % 2 == 1
-        }
-        /// From 0 to `max`, often 0.
-        fn up_to(&mut self, max: u32) -> u32 {
-            match self.byte() {
-                byte @ 0..128 => byte % 8 % (max + 1),
-                byte @ 128..160 => max - byte % 8 % (max + 1),
-                byte => (byte << 24 | self.byte() << 16 | self.byte() << 8 | self.byte()) % (max + 1),
-            }
-        }
-        /// From -`max` to `max`.
-        fn signed(&mut self, max: u32) -> i32 {
-            let magnitude = self.up_to(max).cast_signed();
-            if self.flag() { -magnitude } else { magnitude }
-        }
-    }
 
     struct SpsChoice {
         separate_colour_plane_flag: bool,
@@ -766,7 +711,7 @@ mod generated_streams {
 
     /// A sample with parameter sets, slices and other NAL units, and its subsample map.
     fn stream(choices: Vec<u8>) -> (Vec<u8>, Vec<(u16, u32)>) {
-        let choices = &mut Choices(choices.into_iter());
+        let choices = &mut Choices::new(choices);
         let (sps_nal, sps) = sps(choices);
         let (pps_nal, pps) = pps(choices, &sps);
         let mut bytes = sample(&[&sps_nal, &pps_nal]);

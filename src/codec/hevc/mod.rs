@@ -293,35 +293,4 @@ impl HevcScanner {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What a sample of one NAL unit keeps clear, without any parameter set.
-    fn clear_bytes(nal: &[u8]) -> Result<usize, String> {
-        let mut scanner = HevcScanner {
-            nal_length_size: 4,
-            parameter_sets: ParameterSets::new(),
-        };
-        scanner.clear_bytes(nal, 4).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn pictures_of_other_layers_are_refused() {
-        // nal_unit_type, nuh_layer_id and nuh_temporal_id_plus1 in 6, 6 and 3 bits behind a zero.
-        let refused = "H.265: a picture of layer 1 (nuh_layer_id) is not supported yet";
-        for slice in [
-            nal_unit_type::TRAIL_N,
-            nal_unit_type::IDR_W_RADL,
-            nal_unit_type::CRA_NUT,
-        ] {
-            assert_eq!(
-                clear_bytes(&[slice << 1, 0b0000_1001, 0x80]),
-                Err(refused.to_owned()),
-                "{slice}"
-            );
-        }
-        // What is no picture of theirs stays clear, as that of the base layer does.
-        let sei = [39 << 1, 0b0000_1001, 0x80];
-        assert_eq!(clear_bytes(&sei), Ok(3));
-    }
-}
+mod tests;

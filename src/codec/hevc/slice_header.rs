@@ -199,11 +199,12 @@ fn read_reference_pictures(bits: &mut BitReader<'_>, sps: &Sps) -> Result<u32, B
         let used_by_curr_pic_lt = if pic < num_long_term_sps {
             // Without bits where there is but one.
             let lt_idx_sps = bits.u(ceil_log2(num_long_term_ref_pics_sps.into()))?;
-            long_term_ref_pics
-                .used_by_curr_pic_lt_sps_flags
-                .checked_shr(lt_idx_sps)
-                .unwrap_or(0)
-                & 1
+            if lt_idx_sps >= num_long_term_ref_pics_sps.into() {
+                return Err(bits.invalid(format!(
+                    "lt_idx_sps is {lt_idx_sps}, of {num_long_term_ref_pics_sps} pictures"
+                )));
+            }
+            long_term_ref_pics.used_by_curr_pic_lt_sps_flags >> lt_idx_sps & 1
         } else {
             let _poc_lsb_lt = bits.u(sps.log2_max_pic_order_cnt_lsb.into())?;
             bits.u(1)?
