@@ -809,7 +809,7 @@ fn trees_verify_and_decrypt() {
 fn a_tree_verifies_and_decrypts(scheme: &str) {
     for_each_tree(&["--scheme", scheme], |work, tree| {
         let tags = |file: &str| -> Vec<String> {
-            let text = fs::read_to_string(work.path(&format!("out-{tree}")).join(file)).unwrap();
+            let text = fs::read_to_string(work.path(format!("out-{tree}")).join(file)).unwrap();
             let keys = text.lines().filter(|line| line.contains("KEY:METHOD="));
             keys.map(str::to_owned).collect()
         };
