@@ -18,17 +18,24 @@ if [ -d /dev/shm ]; then
 fi
 
 failed=()
+fuzzed=0
 while read -r target corpus; do
   if [ $# -gt 0 ] && [[ " $* " != *" $target "* ]]; then
     continue
   fi
   echo "=== $target"
+  fuzzed=$((fuzzed + 1))
   mkdir -p "fuzz/work/$target"
   # Without a sanitizer, which needs a nightly compiler: there is no unsafe code here that it could watch.
   cargo fuzz run --sanitizer none "$target" "fuzz/work/$target" "fuzz/corpus/$corpus" -- \
     -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=1024 -print_final_stats=1 ||
     failed+=("$target")
-done < <(sed -n 's/^    ("\([a-z_]*\)", "\([a-z_]*\)".*/\1 \2/p' fuzz/targets/mod.rs)
+done < <(sed -n 's/^    ("\([a-z0-9_]*\)", "\([a-z0-9_]*\)".*/\1 \2/p' fuzz/targets/mod.rs)
+
+if [ "$fuzzed" -eq 0 ]; then
+  echo "fuzz/run.sh: no target is called $*; fuzz/targets/mod.rs lists them" >&2
+  exit 1
+fi
 
 if [ ${#failed[@]} -gt 0 ]; then
   echo "fuzz/run.sh: broken promises in ${failed[*]}; the inputs are in fuzz/artifacts" >&2

@@ -350,10 +350,15 @@ fn describe(trak: &Node<'_>, entry: &Node<'_>) -> Node<'static> {
             !OF_THE_OLD_FILE.contains(&kind) && !SAMPLE_TABLES.contains(&kind) && !is_of_quicktime(node)
         }
     });
+    let mut entry = entry.copy_where(&|_| true);
+    // Zeros end it in `QuickTime`, where an ISO file has boxes to its end.
+    if let Content::Container { tail, .. } = &mut entry.content {
+        *tail = Cow::default();
+    }
     if let Some(stsd) = description.descend_mut(&[b"mdia", b"minf", b"stbl", b"stsd"]) {
         stsd.content = Content::Container {
             fields: ONE_SAMPLE_ENTRY.into(),
-            children: vec![entry.copy_where(&|_| true)],
+            children: vec![entry],
             tail: Cow::default(),
         };
     }
