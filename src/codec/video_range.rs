@@ -15,13 +15,17 @@ pub enum VideoRange {
     Pq,
 }
 
+/// The `TransferCharacteristics` that says nothing.
+const UNSPECIFIED: u16 = 2;
+
 impl VideoRange {
     /// What a sample entry's `colr` says, or else the codec's own headers; standard where both say nothing.
     #[must_use]
     pub fn of(entry: &Node<'_>, codec: &dyn Codec) -> Self {
         let in_colr = entry
             .children_of(b"colr")
-            .find_map(|node| node.parse::<ColourInformation>().ok()?.transfer_characteristics);
+            .find_map(|node| node.parse::<ColourInformation>().ok()?.transfer_characteristics)
+            .filter(|transfer| *transfer != UNSPECIFIED);
         match in_colr.or(codec.transfer_characteristics().map(u16::from)) {
             Some(16) => Self::Pq,
             Some(18) => Self::Hlg,

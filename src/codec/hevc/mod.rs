@@ -51,6 +51,8 @@ pub mod nal_unit_type {
     pub const SPS_NUT: u8 = 33;
     /// Picture parameter set.
     pub const PPS_NUT: u8 = 34;
+    /// Unspecified by H.265; Dolby Vision has its enhancement layer there.
+    pub const UNSPEC63: u8 = 63;
 }
 
 /// The first two bytes of a NAL unit (7.3.1.2).
@@ -286,6 +288,11 @@ impl HevcScanner {
                 self.parameter_sets.update(nal).map_err(malformed)?;
                 Ok(nal.len())
             }
+            // Left clear like other types that H.265 leaves unspecified, it would show a part of the picture.
+            nal_unit_type::UNSPEC63 => Err(CodecError::Unsupported {
+                codec: NAME,
+                feature: "a Dolby Vision enhancement layer (NAL unit type 63)".to_owned(),
+            }),
             // All others, among them reserved types, which decoders skip.
             _ => Ok(nal.len()),
         }

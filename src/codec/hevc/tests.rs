@@ -92,7 +92,8 @@ mod rules {
     fn nal_units_that_are_no_slices_of_decoders_stay_clear() {
         let mut scanner = opened(&SpsChoice::default(), &PpsChoice::default());
         let slices: Vec<u8> = (0..=9).chain(16..=21).collect();
-        for nal_unit_type in (0..64).filter(|kind| !slices.contains(kind) && ![33, 34].contains(kind)) {
+        // 63 is refused, see `enhancement_layers_of_dolby_vision_are_refused`.
+        for nal_unit_type in (0..63).filter(|kind| !slices.contains(kind) && ![33, 34].contains(kind)) {
             let nal = [nal_unit_type << 1, 1, 0xff, 0xff];
             assert_eq!(
                 scan(&mut *scanner, &sample(&[&nal])),
@@ -203,6 +204,16 @@ mod rules {
         // What is no picture of theirs stays clear, as that of the base layer does.
         let sei = [39 << 1, 0b0000_1001, 0x80];
         assert_eq!(scan(&mut *scanner(), &sample(&[&sei])), Ok(vec![(7, 0)]));
+    }
+
+    /// Type 63 holds picture data; type 62, what a renderer is told, stays clear.
+    #[test]
+    fn enhancement_layers_of_dolby_vision_are_refused() {
+        assert_eq!(
+            error(&mut *scanner(), &[63 << 1, 1, 0x80]),
+            "H.265: a Dolby Vision enhancement layer (NAL unit type 63) is not supported yet"
+        );
+        assert_eq!(scan(&mut *scanner(), &sample(&[&[62 << 1, 1, 0x80]])), Ok(vec![(7, 0)]));
     }
 
     #[test]
