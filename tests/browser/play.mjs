@@ -141,7 +141,11 @@ async function picture(page, seconds) {
     const video = document.getElementById('video');
     video.pause();
     video.controls = false;
-    const shown = new Promise((resolve) => { video.requestVideoFrameCallback(resolve); });
+    // The frame that was on its way when the film was paused is not the one.
+    const shown = new Promise((resolve) => {
+      const look = (_, { mediaTime }) => (Math.abs(mediaTime - seconds) < 0.15 ? resolve() : video.requestVideoFrameCallback(look));
+      video.requestVideoFrameCallback(look);
+    });
     const sought = new Promise((resolve) => { video.addEventListener('seeked', resolve, { once: true }); });
     video.currentTime = seconds;
     await Promise.all([shown, sought]);
