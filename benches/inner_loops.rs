@@ -29,7 +29,7 @@ fn pattern_encryption(c: &mut Criterion) {
         ("cenc", SampleScheme::Cenc, Pattern::ALL),
         ("cbc1", SampleScheme::Cbc1, Pattern::ALL),
     ] {
-        let cipher = Cipher::new(scheme, &ContentKey::new(KEY), IV, pattern);
+        let cipher = Cipher::new(scheme, &ContentKey::new(KEY), Some(IV), pattern);
         for (ranges, bytes) in [("one range", data.len()), ("ranges of 16 KiB", 16 << 10)] {
             group.bench_function(format!("{name}, {ranges}"), |b| {
                 b.iter(|| {

@@ -4,13 +4,12 @@
 
 mod common;
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::samples;
-use common::{RenditionFiles, Workspace, derive, fixture, for_each, inputs, tool};
+use common::{RenditionFiles, Workspace, derive, fixture, for_each, inputs, player, samples, tool};
 
 /// A packet or frame as `-f framemd5` prints it; times in ticks of its stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -584,36 +583,10 @@ fn plays(ffmpeg: &Path, scheme: &str) {
         "out",
         &["--base-url", &base_url, "--segment-duration", "4", "--scheme", scheme],
     );
-    let requests = std::thread::spawn(move || serve_key(&server));
+    let requests = std::thread::spawn(move || player::serve_key(&server));
     for kind in ["v", "a"] {
-        let play = |input: &Path, options: &[&str]| -> Vec<String> {
-            let frames = workspace.path("frames");
-            let mut command = Command::new(ffmpeg);
-            command
-                .args(["-nostdin", "-y", "-v", "error"])
-                .args(options)
-                .arg("-i")
-                .arg(input);
-            command
-                .args([
-                    "-map",
-                    &format!("0:{kind}:0"),
-                    "-fps_mode",
-                    "passthrough",
-                    "-f",
-                    "framemd5",
-                ])
-                .arg(&frames);
-            common::run(&mut command);
-            lines(&frames).into_iter().map(|frame| frame.hash).collect()
-        };
-        let protocols = [
-            "-allowed_extensions",
-            "ALL",
-            "-protocol_whitelist",
-            "file,http,tcp,crypto,data",
-        ];
-        let played = play(&workspace.path("out/master.m3u8"), &protocols);
+        let play = |input: &Path, options: &[&str]| player::frames(ffmpeg, &workspace, input, kind, options);
+        let played = play(&workspace.path("out/master.m3u8"), &player::PROTOCOLS);
         let source = play(&fixture("demo.mp4"), &["-ignore_editlist", "1"]);
         assert!(
             source.len() > 200 && source.ends_with(&played) && source.len() - played.len() <= 1,
@@ -627,20 +600,4 @@ fn plays(ffmpeg: &Path, scheme: &str) {
         !requests.is_empty() && requests.iter().all(|request| *request == expected),
         "{requests:?}"
     );
-}
-
-/// Answers every request with the key, until somebody connects and asks nothing; returns the request lines.
-fn serve_key(server: &TcpListener) -> Vec<String> {
-    let mut requests = Vec::new();
-    loop {
-        let (mut client, _) = server.accept().unwrap();
-        let mut request = String::new();
-        BufReader::new(&client).read_line(&mut request).unwrap();
-        if request.is_empty() {
-            return requests;
-        }
-        requests.push(request.trim_end().to_owned());
-        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\nConnection: close\r\n\r\n";
-        client.write_all(&[answer, &derive::key()[..]].concat()).unwrap();
-    }
 }

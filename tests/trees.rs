@@ -11,13 +11,13 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use sha2::{Digest, Sha256};
 
+use common::player::{PROTOCOLS, frames, serve_key};
 use common::trees::{TREES, ffmpeg_hls, ffmpeg_hls_of, muxed, packager, renditions, segmented, single};
 use common::{CONTENT_ID, Workspace, derive, fixture, run, samples, tool};
 
@@ -301,29 +301,6 @@ fn shaka_packager_encrypts_to_the_same_samples() {
     }
 }
 
-/// The frames that ffmpeg makes of a stream.
-fn frames(ffmpeg: &Path, work: &Workspace, input: &Path, kind: &str, options: &[&str]) -> Vec<String> {
-    let output = work.path("frames");
-    let mut command = Command::new(ffmpeg);
-    command
-        .args(["-nostdin", "-y", "-v", "error"])
-        .args(options)
-        .arg("-i")
-        .arg(input);
-    command.args([
-        "-map",
-        &format!("0:{kind}:0"),
-        "-fps_mode",
-        "passthrough",
-        "-f",
-        "framemd5",
-    ]);
-    run(command.arg(&output));
-    let text = fs::read_to_string(output).unwrap();
-    let hash = |line: &str| line.rsplit(", ").next().unwrap().to_owned();
-    text.lines().filter(|line| !line.starts_with('#')).map(hash).collect()
-}
-
 /// A player that knows the playlist and the key server alone shows what it shows of the clear tree.
 #[test]
 fn a_player_shows_the_frames_of_the_clear_tree() {
@@ -331,31 +308,15 @@ fn a_player_shows_the_frames_of_the_clear_tree() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let base_url = format!("http://{}", server.local_addr().unwrap());
     std::thread::spawn(move || serve_key(&server));
-    let protocols = [
-        "-allowed_extensions",
-        "ALL",
-        "-protocol_whitelist",
-        "file,http,tcp,crypto,data",
-    ];
     for_each_tree(&["--base-url", &base_url], |work, tree| {
         for kind in ["v", "a"] {
             let shown =
-                |folder: String| frames(&ffmpeg, work, &work.path(folder).join("master.m3u8"), kind, &protocols);
+                |folder: String| frames(&ffmpeg, work, &work.path(folder).join("master.m3u8"), kind, &PROTOCOLS);
             let (clear, played) = (shown(tree.to_owned()), shown(format!("out-{tree}")));
             assert!(clear.len() > 200, "{tree}: {kind} has {} frames", clear.len());
             assert!(clear == played, "{tree}: {kind} differs");
         }
     });
-}
-
-/// Answers every request with the key.
-fn serve_key(server: &TcpListener) {
-    while let Ok((mut client, _)) = server.accept() {
-        let mut request = String::new();
-        BufReader::new(&client).read_line(&mut request).unwrap();
-        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\nConnection: close\r\n\r\n";
-        client.write_all(&[answer, &derive::key()[..]].concat()).unwrap();
-    }
 }
 
 /// ffmpeg 5.1 decrypts a rendition's one file, found through its index.

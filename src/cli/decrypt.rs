@@ -10,8 +10,7 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 use vylux_pack::content_key::{ContentKey, Iv, Kid};
-use vylux_pack::isobmff::scan::TopLevel;
-use vylux_pack::media::source::{Piece, View};
+use vylux_pack::media::source::Piece;
 use vylux_pack::media::{self, EncryptedInput, InputError, MediaKind, Presentation, Source, Track};
 use vylux_pack::package::clear::{self, ClosedTrack};
 use vylux_pack::package::{Control, StagedFile};
@@ -213,14 +212,8 @@ fn cipher(track: &Track, rendition: &Rendition, keys: &mut Keys) -> Result<Optio
         );
         return Err(Failure::input(anyhow!("{}: {what}", file.display())));
     };
-    let pattern = Pattern {
-        crypt_blocks: tenc.crypt_byte_block,
-        skip_blocks: tenc.skip_byte_block,
-    };
     let key = keys.find(tenc.kid, rendition)?;
-    // Where each sample has an IV of its own, the cipher takes none.
-    let iv = constant_iv.unwrap_or(Iv([0; 16]));
-    Ok(Some(Cipher::new(scheme, &key, iv, pattern)))
+    Ok(Some(Cipher::new(scheme, &key, constant_iv, Pattern::of(tenc))))
 }
 
 /// The files of a rendition, read as one: each segment as it was, where segments are encrypted as whole files.
@@ -228,7 +221,7 @@ fn join(output: &Output, rendition: &Rendition, init: &Path, key: Option<&Conten
     let segments = rendition.segments.iter().enumerate().map(|(index, segment)| {
         let path = output.folder.join(&segment.file);
         let Some(key) = key else {
-            return Ok((path, segment.range.clone().map_or(Piece::Whole, Piece::Range)));
+            return Ok((path, Piece::from(segment.range.clone())));
         };
         let iv = rendition.segment_iv(index).ok_or_else(|| {
             let playlist = output.folder.join(&rendition.playlist_file);
@@ -240,24 +233,11 @@ fn join(output: &Output, rendition: &Rendition, init: &Path, key: Option<&Conten
             .map_err(Failure::input)?;
         Ok((path, Piece::View(Box::new(opened))))
     });
-    let of_init = rendition.init_range.clone().map_or(Piece::Whole, Piece::Range);
+    let of_init = Piece::from(rendition.init_range.clone());
     let init = std::iter::once(Ok((output.folder.join(init), of_init)));
     let parts: Vec<(PathBuf, Piece)> = init.chain(segments).collect::<Result<_, Failure>>()?;
     for (path, piece) in &parts {
-        match piece {
-            Piece::Whole => media::check_whole(path, None)?,
-            Piece::Range(range) => media::check_whole(path, Some(range.clone()))?,
-            Piece::View(view) => check_view(path, view)?,
-        }
+        media::check_whole(path, piece)?;
     }
     Source::assemble(parts).map_err(Failure::input)
-}
-
-/// Refuses a file that ends within a box, as [`media::check_whole`] does.
-fn check_view(path: &Path, view: &View) -> Result<(), InputError> {
-    let checked = TopLevel::new(&**view).try_for_each(|header| header.map(drop));
-    checked.map_err(|error| InputError {
-        path: path.to_owned(),
-        cause: error.into(),
-    })
 }

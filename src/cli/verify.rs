@@ -70,7 +70,7 @@ impl Origin {
         match paths {
             [] if has_options => Err(Failure::usage(anyhow!("--track is about a source; give --source too"))),
             [] => Ok(None),
-            [path] if path.extension().is_some_and(|extension| extension == "m3u8") => {
+            [path] if Tree::is_playlist(path) => {
                 if has_options {
                     return Err(Failure::usage(anyhow!(
                         "a tree keeps what its playlists say; leave --track out"

@@ -1,5 +1,7 @@
 //! What the tests of video codecs share: choices for streams that tests write, samples of NAL units, and their scans.
 
+use proptest::sample::Index;
+
 use super::{CodecError, SampleScanner, Subsample, SubsampleMap};
 
 /// Decisions drawn from arbitrary bytes: all zeros once they run out, so that failures shrink to simple streams.
@@ -67,4 +69,14 @@ pub fn length_prefixed(nal_units: &[&[u8]], nal_length_size: usize) -> Vec<u8> {
         sample.extend(*nal);
     }
     sample
+}
+
+/// Cuts a sample at `length`, three times of four not at all, and changes bytes of what is left.
+pub fn break_up(sample: &mut Vec<u8>, damage: &[(Index, u8)], length: Index) {
+    sample.truncate(length.index(sample.len() * 4));
+    for (index, value) in damage {
+        if !sample.is_empty() {
+            *index.get_mut(sample) = *value;
+        }
+    }
 }

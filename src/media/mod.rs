@@ -17,7 +17,6 @@ pub mod track;
 pub mod tree;
 pub mod webvtt;
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +27,7 @@ use crate::isobmff::{BoxError, BoxHeader, BoxPath, FourCc, Node, Problem};
 
 pub use fingerprint::fingerprint;
 pub use sample_table::{Sample, SampleTable};
+use source::Piece;
 pub use source::Source;
 pub use subtitles::{Subtitles, SubtitlesError};
 pub use summary::Summary;
@@ -163,7 +163,7 @@ impl Presentation {
             let source = match files.as_slice() {
                 [file] => open(file),
                 files => {
-                    files.iter().try_for_each(|file| check_whole(file, None))?;
+                    files.iter().try_for_each(|file| check_whole(file, &Piece::Whole))?;
                     Source::join(files.to_vec())
                 }
             };
@@ -213,14 +213,18 @@ impl Presentation {
 ///
 /// # Errors
 /// [`InputError`] at the box.
-pub fn check_whole(file: &Path, range: Option<Range<u64>>) -> Result<(), InputError> {
+pub fn check_whole(file: &Path, piece: &Piece) -> Result<(), InputError> {
     let failed = |cause| InputError {
         path: file.to_owned(),
         cause,
     };
-    let source = match range {
-        None => Source::open(file),
-        range => Source::join_ranges([(file.to_owned(), range)]),
+    let source = match piece {
+        Piece::Whole => Source::open(file),
+        Piece::Range(range) => Source::assemble([(file.to_owned(), Some(range.clone()))]),
+        Piece::View(view) => {
+            let checked = TopLevel::new(&**view).try_for_each(|header| header.map(drop));
+            return checked.map_err(|error| failed(error.into()));
+        }
     };
     let source = source.map_err(|error| failed(error.into()))?;
     for header in TopLevel::new(&source) {

@@ -41,6 +41,13 @@ pub enum Piece {
     View(View),
 }
 
+impl From<Option<Range<u64>>> for Piece {
+    /// A range, or all of the file.
+    fn from(range: Option<Range<u64>>) -> Self {
+        range.map_or(Self::Whole, Self::Range)
+    }
+}
+
 impl fmt::Debug for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Part").field(&self.path).field(&self.start).finish()
@@ -79,32 +86,21 @@ impl Source {
     /// # Errors
     /// Those of the system, with the path.
     pub fn join(paths: impl IntoIterator<Item = PathBuf>) -> io::Result<Self> {
-        Self::join_ranges(paths.into_iter().map(|path| (path, None)))
-    }
-
-    /// Joins ranges of bytes of files, in order; `None` is a whole file.
-    ///
-    /// # Errors
-    /// Those of the system, and `InvalidInput` where a range lies outside of its file; both with the path.
-    pub fn join_ranges(parts: impl IntoIterator<Item = (PathBuf, Option<Range<u64>>)>) -> io::Result<Self> {
-        Self::assemble(parts.into_iter().map(|(path, range)| {
-            let piece = range.map_or(Piece::Whole, Piece::Range);
-            (path, piece)
-        }))
+        Self::assemble(paths.into_iter().map(|path| (path, Piece::Whole)))
     }
 
     /// Joins pieces of files, in order.
     ///
     /// # Errors
-    /// Those of [`Self::join_ranges`].
-    pub fn assemble(parts: impl IntoIterator<Item = (PathBuf, Piece)>) -> io::Result<Self> {
+    /// Those of the system, and `InvalidInput` where a range lies outside of its file; both with the path.
+    pub fn assemble<P: Into<Piece>>(parts: impl IntoIterator<Item = (PathBuf, P)>) -> io::Result<Self> {
         let mut source = Self {
             parts: Vec::new(),
             open: None,
             bytes: 0,
         };
         for (path, piece) in parts {
-            let (range, view) = match piece {
+            let (range, view) = match piece.into() {
                 Piece::Whole => (None, None),
                 Piece::Range(range) => (Some(range), None),
                 Piece::View(view) => (None, Some(view)),

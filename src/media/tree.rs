@@ -92,6 +92,12 @@ pub enum TreeError {
 }
 
 impl Tree {
+    /// Whether the file is called as playlists are.
+    #[must_use]
+    pub fn is_playlist(path: &Path) -> bool {
+        path.extension().is_some_and(|extension| extension == "m3u8")
+    }
+
     /// Opens the tree of the playlist at `path`, multivariant or not: reads all playlists and fragment boxes, and no
     /// media data.
     ///
@@ -303,9 +309,9 @@ impl Tree {
         let mut sources = Vec::new();
         for parts in parts {
             for (file, range) in &parts {
-                check_whole(file, range.clone())?;
+                check_whole(file, &range.clone().into())?;
             }
-            let source = Source::join_ranges(parts).map_err(|cause| TreeError::Io {
+            let source = Source::assemble(parts).map_err(|cause| TreeError::Io {
                 path: self.playlist_path(index),
                 cause,
             })?;
@@ -353,7 +359,7 @@ impl Tree {
                 path: path.clone(),
                 cause,
             };
-            let source = Source::join_ranges([(path.clone(), map.range.clone())]);
+            let source = Source::assemble([(path.clone(), map.range.clone())]);
             let source = source.map_err(|cause| TreeError::Io {
                 path: path.clone(),
                 cause,

@@ -9,12 +9,12 @@ pub mod publish;
 pub mod rendition;
 pub mod text;
 pub mod tree;
+pub mod workers;
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::isobmff::scan::ScanError;
 use crate::media::{Time, Track};
@@ -146,6 +146,23 @@ pub struct Control<'a> {
     pub progress: &'a (dyn Fn(u64) + Sync),
 }
 
+impl Control<'_> {
+    /// Works on `tasks`, see [`workers::run`].
+    fn run<T: Sync, W: Default, R>(
+        &self,
+        tasks: &[T],
+        work: impl Fn(&mut W, &T) -> Result<R, PackageError> + Sync,
+        done: impl FnMut(usize, R) + Send,
+    ) -> Result<(), PackageError> {
+        let is_cancelled = || self.cancelled.load(Ordering::Relaxed);
+        workers::run(tasks, self.jobs, is_cancelled, work, done)?;
+        if is_cancelled() {
+            return Err(PackageError::Cancelled);
+        }
+        Ok(())
+    }
+}
+
 /// Writes init and media segments of all renditions below `folder`, `jobs` segments at once.
 ///
 /// # Errors
@@ -181,48 +198,17 @@ pub fn write_segments(
     }
 
     let tasks = tasks_by_time(renditions);
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new((&mut written, None));
-    let work = || {
-        let mut worker = SegmentWorker::default();
-        while !control.cancelled.load(Ordering::Relaxed) {
-            let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) else {
-                break;
-            };
-            let outcome = worker.write(task, folder, control);
-            let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            match outcome {
-                Ok(bytes) => {
-                    let rendition = results.0.get_mut(task.rendition_index);
-                    if let Some(segment) =
-                        rendition.and_then(|rendition| rendition.segments.get_mut(task.segment_index))
-                    {
-                        segment.bytes = bytes;
-                    }
-                }
-                Err(error) => {
-                    next.store(tasks.len(), Ordering::Relaxed);
-                    results.1.get_or_insert(error);
-                }
-            }
-        }
+    let write = |worker: &mut SegmentWorker, task: &Task<'_>| {
+        let bytes = worker.write(task, folder, control)?;
+        Ok((task.rendition_index, task.segment_index, bytes))
     };
-    std::thread::scope(|scope| {
-        let helpers = control.jobs.clamp(1, tasks.len().max(1)) - 1;
-        for _ in 0..helpers {
-            scope.spawn(work);
+    control.run(&tasks, write, |_, (rendition, segment, bytes)| {
+        let rendition: Option<&mut WrittenRendition> = written.get_mut(rendition);
+        if let Some(segment) = rendition.and_then(|rendition| rendition.segments.get_mut(segment)) {
+            segment.bytes = bytes;
         }
-        work();
-    });
-    let failure = results
-        .into_inner()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-        .1;
-    match failure {
-        Some(error) => Err(error),
-        None if control.cancelled.load(Ordering::Relaxed) => Err(PackageError::Cancelled),
-        None => Ok(written),
-    }
+    })?;
+    Ok(written)
 }
 
 /// One segment to write.

@@ -6,8 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::clear::find_fragments;
 use super::media_segment::write_auxiliary_information;
@@ -133,36 +132,13 @@ pub fn write(
         create_parent(&path)?;
         fs::copy(tree.folder.join(file), &path).map_err(|cause| PackageError::write(&path, cause))?;
     }
-    let next = AtomicUsize::new(0);
-    let results = Mutex::new((BTreeMap::new(), None));
-    let work = || {
-        let mut worker = FileWorker::default();
-        while !control.cancelled.load(Ordering::Relaxed) {
-            let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) else {
-                break;
-            };
-            let outcome = worker.write(task, &folder.join(task.file), control);
-            let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            match outcome {
-                Ok(written) => _ = results.0.insert(task.file.clone(), written),
-                Err(error) => {
-                    next.store(tasks.len(), Ordering::Relaxed);
-                    results.1.get_or_insert(error);
-                }
-            }
-        }
+    let mut written = BTreeMap::new();
+    let write = |worker: &mut FileWorker, task: &Task<'_>| {
+        let file = worker.write(task, &folder.join(task.file), control)?;
+        Ok((task.file.clone(), file))
     };
-    std::thread::scope(|scope| {
-        for _ in 1..control.jobs.clamp(1, tasks.len().max(1)) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    match results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
-        (_, Some(error)) => Err(error),
-        (_, None) if control.cancelled.load(Ordering::Relaxed) => Err(PackageError::Cancelled),
-        (written, None) => Ok(written),
-    }
+    control.run(&tasks, write, |_, (path, file)| _ = written.insert(path, file))?;
+    Ok(written)
 }
 
 fn create_parent(path: &Path) -> Result<(), PackageError> {

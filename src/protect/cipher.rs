@@ -17,11 +17,11 @@ pub enum Cipher {
 }
 
 impl Cipher {
-    /// The cipher of `scheme`. Only `cbcs` takes `iv`, its constant IV: those of others come with each sample.
+    /// The cipher of `scheme`. Only `cbcs` takes a constant IV, zero where there is none: those of others come with each sample.
     #[must_use]
-    pub fn new(scheme: SampleScheme, key: &ContentKey, iv: Iv, pattern: Pattern) -> Self {
+    pub fn new(scheme: SampleScheme, key: &ContentKey, constant_iv: Option<Iv>, pattern: Pattern) -> Self {
         match scheme {
-            SampleScheme::Cbcs => Self::Cbcs(Cbcs::new(key, iv, pattern)),
+            SampleScheme::Cbcs => Self::Cbcs(Cbcs::new(key, constant_iv.unwrap_or(Iv([0; 16])), pattern)),
             SampleScheme::Cbc1 => Self::Cbc1(Cbc1::new(key)),
             SampleScheme::Cenc => Self::Ctr(Ctr::cenc(key)),
             SampleScheme::Cens => Self::Ctr(Ctr::cens(key, pattern)),

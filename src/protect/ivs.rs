@@ -44,6 +44,15 @@ impl Ivs {
         }
     }
 
+    /// The one of all samples, where it is constant.
+    #[must_use]
+    pub const fn constant(self) -> Option<Iv> {
+        match self {
+            Self::Constant(iv) => Some(iv),
+            Self::PerSample { .. } => None,
+        }
+    }
+
     /// Bytes that are written of each sample's IV; 0 where it is constant.
     #[must_use]
     pub const fn size(self) -> u8 {

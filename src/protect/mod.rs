@@ -91,7 +91,7 @@ impl TrackProtection {
             scheme,
             kid,
             ivs,
-            cipher: Cipher::new(scheme, key, ivs.of(0), pattern),
+            cipher: Cipher::new(scheme, key, ivs.constant(), pattern),
         }
     }
 
@@ -99,10 +99,6 @@ impl TrackProtection {
     #[must_use]
     pub fn tenc(&self) -> TrackEncryption {
         let pattern = self.cipher.pattern();
-        let constant_iv = match self.ivs {
-            Ivs::Constant(Iv(iv)) => Some(iv.to_vec()),
-            Ivs::PerSample { .. } => None,
-        };
         TrackEncryption {
             version: self.scheme.tenc_version(),
             crypt_byte_block: pattern.crypt_blocks,
@@ -110,7 +106,7 @@ impl TrackProtection {
             is_protected: true,
             per_sample_iv_size: self.ivs.size(),
             kid: self.kid,
-            constant_iv,
+            constant_iv: self.ivs.constant().map(|iv| iv.0.to_vec()),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::BLOCK_BYTES;
+use crate::isobmff::tenc::TrackEncryption;
 
 /// Runs of encrypted and clear blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,15 @@ impl Pattern {
         crypt_blocks: 0,
         skip_blocks: 0,
     };
+
+    /// The one that `tenc` says.
+    #[must_use]
+    pub const fn of(tenc: &TrackEncryption) -> Self {
+        Self {
+            crypt_blocks: tenc.crypt_byte_block,
+            skip_blocks: tenc.skip_byte_block,
+        }
+    }
 
     /// Encrypted blocks in each run, and clear bytes behind them; without those a run never ends.
     pub(super) const fn run(self) -> (u8, usize) {

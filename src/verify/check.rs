@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::findings::Findings;
-use super::init::InitSegment;
+use super::init::{InitSegment, Protection};
 use super::ivs::IvRuns;
 use super::output::{Output, Rendition, SegmentFile};
 use super::playlist::MultivariantPlaylist;
@@ -19,7 +17,7 @@ use super::{Form, VerifyError, description, hls, ivs, text, tree};
 use crate::content_key::{ContentKey, Iv, Kid};
 use crate::media::source::Piece;
 use crate::media::{MediaKind, Presentation, Sample, Source, Subtitles, Track, Tree};
-use crate::package::{Name, Names};
+use crate::package::{Name, Names, workers};
 use crate::protect::whole_segment::OpenedSegment;
 use crate::protect::{Cipher, Pattern};
 
@@ -63,9 +61,13 @@ impl Opener {
         let init = rendition.init.as_ref()?;
         if let Some(protection) = &init.protection {
             let known = keys.iter().find(|known| known.kid == protection.kid)?;
-            // Where each sample has an IV of its own, the cipher takes none.
-            let iv = protection.constant_iv.unwrap_or(Iv([0; 16]));
-            let cipher = Cipher::new(protection.scheme, &known.key, iv, protection.pattern);
+            let Protection {
+                scheme,
+                constant_iv,
+                pattern,
+                ..
+            } = *protection;
+            let cipher = Cipher::new(scheme, &known.key, constant_iv, pattern);
             return Some(Self::Samples(Box::new(cipher)));
         }
         let uri = rendition.key_uri().filter(|_| rendition.has_encrypted_segments())?;
@@ -277,7 +279,7 @@ impl Output {
         is_meant: impl Fn(MediaKind) -> bool,
         check: &Check<'_>,
     ) -> Result<Vec<Vec<Option<SegmentFacts>>>, VerifyError> {
-        let mut tasks = Vec::new();
+        let mut tasks: Vec<Task<'_>> = Vec::new();
         for (rendition_index, rendition) in self.renditions.iter().enumerate() {
             let Some(init) = rendition.init.as_ref().filter(|init| is_meant(init.kind)) else {
                 continue;
@@ -298,58 +300,33 @@ impl Output {
                 tasks.push((rendition_index, index, segment, envelope, expected));
             }
         }
-        let next = AtomicUsize::new(0);
-        let results = Mutex::new((Vec::with_capacity(tasks.len()), InOrder::default()));
-        let work = || {
-            let mut checker = SampleChecker::default();
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some((_, _, segment, envelope, expected)) = tasks.get(index) else {
-                    break;
-                };
-                let mut findings = Findings::default();
-                let facts = check_segment(
-                    (&self.folder, self.form),
-                    segment,
-                    envelope,
-                    *expected,
-                    &mut checker,
-                    &mut findings,
-                );
-                (check.progress)(segment.bytes.unwrap_or(0));
-                let mut results = results.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                if facts.is_err() {
-                    next.store(tasks.len(), Ordering::Relaxed);
-                }
-                results.0.push((index, facts));
-                results.1.add(index, findings);
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 1..check.jobs.clamp(1, tasks.len().max(1)) {
-                scope.spawn(work);
-            }
-            work();
-        });
-
         let mut all: Vec<Vec<Option<SegmentFacts>>> = self
             .renditions
             .iter()
             .map(|rendition| vec![None; rendition.segments.len()])
             .collect();
-        let (results, findings) = results.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        self.findings.append(findings.all);
-        for (index, facts) in results {
-            let Some((rendition_index, segment_index, ..)) = tasks.get(index) else {
-                continue;
-            };
-            let slot = all
-                .get_mut(*rendition_index)
-                .and_then(|facts| facts.get_mut(*segment_index));
-            if let Some(slot) = slot {
-                *slot = facts?;
-            }
-        }
+        let mut in_order = InOrder::default();
+        let work = |checker: &mut SampleChecker, (rendition, index, segment, envelope, expected): &Task<'_>| {
+            let mut findings = Findings::default();
+            let place = (&*self.folder, self.form);
+            let facts = check_segment(place, segment, envelope, *expected, checker, &mut findings);
+            (check.progress)(segment.bytes.unwrap_or(0));
+            Ok((*rendition, *index, facts?, findings))
+        };
+        workers::run(
+            &tasks,
+            check.jobs,
+            || false,
+            work,
+            |at, (rendition, index, facts, findings)| {
+                let of_rendition = all.get_mut(rendition);
+                if let Some(slot) = of_rendition.and_then(|of_rendition| of_rendition.get_mut(index)) {
+                    *slot = facts;
+                }
+                in_order.add(at, findings);
+            },
+        )?;
+        self.findings.append(in_order.all);
         Ok(all)
     }
 }
@@ -390,6 +367,9 @@ impl InOrder {
     }
 }
 
+/// A segment to check: its rendition's index, its own, its file, what that is wrapped in, and what its samples are checked by.
+type Task<'a> = (usize, usize, &'a SegmentFile, Envelope<'a>, Expected<'a>);
+
 /// What a segment's file is wrapped in.
 enum Envelope<'a> {
     /// Nothing.
@@ -415,7 +395,7 @@ fn check_segment(
     let start = segment.range.as_ref().map_or(0, |range| range.start);
     let mut findings = findings.of_range(&segment.file, start);
     let path = folder.join(&segment.file);
-    let of_file = segment.range.clone().map_or(Piece::Whole, Piece::Range);
+    let of_file = Piece::from(segment.range.clone());
     let piece = match envelope {
         Envelope::None => Ok(of_file),
         Envelope::Closed | Envelope::Opened(_, None) => return Ok(None),

@@ -266,10 +266,7 @@ fn read_protection(
         kid: tenc.kid,
         constant_iv,
         iv_size,
-        pattern: Pattern {
-            crypt_blocks: tenc.crypt_byte_block,
-            skip_blocks: tenc.skip_byte_block,
-        },
+        pattern: Pattern::of(&tenc),
     }))
 }
 

@@ -306,7 +306,7 @@ pub(super) fn read_file(folder: &Path, file: &Path, range: Option<Range<u64>>) -
     let is_range = range.is_some();
     let opened = match range {
         None => Source::open(&path),
-        range => Source::join_ranges([(path.clone(), range)]),
+        range => Source::assemble([(path.clone(), range)]),
     };
     let source = match opened {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -342,7 +342,7 @@ fn check_iframe(folder: &Path, rendition: &Rendition, piece: &SegmentFile, offse
     let Some(init) = rendition.init.as_ref().filter(|_| piece.bytes.is_some()) else {
         return;
     };
-    let source = Source::join_ranges([(folder.join(&piece.file), piece.range.clone())]);
+    let source = Source::assemble([(folder.join(&piece.file), piece.range.clone())]);
     if !source.is_ok_and(|source| begins_with_sync_sample(&source, init).unwrap_or(false)) {
         let what = "the range does not begin with a fragment, and hold its first sample, a sync sample";
         file.add_at(offset, what);

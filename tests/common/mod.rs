@@ -10,6 +10,7 @@
 
 pub mod derive;
 pub mod mutation;
+pub mod player;
 pub mod postgres;
 pub mod samples;
 pub mod server;

@@ -7,11 +7,11 @@ use std::time::Duration;
 use serde::Serialize;
 use vylux_pack::content_key::Kid;
 use vylux_pack::media::playlist::Content;
-use vylux_pack::media::{MediaKind, Time, Timescale, Tree};
+use vylux_pack::media::{MediaKind, Time, Timescale, Track, Tree};
 use vylux_pack::package::hls::Bandwidth;
 use vylux_pack::package::tree::WrittenFile;
 use vylux_pack::package::{Rendition, TextRendition, WrittenRendition, hls};
-use vylux_pack::protect::Scheme;
+use vylux_pack::protect::{Protection, Scheme};
 
 use super::print;
 use super::tree::WrittenTree;
@@ -171,23 +171,11 @@ impl Report {
                 // Tracks of one file: its bytes are told once.
                 let is_first = index_of_track == rendition.tracks.start;
                 tracks.push(TrackReport {
-                    playlist: playlist.file.display().to_string(),
-                    input: track.source.path().to_owned(),
-                    track_id: track.id,
-                    kind: track.kind,
-                    codec: track.codec.rfc6381(),
-                    language: track.language.clone(),
-                    resolution: (track.kind == MediaKind::Video).then_some(track.dimensions),
-                    channels: track.codec.channels(),
-                    sample_rate_hz: track.codec.sample_rate_hz(),
-                    samples: track.samples.len(),
-                    sample_bytes: track.samples.bytes(),
                     duration_s: Time::new(duration_ns, NANOSECONDS).seconds(),
                     segments: media.segments.len(),
                     bytes: written.map(|written| if is_first { bytes(written) } else { 0 }),
                     bandwidth: written.and_then(|written| written.bandwidths.get(index).copied().flatten()),
-                    kid: Some(protection.kid()),
-                    iv: Some(protection.first_iv().to_string()),
+                    ..TrackReport::of(track, playlist.file.display().to_string(), Some(protection))
                 });
             }
         }
@@ -259,25 +247,35 @@ impl TrackReport {
             protection,
             ..
         } = rendition;
-        let is_video = track.kind == MediaKind::Video;
         Self {
-            playlist: name.playlist_uri(),
+            duration_s: plan.segments.iter().map(|segment| segment.duration.seconds()).sum(),
+            segments: plan.segments.len(),
+            bytes: written.map(WrittenRendition::bytes),
+            bandwidth: written.map(|written| Bandwidth::measure(&written.segments, target_duration_s)),
+            ..Self::of(track, name.playlist_uri(), protection.map(|keyed| keyed.protection))
+        }
+    }
+
+    /// What is known of a track before anything of it is cut or written.
+    fn of(track: &Track, playlist: String, protection: Option<&Protection>) -> Self {
+        Self {
+            playlist,
             input: track.source.path().to_owned(),
             track_id: track.id,
             kind: track.kind,
             codec: track.codec.rfc6381(),
             language: track.language.clone(),
-            resolution: is_video.then_some(track.dimensions),
+            resolution: (track.kind == MediaKind::Video).then_some(track.dimensions),
             channels: track.codec.channels(),
             sample_rate_hz: track.codec.sample_rate_hz(),
             samples: track.samples.len(),
             sample_bytes: track.samples.bytes(),
-            duration_s: plan.segments.iter().map(|segment| segment.duration.seconds()).sum(),
-            segments: plan.segments.len(),
-            bytes: written.map(WrittenRendition::bytes),
-            bandwidth: written.map(|written| Bandwidth::measure(&written.segments, target_duration_s)),
-            kid: protection.map(|keyed| keyed.protection.kid()),
-            iv: protection.map(|keyed| keyed.protection.first_iv().to_string()),
+            duration_s: 0.0,
+            segments: 0,
+            bytes: None,
+            bandwidth: None,
+            kid: protection.map(Protection::kid),
+            iv: protection.map(|protection| protection.first_iv().to_string()),
         }
     }
 }

@@ -32,10 +32,9 @@ pub struct WrittenTree {
 
 /// The playlist, where a tree is given.
 pub fn playlist(inputs: &[PathBuf]) -> Result<Option<&Path>, Failure> {
-    let is_playlist = |input: &&PathBuf| input.extension().is_some_and(|extension| extension == "m3u8");
     match inputs {
-        [input] if is_playlist(&input) => Ok(Some(input)),
-        _ => match inputs.iter().find(is_playlist) {
+        [input] if Tree::is_playlist(input) => Ok(Some(input)),
+        _ => match inputs.iter().find(|input| Tree::is_playlist(input)) {
             None => Ok(None),
             Some(input) => {
                 let what = "is a playlist; a tree is encrypted alone, by its multivariant playlist";

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::codec::bit_writer::BitWriter;
-use crate::codec::test_streams::{Choices, covers, scan};
+use crate::codec::test_streams::{Choices, break_up, covers, scan};
 use crate::isobmff::{Reader, TypedBox};
 
 /// `av1C` without a sequence header.
@@ -1687,12 +1687,7 @@ mod generated_streams {
         ) {
             let mut scanner = scanner();
             for (mut sample, _) in stream(choices) {
-                sample.truncate(length.index(sample.len() * 4)); // Three times of four, all of it.
-                for (index, value) in &damage {
-                    if !sample.is_empty() {
-                        *index.get_mut(&mut sample) = *value;
-                    }
-                }
+                break_up(&mut sample, &damage, length);
                 if let Ok(map) = scan(&mut *scanner, &sample) {
                     prop_assert!(covers(&map, sample.len()));
                 }

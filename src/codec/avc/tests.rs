@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::codec::bit_writer::{BitWriter, escape};
-use crate::codec::test_streams::{Choices, covers, length_prefixed, sample, scan};
+use crate::codec::test_streams::{Choices, break_up, covers, length_prefixed, sample, scan};
 use crate::isobmff::{Reader, TypedBox};
 
 fn config(hex: &str) -> AvcConfiguration {
@@ -758,12 +758,7 @@ mod generated_streams {
             let mut scanner = scanner(AVC3, empty_config(4));
             let (mut sample, _) = stream(choices);
             prop_assert!(scan(&mut *scanner, &sample).is_ok());
-            sample.truncate(length.index(sample.len() * 4)); // Three times of four, all of it.
-            for (index, value) in damage {
-                if !sample.is_empty() {
-                    *index.get_mut(&mut sample) = value;
-                }
-            }
+            break_up(&mut sample, &damage, length);
             if let Ok(map) = scan(&mut *scanner, &sample) {
                 prop_assert!(covers(&map, sample.len()));
             }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::codec::bit_writer::{BitWriter, escape};
-use crate::codec::test_streams::{Choices, covers, sample, scan};
+use crate::codec::test_streams::{Choices, break_up, covers, sample, scan};
 use crate::isobmff::{Reader, TypedBox};
 
 /// `hvcC` of length fields of 4 bytes: Main profile, level 3.1; `arrays` from `numOfArrays` on.
@@ -1469,12 +1469,7 @@ mod generated_streams {
             let mut scanner = scanner();
             let mut sample = stream_sample(choices);
             prop_assert!(scan(&mut *scanner, &sample).is_ok());
-            sample.truncate(length.index(sample.len() * 4)); // Three times of four, all of it.
-            for (index, value) in damage {
-                if !sample.is_empty() {
-                    *index.get_mut(&mut sample) = value;
-                }
-            }
+            break_up(&mut sample, &damage, length);
             if let Ok(map) = scan(&mut *scanner, &sample) {
                 prop_assert!(covers(&map, sample.len()));
             }

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::rendition::MEDIA_PLAYLIST;
 use super::{PackageError, Rendition, TextRendition, WrittenRendition};
 use crate::media::Time;
-use crate::protect::{Ivs, SampleScheme, TrackProtection};
+use crate::protect::{SampleScheme, TrackProtection};
 
 pub use bandwidth::Bandwidth;
 pub use tree::{TreeKeys, write_tree_playlists};
@@ -88,9 +88,9 @@ fn key_attributes(scheme: Option<SampleScheme>, key_uri: &str) -> String {
 /// media sequence number would be the IV.
 fn key_of_samples(protection: &TrackProtection, key_uri: &str) -> String {
     let attributes = key_attributes(Some(protection.scheme), key_uri);
-    match protection.ivs {
-        Ivs::Constant(iv) => format!("{attributes},IV=0x{iv}"),
-        Ivs::PerSample { .. } => attributes,
+    match protection.ivs.constant() {
+        Some(iv) => format!("{attributes},IV=0x{iv}"),
+        None => attributes,
     }
 }
 

@@ -94,20 +94,12 @@ pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
         let has_default = labels().any(|labels| labels.is_default == Some(true));
         let mut names = chosen_names(labels());
         for (index, audio) in audios.iter().enumerate() {
-            let Rendition {
-                name, track, labels, ..
-            } = audio.rendition;
             let media = Media {
-                kind: "AUDIO",
-                group: AUDIO_GROUP,
-                name,
-                language: track.language.as_deref(),
-                labels,
                 is_default: index == 0 && !has_default,
-                channels: track.codec.hls_channels(),
+                ..Media::of("AUDIO", AUDIO_GROUP, audio.rendition)
             };
             media.write(&mut out, &mut names);
-            alternatives.codecs.insert(track.codec.rfc6381());
+            alternatives.codecs.insert(audio.rendition.track.codec.rfc6381());
         }
         alternatives.add("AUDIO", AUDIO_GROUP, audios.iter().map(|audio| audio.bandwidth));
     }
@@ -115,20 +107,8 @@ pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
     let labels = text_tracks.iter().map(|entry| &entry.rendition.labels);
     let mut names = chosen_names(labels.chain(contents.texts.iter().map(|text| &text.labels)));
     for entry in &text_tracks {
-        let Rendition {
-            name, track, labels, ..
-        } = entry.rendition;
-        let media = Media {
-            kind: "SUBTITLES",
-            group: TEXT_GROUP,
-            name,
-            language: track.language.as_deref(),
-            labels,
-            is_default: false,
-            channels: None,
-        };
-        media.write(&mut out, &mut names);
-        alternatives.codecs.insert(track.codec.rfc6381());
+        Media::of("SUBTITLES", TEXT_GROUP, entry.rendition).write(&mut out, &mut names);
+        alternatives.codecs.insert(entry.rendition.track.codec.rfc6381());
     }
     for text in contents.texts {
         // Shown when somebody chooses them, or the system by its language. CODECS says nothing of WebVTT that is no MP4.
@@ -169,7 +149,20 @@ struct Media<'a> {
     channels: Option<String>,
 }
 
-impl Media<'_> {
+impl<'a> Media<'a> {
+    /// A rendition of a group, which is not the default one.
+    fn of(kind: &'static str, group: &'static str, rendition: &'a Rendition<'_>) -> Self {
+        Self {
+            kind,
+            group,
+            name: &rendition.name,
+            language: rendition.track.language.as_deref(),
+            labels: &rendition.labels,
+            is_default: false,
+            channels: rendition.track.codec.hls_channels(),
+        }
+    }
+
     /// Its `NAME` is the chosen one, or one that people read and that is not in `names`, which it is added to (4.4.6.1.1).
     fn write(&self, out: &mut String, names: &mut BTreeSet<String>) {
         let labels = self.labels;
