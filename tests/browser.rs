@@ -510,6 +510,57 @@ fn text_tracks_are_shown_when_the_picture_is() {
     }
 }
 
+/// Captions inside of encrypted video, as the playlist announces them.
+#[test]
+fn captions_are_shown() {
+    let (Some(browser), Some(ffmpeg)) = (Browser::find(), tool("ffmpeg")) else {
+        return;
+    };
+    let workspace = Workspace::new();
+    let (_page_server, page) = page_server(&workspace);
+    let keys = key_server(&workspace, &page, &[]);
+    let (plain, film) = (workspace.path("plain.mp4"), workspace.path("film.mp4"));
+    let mut command = Command::new(ffmpeg);
+    command.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=160x90:r=25:d=8"]);
+    command.args([
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=r=48000:d=8",
+        "-c:v",
+        "libx264",
+        "-bf",
+        "0",
+        "-g",
+        "50",
+    ]);
+    run(command.args(["-c:a", "aac"]).arg(&plain));
+    let writer = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tools/captions.py");
+    let mut command = Command::new("python3");
+    command.env("PYTHONDONTWRITEBYTECODE", "1").arg(writer);
+    run(command.arg(&plain).arg(&film));
+    let mut command = workspace.vylux_pack();
+    command
+        .arg("encrypt")
+        .arg(&film)
+        .args(["--content-id", "film", "--quiet"]);
+    run(command.args(["--base-url", &origin(&keys), "--out", "out/captions"]));
+    let token = mint(&workspace, "film");
+    let cases: Vec<Value> = PLAYERS
+        .iter()
+        .map(|player| json!({ "name": "captions", "page": page, "asset": "captions", "player": player, "token": token, "subtitles": "captions" }))
+        .collect();
+    for answer in browser.play(&cases) {
+        assert_played(&answer);
+        let cues = answer["cues"].as_array().unwrap();
+        let words = cues.iter().filter_map(|cue| cue[2].as_str());
+        assert!(
+            words.clone().any(|words| words.contains("CAPTIONS OF A TEST")),
+            "{answer}"
+        );
+    }
+}
+
 #[test]
 fn ffmpeg_plays_with_a_header() {
     let workspace = Workspace::new();

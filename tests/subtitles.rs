@@ -301,7 +301,7 @@ const CHANGES: &[(&str, &str, &str, &str, &str, bool)] = &[
         "TYPE=SUBTITLES",
         "TYPE=TEXT",
         MASTER,
-        "TYPE is neither AUDIO nor SUBTITLES",
+        "TYPE is neither AUDIO, SUBTITLES nor CLOSED-CAPTIONS",
         false,
     ),
     (MASTER, ",SUBTITLES=\"text\"", "", MASTER, "SUBTITLES is missing", false),

@@ -105,10 +105,7 @@ fn what_can_not_be_chosen_is_told() {
         (&["a-en.mp4,name"], "'name' is no KEY=VALUE"),
         (&["a-en.mp4,name="], "name is \"\", expected text without quotes"),
         (&["a-en.mp4,name=a\"b"], "expected text without quotes"),
-        (
-            &["a-en.mp4,group=a"],
-            "there is no key 'group'; there are name, language",
-        ),
+        (&["a-en.mp4,role=a"], "there is no key 'role'; there are name, language"),
         (&["a-en.mp4,name=A,name=B"], "name stands there twice"),
         (&["a-en.mp4,default=true"], "default is 'true', expected yes or no"),
         (&["a-en.mp4,language=e n"], "'e n' is no language"),
@@ -175,4 +172,85 @@ fn video_of_equal_size_has_names_of_its_own() {
         .map(|rendition| rendition.name)
         .collect();
     assert_eq!(names, ["video/360p", "video/360p-2"]);
+}
+
+/// A player changes rendition within a group, and can't change codecs: what differs in them is in groups of its own, and each
+/// quality is there once for each of them.
+#[test]
+fn variants_are_there_once_for_each_group() {
+    let inputs = ["v360.mp4", "a-en.mp4", "ac3-5.1.mp4", "subs_en.vtt", "subs.fr.vtt"];
+    let groups = |workspace: &Workspace| {
+        let text = fs::read(workspace.path("out/film/master.m3u8")).unwrap();
+        let Ok(Playlist::MasterPlaylist(master)) = m3u8_rs::parse_playlist_res(&text) else {
+            unreachable!("no multivariant playlist")
+        };
+        let media = master
+            .alternatives
+            .iter()
+            .map(|media| (media.group_id.clone(), media.default));
+        let variants = master.variants.iter().map(|variant| {
+            let group = |group: &Option<String>| group.clone().unwrap_or_default();
+            let codecs = group(&variant.codecs);
+            let sound = codecs.split_once(',').map_or("", |(_, sound)| sound).to_owned();
+            (group(&variant.audio), group(&variant.subtitles), sound)
+        });
+        (media.collect::<Vec<_>>(), variants.collect::<Vec<_>>())
+    };
+    let names = |groups: &[(&str, bool)]| -> Vec<(String, bool)> {
+        groups
+            .iter()
+            .map(|(name, default)| ((*name).to_owned(), *default))
+            .collect()
+    };
+    let rows = |rows: &[[&str; 3]]| -> Vec<(String, String, String)> {
+        let owned = |[audio, text, codecs]: &[&str; 3]| ((*audio).into(), (*text).into(), (*codecs).into());
+        rows.iter().map(owned).collect()
+    };
+
+    let workspace = Workspace::new();
+    let english = "ac3-5.1.mp4,language=en";
+    let (aac, ac3) = ("audio-mp4a-40-2-2", "audio-ac-3-6");
+    let output = call(&workspace, &inputs, &ENCRYPT, &[english]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (media, variants) = groups(&workspace);
+    assert_eq!(
+        media,
+        names(&[(aac, true), (ac3, true), ("text", false), ("text", false)])
+    );
+    assert_eq!(variants, rows(&[[aac, "text", "mp4a.40.2"], [ac3, "text", "ac-3"]]));
+    run(workspace.vylux_pack().args(["verify", "out/film", "--no-store"]));
+
+    // A language that there is in one form alone stays within reach.
+    let workspace = Workspace::new();
+    let output = call(&workspace, &inputs, &ENCRYPT, &["ac3-5.1.mp4,language=fr"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (media, variants) = groups(&workspace);
+    assert_eq!(
+        media,
+        names(&[("audio", true), ("audio", false), ("text", false), ("text", false)])
+    );
+    assert_eq!(variants, rows(&[["audio", "text", "ac-3,mp4a.40.2"]]));
+
+    let chosen = [
+        "ac3-5.1.mp4,group=hall,name=English",
+        "a-en.mp4,group=phone,name=English",
+        "subs.fr.vtt,group=fr",
+    ];
+    let workspace = Workspace::new();
+    let output = call(&workspace, &inputs, &ENCRYPT, &chosen);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (media, variants) = groups(&workspace);
+    assert_eq!(
+        media,
+        names(&[("phone", true), ("hall", true), ("text", false), ("fr", false)])
+    );
+    let expected = rows(&[
+        ["phone", "text", "mp4a.40.2"],
+        ["hall", "text", "ac-3"],
+        ["phone", "fr", "mp4a.40.2"],
+        ["hall", "fr", "ac-3"],
+    ]);
+    assert_eq!(variants, expected);
+    let same = call(&workspace, &inputs, &VERIFY, &chosen);
+    assert!(same.status.success(), "{}", String::from_utf8_lossy(&same.stdout));
 }

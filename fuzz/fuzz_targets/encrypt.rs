@@ -1,6 +1,8 @@
 #![no_main]
 
+#[path = "../memory.rs"]
+mod memory;
 #[path = "../targets/mod.rs"]
 mod targets;
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::run("encrypt", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| memory::run("encrypt", data));

@@ -5,11 +5,11 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail, ensure};
 use vylux_pack::media::{MediaKind, Presentation, language};
-use vylux_pack::package::Labels;
+use vylux_pack::package::{Labels, hls};
 
 use super::failure::Failure;
 
-const KEYS: &str = "name, language, default, autoselect, forced, characteristics";
+const KEYS: &str = "name, language, group, default, autoselect, forced, characteristics";
 
 /// What was given, as it stands on the command line.
 #[derive(clap::Args)]
@@ -17,8 +17,9 @@ pub struct TrackOptions {
     /// What playlists say of an audio track or a WebVTT file, e.g. film.mp4:2,language=fr,name=Commentaire
     ///
     /// INPUT is as it was given; ID is the track's, and may be left out where an input has one track. Keys are name, language
-    /// (BCP 47), default, autoselect and forced (yes or no; forced is for subtitles), and characteristics, which may come more
-    /// than once. Values have no commas.
+    /// (BCP 47), group, default, autoselect and forced (yes or no; forced is for subtitles), and characteristics, which may come
+    /// more than once. Values have no commas. Each variant is there once for each group of audio and of subtitles; audio that
+    /// differs in codec or channels, and comes in the same languages, is in groups of its own unless group says otherwise.
     #[arg(long = "track", value_name = "INPUT[:ID],KEY=VALUE...", allow_hyphen_values = true)]
     tracks: Vec<String>,
 }
@@ -56,15 +57,18 @@ impl TrackOptions {
         }
         let of_kind = |kind| {
             let tracks = presentation.tracks.iter().zip(&labels.tracks);
-            tracks
-                .filter(move |(track, _)| track.kind == kind)
-                .map(|(_, labels)| labels)
+            tracks.filter(move |(track, _)| track.kind == kind)
         };
-        let audio: Vec<&Labels> = of_kind(MediaKind::Audio).collect();
-        let text: Vec<&Labels> = of_kind(MediaKind::Text).chain(&labels.subtitles).collect();
-        for group in [audio, text] {
-            check_group(&group).map_err(Failure::usage)?;
-        }
+        let audio = || of_kind(MediaKind::Audio);
+        let groups = hls::audio_groups(audio());
+        let audio = groups.iter().map(String::as_str).zip(audio().map(|(_, labels)| labels));
+        let text = of_kind(MediaKind::Text)
+            .map(|(_, labels)| labels)
+            .chain(&labels.subtitles);
+        let text = text.map(|labels| (hls::text_group(labels), labels));
+        check_groups(audio)
+            .and_then(|()| check_groups(text))
+            .map_err(Failure::usage)?;
         Ok(labels)
     }
 }
@@ -188,6 +192,7 @@ fn read(options: &str) -> anyhow::Result<(Option<String>, Labels)> {
         };
         match key {
             "name" => labels.name = Some(value.to_owned()),
+            "group" => labels.group = Some(value.to_owned()),
             "language" => {
                 let tag = language::read(value).or_else(|| language::is_tag(value).then(|| value.to_owned()));
                 language =
@@ -210,18 +215,20 @@ fn read(options: &str) -> anyhow::Result<(Option<String>, Labels)> {
 }
 
 /// Names and defaults that no two renditions of a group may have.
-fn check_group(group: &[&Labels]) -> anyhow::Result<()> {
+fn check_groups<'a>(renditions: impl Iterator<Item = (&'a str, &'a Labels)>) -> anyhow::Result<()> {
     let mut names = HashSet::new();
-    for name in group.iter().filter_map(|labels| labels.name.as_deref()) {
+    let mut defaults = HashSet::new();
+    for (group, labels) in renditions {
+        if let Some(name) = labels.name.as_deref() {
+            ensure!(
+                names.insert((group, name)),
+                "--track: two tracks of one group can't both have the name '{name}'"
+            );
+        }
         ensure!(
-            names.insert(name),
-            "--track: two tracks of one kind can't both have the name '{name}'"
+            labels.is_default != Some(true) || defaults.insert(group),
+            "--track: two tracks of one group can't both be the default one"
         );
     }
-    let defaults = group.iter().filter(|labels| labels.is_default == Some(true));
-    ensure!(
-        defaults.count() < 2,
-        "--track: two tracks of one kind can't both be the default one"
-    );
     Ok(())
 }

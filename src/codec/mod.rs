@@ -10,12 +10,14 @@ pub mod avc;
 pub mod bit_reader;
 #[cfg(test)]
 mod bit_writer;
+pub mod captions;
 mod eac3;
 mod flac;
 pub mod hevc;
 mod mp4a;
 pub mod nal_units;
 mod opus;
+mod sei;
 pub mod subsample;
 #[cfg(test)]
 mod test_streams;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 
 use crate::isobmff::{BoxError, FourCc, Node};
 
+pub use captions::Captions;
 pub use subsample::{Subsample, SubsampleMap};
 pub use video_range::VideoRange;
 
@@ -81,6 +84,9 @@ pub trait Codec: Send + Sync + std::fmt::Debug {
     fn transfer_characteristics(&self) -> Option<u8> {
         None
     }
+
+    /// Adds the captions that a sample of video carries, protected or not.
+    fn find_captions(&self, _sample: &[u8], _captions: &mut Captions) {}
 
     /// Channels of an audio codec's output, as the player hears them.
     fn channels(&self) -> Option<u16> {

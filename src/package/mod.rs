@@ -16,6 +16,7 @@ use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::codec::Captions;
 use crate::isobmff::scan::ScanError;
 use crate::media::{Time, Track};
 use crate::plan::{PlannedSegment, TrackPlan};
@@ -57,6 +58,8 @@ pub struct WrittenRendition {
     pub init_bytes: u64,
     /// Its segments, in order.
     pub segments: Vec<WrittenSegment>,
+    /// The captions inside of its video.
+    pub captions: Captions,
 }
 
 impl WrittenRendition {
@@ -194,17 +197,21 @@ pub fn write_segments(
         written.push(WrittenRendition {
             init_bytes: init.len() as u64,
             segments: segments.collect(),
+            captions: Captions::default(),
         });
     }
 
     let tasks = tasks_by_time(renditions);
     let write = |worker: &mut SegmentWorker, task: &Task<'_>| {
-        let bytes = worker.write(task, folder, control)?;
-        Ok((task.rendition_index, task.segment_index, bytes))
+        let found = worker.write(task, folder, control)?;
+        Ok((task.rendition_index, task.segment_index, found))
     };
-    control.run(&tasks, write, |_, (rendition, segment, bytes)| {
-        let rendition: Option<&mut WrittenRendition> = written.get_mut(rendition);
-        if let Some(segment) = rendition.and_then(|rendition| rendition.segments.get_mut(segment)) {
+    control.run(&tasks, write, |_, (rendition, segment, (bytes, captions))| {
+        let Some(rendition) = written.get_mut(rendition) else {
+            return;
+        };
+        rendition.captions = rendition.captions.and(captions);
+        if let Some(segment) = rendition.segments.get_mut(segment) {
             segment.bytes = bytes;
         }
     })?;
@@ -251,8 +258,13 @@ struct SegmentWorker {
 }
 
 impl SegmentWorker {
-    /// Writes a segment's file and returns its bytes.
-    fn write(&mut self, task: &Task<'_>, folder: &Path, control: &Control<'_>) -> Result<u64, PackageError> {
+    /// Writes a segment's file, and returns its bytes and the captions in it.
+    fn write(
+        &mut self,
+        task: &Task<'_>,
+        folder: &Path,
+        control: &Control<'_>,
+    ) -> Result<(u64, Captions), PackageError> {
         let Rendition {
             name,
             track,
@@ -271,6 +283,7 @@ impl SegmentWorker {
             _ => None,
         };
         let mut bytes = 0;
+        let mut captions = Captions::default();
         self.head.clear();
         media_segment::write_type(&mut self.head);
         for (sequence_number, samples) in (task.segment.sequence_number..).zip(&task.segment.fragments) {
@@ -284,6 +297,9 @@ impl SegmentWorker {
                     path: track.source.path().to_owned(),
                     cause,
                 })?;
+            for sample in fragment.sample_data() {
+                track.codec.find_captions(sample, &mut captions);
+            }
             media_segment::write_fragment_head(&mut self.head, track, sequence_number, &fragment);
             bytes += match &mut encryptor {
                 None => write_all(&mut file, &self.head, fragment.data),
@@ -302,7 +318,7 @@ impl SegmentWorker {
             encryptor.finish(&mut self.encrypted);
             bytes += write_all(&mut file, &self.encrypted, &[]).map_err(failed)?;
         }
-        Ok(bytes)
+        Ok((bytes, captions))
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 
 use super::rendition::{Name, text_segment_file};
 use super::{Control, Labels, PackageError, WrittenRendition, WrittenSegment};
+use crate::codec::Captions;
 use crate::media::Subtitles;
 use crate::media::webvtt::UNMOVED;
 use crate::plan::{TextPlan, TextSegment};
@@ -55,6 +56,7 @@ pub fn write_text(
         Ok(WrittenRendition {
             init_bytes: 0,
             segments,
+            captions: Captions::default(),
         })
     };
     renditions.iter().map(write).collect()

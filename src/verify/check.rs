@@ -11,9 +11,10 @@ use super::ivs::IvRuns;
 use super::output::{Output, Rendition, SegmentFile};
 use super::playlist::MultivariantPlaylist;
 use super::report::{Report, TrackReport};
-use super::samples::{Expected, SampleChecker};
+use super::samples::{Expected, SampleChecker, Seen};
 use super::segment::{self, Fragment};
 use super::{Form, VerifyError, description, hls, ivs, text, tree};
+use crate::codec::Captions;
 use crate::content_key::{ContentKey, Iv, Kid};
 use crate::media::source::Piece;
 use crate::media::{MediaKind, Presentation, Sample, Source, Subtitles, Track, Tree};
@@ -90,6 +91,8 @@ pub(super) struct SegmentFacts {
     pub latest_end_ticks: i64,
     /// Which samples of the source it holds.
     pub of_source: Option<Range<u32>>,
+    /// The captions inside of its video.
+    pub captions: Captions,
     /// The IVs of its samples, where each has its own.
     pub ivs: IvRuns,
 }
@@ -421,7 +424,7 @@ fn check_segment(
             return Ok(None);
         }
     };
-    let of_source = checker
+    let seen = checker
         .check(&source, &fragments, expected, &mut findings)
         .map_err(|cause| VerifyError::Source {
             path: expected
@@ -429,11 +432,11 @@ fn check_segment(
                 .map_or_else(PathBuf::new, |track| track.source.path().to_owned()),
             cause,
         })?;
-    Ok(SegmentFacts::new(&fragments, expected.init, of_source))
+    Ok(SegmentFacts::new(&fragments, expected.init, seen))
 }
 
 impl SegmentFacts {
-    fn new(fragments: &[Fragment], init: &InitSegment, of_source: Option<Range<u32>>) -> Option<Self> {
+    fn new(fragments: &[Fragment], init: &InitSegment, seen: Seen) -> Option<Self> {
         let samples = || fragments.iter().flat_map(|fragment| &fragment.samples);
         let shown = |sample: &Sample| sample.composition_ticks().saturating_add(init.shift.ticks);
         Some(Self {
@@ -446,7 +449,8 @@ impl SegmentFacts {
             latest_end_ticks: samples()
                 .map(|sample| shown(sample).saturating_add(i64::from(sample.duration_ticks)))
                 .max()?,
-            of_source,
+            of_source: seen.of_source,
+            captions: seen.captions,
             ivs: IvRuns::of(
                 fragments
                     .iter()

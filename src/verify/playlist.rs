@@ -121,6 +121,8 @@ pub struct Media {
     pub channels: Option<String>,
     /// `CHARACTERISTICS`.
     pub characteristics: Option<String>,
+    /// `INSTREAM-ID`.
+    pub instream_id: Option<String>,
     /// `URI`.
     pub uri: Option<String>,
 }
@@ -144,8 +146,19 @@ pub struct Variant {
     pub audio: Option<String>,
     /// `SUBTITLES`.
     pub subtitles: Option<String>,
+    /// `CLOSED-CAPTIONS`.
+    pub closed_captions: Option<ClosedCaptions>,
     /// Relative to the playlist.
     pub uri: String,
+}
+
+/// What a variant says of captions inside of its video.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClosedCaptions {
+    /// There are none, in no variant.
+    None,
+    /// A group.
+    Group(String),
 }
 
 /// Reads a media playlist.
@@ -277,6 +290,7 @@ pub fn parse_multivariant(text: &str, form: Form, findings: &mut FileFindings<'_
                     forced: attributes.word("FORCED"),
                     channels: attributes.text("CHANNELS"),
                     characteristics: attributes.text("CHARACTERISTICS"),
+                    instream_id: attributes.text("INSTREAM-ID"),
                     uri: attributes.text("URI"),
                 };
                 attributes.finish(form, findings);
@@ -296,6 +310,11 @@ pub fn parse_multivariant(text: &str, form: Form, findings: &mut FileFindings<'_
                     video_range: attributes.word("VIDEO-RANGE"),
                     audio: attributes.text("AUDIO"),
                     subtitles: attributes.text("SUBTITLES"),
+                    closed_captions: attributes.read("CLOSED-CAPTIONS", |text| {
+                        let group = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+                        let group = group.map(|group| ClosedCaptions::Group(group.to_owned()));
+                        group.or_else(|| (text == "NONE").then_some(ClosedCaptions::None))
+                    }),
                     uri: String::new(),
                 });
                 attributes.finish(form, findings);

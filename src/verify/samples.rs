@@ -9,7 +9,7 @@
 use super::findings::FileFindings;
 use super::init::InitSegment;
 use super::segment::Fragment;
-use crate::codec::{SampleScanner, Subsample, SubsampleMap};
+use crate::codec::{Captions, SampleScanner, Subsample, SubsampleMap};
 use crate::isobmff::scan::{ScanError, read_at};
 use crate::isobmff::senc::SampleEncryption;
 use crate::media::{Sample, Source, Time, Track};
@@ -45,8 +45,16 @@ pub struct SampleChecker {
     map: SubsampleMap,
 }
 
+/// What the samples of a segment are.
+pub struct Seen {
+    /// Which of the source's.
+    pub of_source: Option<std::ops::Range<u32>>,
+    /// The captions inside of them.
+    pub captions: Captions,
+}
+
 impl SampleChecker {
-    /// Checks all samples of a segment, and returns which of the source's they are.
+    /// Checks all samples of a segment.
     ///
     /// # Errors
     /// [`ScanError`] where the source can't be read. What is wrong with the segment is in `findings`.
@@ -56,7 +64,8 @@ impl SampleChecker {
         fragments: &[Fragment],
         expected: Expected<'_>,
         findings: &mut FileFindings<'_>,
-    ) -> Result<Option<std::ops::Range<u32>>, ScanError> {
+    ) -> Result<Seen, ScanError> {
+        let mut captions = Captions::default();
         let mut scanner = expected.init.codec.scanner();
         let protection = expected.init.protection.as_ref();
         self.map
@@ -91,6 +100,7 @@ impl SampleChecker {
                         .map(|at| fragment.auxiliary.as_ref()?.get(at))
                         .collect();
                     self.check_group(group, &maps, index, expected, scanner.as_deref_mut(), findings);
+                    self.find_captions(group, expected.init, &mut captions);
                     if let (Some(track), Some(next)) = (expected.source, next) {
                         self.compare(track, next, group, index, expected, findings)?;
                     }
@@ -100,7 +110,17 @@ impl SampleChecker {
                 next = next.map(|next| next.saturating_add(length(group)));
             }
         }
-        Ok(start.zip(next).map(|(start, end)| start..end))
+        let of_source = start.zip(next).map(|(start, end)| start..end);
+        Ok(Seen { of_source, captions })
+    }
+
+    fn find_captions(&self, group: &[Sample], init: &InitSegment, captions: &mut Captions) {
+        let mut rest = self.data.as_slice();
+        for sample in group {
+            let (bytes, later) = rest.split_at_checked(sample.size as usize).unwrap_or_default();
+            rest = later;
+            init.codec.find_captions(bytes, captions);
+        }
     }
 
     fn read_group(&mut self, file: &Source, group: &[Sample], findings: &mut FileFindings<'_>) {

@@ -75,9 +75,10 @@ async function play(page, task) {
     }, 50);
   });
   // Chosen as the browser's own controls do.
-  await page.evaluate((language) => {
+  await page.evaluate((wanted) => {
     const { textTracks } = document.getElementById('video');
-    textTracks.addEventListener('addtrack', ({ track }) => { if (track.language === language) track.mode = 'showing'; });
+    window.isWanted = ({ language, kind }) => language === wanted || kind === wanted;
+    textTracks.addEventListener('addtrack', ({ track }) => { if (window.isWanted(track)) track.mode = 'showing'; });
   }, task.subtitles);
   // By keyboard, as somebody without a mouse does.
   await page.getByRole('button', { name: 'Play', exact: true }).press('Enter');
@@ -109,19 +110,19 @@ async function play(page, task) {
   const error = over === 'error' ? { code: await text('error-code'), title: await text('error-title'), text: await text('error-text'), request: await text('error-request') } : null;
   const seen = [];
   if (over === 'played') for (const seconds of task.seeks ?? []) seen.push(await picture(page, seconds));
-  const cues = over === 'played' && task.subtitles ? await subtitles(page, task.subtitles) : null;
+  const cues = over === 'played' && task.subtitles ? await subtitles(page) : null;
   const loudest = await page.evaluate(() => window.loudest);
   const seconds = await page.evaluate(() => document.getElementById('video').currentTime);
   return { over, seconds, loudest, shown, error, cues, pictures: seen, key_requests: keyRequests, complaints };
 }
 
 /** Plays to the end with subtitles: each cue's start and end on the clock of the picture, and its text. */
-async function subtitles(page, language) {
-  return page.evaluate(async (language) => {
+async function subtitles(page) {
+  return page.evaluate(async () => {
     const video = document.getElementById('video');
     const found = new Map();
     const look = setInterval(() => {
-      for (const track of video.textTracks) for (const cue of (track.language === language && track.cues) || []) {
+      for (const track of video.textTracks) for (const cue of (window.isWanted(track) && track.cues) || []) {
         found.set(`${cue.startTime} ${cue.text}`, [cue.startTime, cue.endTime, cue.text]);
       }
     }, 20);
@@ -132,7 +133,7 @@ async function subtitles(page, language) {
     await ended;
     clearInterval(look);
     return [...found.values()].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
-  }, language);
+  });
 }
 
 /** The SHA-256 of what is seen at a time. */

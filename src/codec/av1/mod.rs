@@ -16,12 +16,12 @@ pub mod tile_info;
 use std::sync::Arc;
 
 use super::bit_reader::{BitFault, BitReader};
-use super::{Codec, CodecError, OpenError, SampleScanner, SubsampleMap};
+use super::{Captions, Codec, CodecError, OpenError, SampleScanner, SubsampleMap};
 use crate::isobmff::av1c::Av1Configuration;
 use crate::isobmff::colr::{ColourInformation, Nclx};
 use crate::isobmff::{FourCc, Node};
 
-use descriptors::{byte_alignment, trailing_bits};
+use descriptors::{byte_alignment, leb128, trailing_bits};
 use frame_header::{FrameHeader, Refresh};
 use obu::{Obu, Obus, obu_type};
 use references::References;
@@ -29,6 +29,9 @@ use sequence_header::SequenceHeader;
 use tile_info::TileInfo;
 
 const NAME: &str = "AV1";
+
+/// `metadata_type` of a `metadata_itut_t35()` (AV1, 6.7.1).
+const METADATA_TYPE_ITUT_T35: u32 = 4;
 
 /// An AV1 track.
 #[derive(Debug, Clone)]
@@ -128,6 +131,16 @@ impl Codec for Av1 {
             references: References::default(),
             frame: None,
         }))
+    }
+
+    fn find_captions(&self, sample: &[u8], captions: &mut Captions) {
+        let obus = Obus::new(sample).map_while(Result::ok);
+        for obu in obus.filter(|obu| obu.header.obu_type == obu_type::METADATA) {
+            let Ok(mut bits) = obu.payload() else { continue };
+            if leb128(&mut bits) == Ok(METADATA_TYPE_ITUT_T35) {
+                captions.read(obu.bytes.get(bits.taken_bytes()..).unwrap_or_default());
+            }
+        }
     }
 }
 

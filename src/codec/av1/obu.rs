@@ -13,6 +13,8 @@ pub mod obu_type {
     pub const FRAME_HEADER: u8 = 3;
     /// Tiles.
     pub const TILE_GROUP: u8 = 4;
+    /// Data beside the frames, such as captions.
+    pub const METADATA: u8 = 5;
     /// A frame header and tiles.
     pub const FRAME: u8 = 6;
     /// A copy of the frame header.

@@ -11,7 +11,8 @@ pub mod sps;
 use std::sync::Arc;
 
 use super::bit_reader::{BitFault, BitReader};
-use super::{Codec, CodecError, OpenError, SampleScanner, SubsampleMap, nal_units};
+use super::nal_units::{self, NalUnits};
+use super::{Captions, Codec, CodecError, OpenError, SampleScanner, SubsampleMap, sei};
 use crate::isobmff::avcc::AvcConfiguration;
 use crate::isobmff::{FourCc, Node};
 
@@ -36,6 +37,8 @@ pub mod nal_unit_type {
     pub const SLICE_DATA_PARTITION_C: u8 = 4;
     /// Coded slice of an IDR picture.
     pub const IDR_SLICE: u8 = 5;
+    /// Supplemental enhancement information.
+    pub const SEI: u8 = 6;
     /// Sequence parameter set.
     pub const SPS: u8 = 7;
     /// Picture parameter set.
@@ -137,6 +140,18 @@ impl Codec for Avc {
             nal_length_size: self.config.nal_length_size(),
             parameter_sets: self.parameter_sets.clone(),
         }))
+    }
+
+    fn find_captions(&self, sample: &[u8], captions: &mut Captions) {
+        for nal in NalUnits::new(NAME, sample, self.config.nal_length_size()).map_while(Result::ok) {
+            if nal
+                .bytes
+                .first()
+                .is_some_and(|header| header & 0x1f == nal_unit_type::SEI)
+            {
+                sei::find_captions(nal.bytes, 1, captions);
+            }
+        }
     }
 }
 

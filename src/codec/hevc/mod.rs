@@ -12,7 +12,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::bit_reader::{BitFault, BitReader};
-use super::{Codec, CodecError, OpenError, SampleScanner, SubsampleMap, nal_units};
+use super::nal_units::{self, NalUnits};
+use super::{Captions, Codec, CodecError, OpenError, SampleScanner, SubsampleMap, sei};
 use crate::isobmff::hvcc::HevcConfiguration;
 use crate::isobmff::{FourCc, Node};
 
@@ -51,6 +52,8 @@ pub mod nal_unit_type {
     pub const SPS_NUT: u8 = 33;
     /// Picture parameter set.
     pub const PPS_NUT: u8 = 34;
+    /// Supplemental enhancement information in front of the picture.
+    pub const PREFIX_SEI_NUT: u8 = 39;
     /// Unspecified by H.265; Dolby Vision has its enhancement layer there.
     pub const UNSPEC63: u8 = 63;
 }
@@ -187,6 +190,18 @@ impl Codec for Hevc {
             nal_length_size: self.config.nal_length_size(),
             parameter_sets: self.parameter_sets.clone(),
         }))
+    }
+
+    fn find_captions(&self, sample: &[u8], captions: &mut Captions) {
+        for nal in NalUnits::new(NAME, sample, self.config.nal_length_size()).map_while(Result::ok) {
+            if nal
+                .bytes
+                .first()
+                .is_some_and(|header| header >> 1 & 0x3f == nal_unit_type::PREFIX_SEI_NUT)
+            {
+                sei::find_captions(nal.bytes, 2, captions);
+            }
+        }
     }
 }
 

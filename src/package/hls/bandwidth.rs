@@ -3,7 +3,7 @@
 use crate::package::WrittenSegment;
 
 /// Bit rates of a rendition, in bits a second.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Bandwidth {
     /// The largest bit rate of any contiguous segments that last 0.5 to 1.5 target durations together.
     pub peak_bps: u64,

@@ -1,6 +1,7 @@
 //! HLS playlists (RFC 8216bis, and Apple's authoring specification).
 
 pub mod bandwidth;
+pub mod groups;
 pub mod media_playlist;
 pub mod multivariant;
 pub mod tree;
@@ -13,6 +14,7 @@ use crate::media::Time;
 use crate::protect::{SampleScheme, TrackProtection};
 
 pub use bandwidth::Bandwidth;
+pub use groups::{audio_groups, text_group};
 pub use tree::{TreeKeys, write_tree_playlists};
 
 /// The multivariant playlist, at the top of an output.

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::bandwidth::Bandwidth;
+use super::groups::{CAPTIONS_GROUP, text_group};
 use super::{Contents, INDEPENDENT_SEGMENTS, key_attributes};
-use crate::codec::VideoRange;
+use crate::codec::{Captions, VideoRange};
 use crate::media::{MediaKind, language};
-use crate::package::{Labels, Name, Rendition, WrittenRendition};
+use crate::package::{Labels, Name, Rendition, TextRendition, WrittenRendition};
 
 /// What one written rendition gives to the playlist.
 struct Entry<'a> {
@@ -16,41 +17,84 @@ struct Entry<'a> {
     bandwidth: Bandwidth,
 }
 
-/// `KEYFORMAT` and `SAMPLE-AES` need version 5; nothing else in it needs more than 1 (RFC 8216bis, 8).
-const fn version(has_key_format: bool) -> u32 {
-    if has_key_format { 5 } else { 1 }
-}
-
-const AUDIO_GROUP: &str = "audio";
-
-const TEXT_GROUP: &str = "text";
-
-/// What plays beside each variant.
-#[derive(Default)]
-struct Alternatives {
-    /// Their codecs.
-    codecs: BTreeSet<String>,
-    /// What they add to a variant's bit rates: of each group, one is played.
-    bandwidth: Option<Bandwidth>,
-    /// The attributes that name the groups.
-    groups: String,
-}
-
-impl Alternatives {
-    /// Adds a group, if it has renditions.
-    fn add(&mut self, attribute: &str, group: &str, bandwidths: impl Iterator<Item = Bandwidth>) {
-        let Some(largest) = bandwidths.reduce(Bandwidth::max) else {
-            return;
-        };
-        self.bandwidth = Some(self.bandwidth.map_or(largest, |bandwidth| bandwidth.plus(largest)));
-        let _ = write!(self.groups, ",{attribute}=\"{group}\"");
+/// CEA-708 services need version 7, `KEYFORMAT` and `SAMPLE-AES` need 5; nothing else in it needs more than 1 (RFC 8216bis, 8).
+const fn version(captions: Captions, has_key_format: bool) -> u32 {
+    match (captions.has_services(), has_key_format) {
+        (true, _) => 7,
+        (false, true) => 5,
+        (false, false) => 1,
     }
 }
 
+/// Renditions of one group, and what a variant says of them.
+struct Group<'a> {
+    /// `AUDIO` or `SUBTITLES`, the attribute that names the group.
+    kind: &'static str,
+    id: String,
+    media: Vec<Media<'a>>,
+}
+
+impl<'a> Group<'a> {
+    /// Groups in the order of their first renditions.
+    fn all(media: impl Iterator<Item = (String, Media<'a>)>) -> Vec<Self> {
+        let mut groups: Vec<Self> = Vec::new();
+        for (id, media) in media {
+            match groups.iter_mut().find(|group| group.id == id) {
+                Some(group) => group.media.push(media),
+                None => groups.push(Self {
+                    kind: media.kind,
+                    id,
+                    media: vec![media],
+                }),
+            }
+        }
+        groups
+    }
+
+    /// What it adds to a variant's bit rates: one of its renditions is played.
+    fn bandwidth(&self) -> Bandwidth {
+        let bandwidths = self.media.iter().map(|media| media.bandwidth);
+        bandwidths.fold(Bandwidth::default(), Bandwidth::max)
+    }
+
+    /// Its `EXT-X-MEDIA` lines.
+    fn write(&self, out: &mut String) {
+        let mut names: BTreeSet<String> = self
+            .media
+            .iter()
+            .filter_map(|media| media.labels.name.clone())
+            .collect();
+        let has_default = self.media.iter().any(|media| media.labels.is_default == Some(true));
+        for (index, media) in self.media.iter().enumerate() {
+            // Sound is always played, so one of it is the default.
+            let is_default = self.kind == AUDIO && index == 0 && !has_default;
+            media.write(out, &self.id, is_default, &mut names);
+        }
+    }
+}
+
+/// A choice for each of `kinds`: of all groups of each kind, one.
+fn combinations<'g, 'a>(kinds: [&'g [Group<'a>]; 2]) -> Vec<Vec<&'g Group<'a>>> {
+    kinds
+        .iter()
+        .filter(|groups| !groups.is_empty())
+        .fold(vec![Vec::new()], |chosen, groups| {
+            let with = |chosen: &Vec<&'g Group<'a>>, group| [chosen.as_slice(), &[group]].concat();
+            groups
+                .iter()
+                .flat_map(|group| chosen.iter().map(move |chosen| with(chosen, group)))
+                .collect()
+        })
+}
+
+const AUDIO: &str = "AUDIO";
+
+const SUBTITLES: &str = "SUBTITLES";
+
 /// The multivariant playlist of all renditions, in the order in which they are given.
 ///
-/// Each video rendition is a variant, and audio and subtitles are each a group of renditions beside it. Without video, each
-/// audio rendition is a variant.
+/// Each video rendition is a variant, once for each choice of a group of audio and one of subtitles beside it. Without video,
+/// each audio rendition is a variant.
 #[must_use]
 pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
     let entries: Vec<Entry<'_>> = contents
@@ -79,7 +123,12 @@ pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
             key_attributes(scheme, keyed.key_uri)
         })
         .collect();
-    let version = version(protections.any(|keyed| keyed.protection.of_samples().is_some()));
+    let captions = videos.iter().map(|entry| entry.written.captions);
+    let captions = captions.fold(Captions::default(), Captions::and);
+    let version = version(
+        captions,
+        protections.any(|keyed| keyed.protection.of_samples().is_some()),
+    );
     let mut out = format!("#EXTM3U\n#EXT-X-VERSION:{version}\n");
     let all_written = || contents.written.iter().chain(contents.written_texts);
     if all_written().all(WrittenRendition::has_independent_segments) {
@@ -88,51 +137,39 @@ pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
     for key in keys {
         let _ = writeln!(out, "#EXT-X-SESSION-KEY:{key}");
     }
-    let mut alternatives = Alternatives::default();
-    if !videos.is_empty() {
-        let labels = || audios.iter().map(|audio| &audio.rendition.labels);
-        let has_default = labels().any(|labels| labels.is_default == Some(true));
-        let mut names = chosen_names(labels());
-        for (index, audio) in audios.iter().enumerate() {
-            let media = Media {
-                is_default: index == 0 && !has_default,
-                ..Media::of("AUDIO", AUDIO_GROUP, audio.rendition)
-            };
-            media.write(&mut out, &mut names);
-            alternatives.codecs.insert(audio.rendition.track.codec.rfc6381());
-        }
-        alternatives.add("AUDIO", AUDIO_GROUP, audios.iter().map(|audio| audio.bandwidth));
+    let beside = if videos.is_empty() { &[][..] } else { &audios };
+    let forms = beside
+        .iter()
+        .map(|audio| (audio.rendition.track, &audio.rendition.labels));
+    let media = beside.iter().map(|audio| Media::of(AUDIO, audio));
+    let audio_groups = Group::all(super::audio_groups(forms).into_iter().zip(media));
+
+    let texts = of_kind(MediaKind::Text).map(|entry| Media::of(SUBTITLES, entry));
+    let webvtt = contents.texts.iter().zip(contents.written_texts);
+    let webvtt = webvtt.map(|(text, written)| Media::of_webvtt(text, written, target_duration_s));
+    let texts = texts
+        .chain(webvtt)
+        .map(|media| (text_group(media.labels).to_owned(), media));
+    let text_groups = Group::all(texts);
+
+    for group in audio_groups.iter().chain(&text_groups) {
+        group.write(&mut out);
     }
-    let text_tracks: Vec<_> = of_kind(MediaKind::Text).collect();
-    let labels = text_tracks.iter().map(|entry| &entry.rendition.labels);
-    let mut names = chosen_names(labels.chain(contents.texts.iter().map(|text| &text.labels)));
-    for entry in &text_tracks {
-        Media::of("SUBTITLES", TEXT_GROUP, entry.rendition).write(&mut out, &mut names);
-        alternatives.codecs.insert(entry.rendition.track.codec.rfc6381());
+    for id in captions.instream_ids() {
+        let _ = writeln!(
+            out,
+            "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"{CAPTIONS_GROUP}\",NAME=\"{id}\",DEFAULT=NO,AUTOSELECT=YES,\
+             INSTREAM-ID=\"{id}\""
+        );
     }
-    for text in contents.texts {
-        // Shown when somebody chooses them, or the system by its language. CODECS says nothing of WebVTT that is no MP4.
-        let media = Media {
-            kind: "SUBTITLES",
-            group: TEXT_GROUP,
-            name: &text.name,
-            language: text.subtitles.language.as_deref(),
-            labels: &text.labels,
-            is_default: false,
-            channels: None,
-        };
-        media.write(&mut out, &mut names);
-    }
-    let texts = contents.written_texts.iter();
-    let texts = texts.map(|written| Bandwidth::measure(&written.segments, target_duration_s));
-    let texts = text_tracks.iter().map(|entry| entry.bandwidth).chain(texts);
-    alternatives.add("SUBTITLES", TEXT_GROUP, texts);
-    let variants = if videos.is_empty() { audios } else { videos };
+    let variants = if videos.is_empty() { &audios } else { &videos };
     // Each says its range where not all are of the standard one (Apple's authoring specification, 9.16).
     let range = |entry: &Entry<'_>| entry.rendition.track.video_range;
     let says_range = variants.iter().any(|entry| range(entry) != VideoRange::Sdr);
-    for variant in variants {
-        write_variant(&mut out, variant, &alternatives, says_range);
+    for groups in combinations([&audio_groups, &text_groups]) {
+        for variant in variants {
+            write_variant(&mut out, variant, &groups, says_range, captions);
+        }
     }
     out
 }
@@ -140,41 +177,56 @@ pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
 /// `EXT-X-MEDIA` (4.4.6.1).
 struct Media<'a> {
     kind: &'static str,
-    group: &'static str,
     name: &'a Name,
     language: Option<&'a str>,
     labels: &'a Labels,
-    /// Where the labels don't say.
-    is_default: bool,
     channels: Option<String>,
+    /// What `CODECS` says of it: nothing of WebVTT that is no MP4.
+    codec: Option<String>,
+    bandwidth: Bandwidth,
 }
 
 impl<'a> Media<'a> {
-    /// A rendition of a group, which is not the default one.
-    fn of(kind: &'static str, group: &'static str, rendition: &'a Rendition<'_>) -> Self {
+    fn of(kind: &'static str, entry: &Entry<'a>) -> Self {
+        let Rendition {
+            name, track, labels, ..
+        } = entry.rendition;
         Self {
             kind,
-            group,
-            name: &rendition.name,
-            language: rendition.track.language.as_deref(),
-            labels: &rendition.labels,
-            is_default: false,
-            channels: rendition.track.codec.hls_channels(),
+            name,
+            language: track.language.as_deref(),
+            labels,
+            channels: track.codec.hls_channels(),
+            codec: Some(track.codec.rfc6381()),
+            bandwidth: entry.bandwidth,
+        }
+    }
+
+    fn of_webvtt(text: &'a TextRendition<'_>, written: &WrittenRendition, target_duration_s: u64) -> Self {
+        Self {
+            kind: SUBTITLES,
+            name: &text.name,
+            language: text.subtitles.language.as_deref(),
+            labels: &text.labels,
+            channels: None,
+            codec: None,
+            bandwidth: Bandwidth::measure(&written.segments, target_duration_s),
         }
     }
 
     /// Its `NAME` is the chosen one, or one that people read and that is not in `names`, which it is added to (4.4.6.1.1).
-    fn write(&self, out: &mut String, names: &mut BTreeSet<String>) {
+    /// It is the default one where the labels don't say and `is_default` does.
+    fn write(&self, out: &mut String, group: &str, is_default: bool, names: &mut BTreeSet<String>) {
         let labels = self.labels;
         let label = labels.name.clone().unwrap_or_else(|| self.unique_name(names));
-        let (kind, group) = (self.kind, self.group);
+        let kind = self.kind;
         let _ = write!(out, "#EXT-X-MEDIA:TYPE={kind},GROUP-ID=\"{group}\",NAME=\"{label}\"");
         if let Some(language) = self.language {
             let _ = write!(out, ",LANGUAGE=\"{language}\"");
         }
         let word = |is: bool| if is { "YES" } else { "NO" };
         let is_autoselected = labels.is_autoselected.unwrap_or(true);
-        let default = word(labels.is_default.unwrap_or(self.is_default && is_autoselected));
+        let default = word(labels.is_default.unwrap_or(is_default && is_autoselected));
         let autoselect = word(is_autoselected);
         let _ = write!(out, ",DEFAULT={default},AUTOSELECT={autoselect}");
         if labels.is_forced {
@@ -200,19 +252,20 @@ impl<'a> Media<'a> {
     }
 }
 
-/// The names that somebody chose, which no other rendition of the group may have.
-fn chosen_names<'a>(labels: impl Iterator<Item = &'a Labels>) -> BTreeSet<String> {
-    labels.filter_map(|labels| labels.name.clone()).collect()
-}
-
-/// `EXT-X-STREAM-INF` of a variant.
-fn write_variant(out: &mut String, entry: &Entry<'_>, alternatives: &Alternatives, says_range: bool) {
+/// `EXT-X-STREAM-INF` of a variant with one of each kind of `groups`.
+fn write_variant(out: &mut String, entry: &Entry<'_>, groups: &[&Group<'_>], says_range: bool, captions: Captions) {
     let Rendition { name, track, .. } = entry.rendition;
-    let beside = alternatives.bandwidth;
-    let Bandwidth { peak_bps, average_bps } = beside.map_or(entry.bandwidth, |beside| entry.bandwidth.plus(beside));
-    let mut codecs = vec![track.codec.rfc6381()];
-    codecs.extend(alternatives.codecs.iter().cloned());
-    let codecs = codecs.join(",");
+    let bandwidths = groups.iter().map(|group| group.bandwidth());
+    let Bandwidth { peak_bps, average_bps } = bandwidths.fold(entry.bandwidth, Bandwidth::plus);
+    let beside: BTreeSet<&str> = groups
+        .iter()
+        .flat_map(|group| &group.media)
+        .filter_map(|media| media.codec.as_deref())
+        .collect();
+    let mut codecs = track.codec.rfc6381();
+    for codec in beside {
+        let _ = write!(codecs, ",{codec}");
+    }
     let _ = write!(
         out,
         "#EXT-X-STREAM-INF:BANDWIDTH={peak_bps},AVERAGE-BANDWIDTH={average_bps},CODECS=\"{codecs}\""
@@ -224,7 +277,18 @@ fn write_variant(out: &mut String, entry: &Entry<'_>, alternatives: &Alternative
             let _ = write!(out, ",VIDEO-RANGE={}", track.video_range.name());
         }
     }
-    let _ = writeln!(out, "{}\n{}", alternatives.groups, name.playlist_uri());
+    for Group { kind, id, .. } in groups {
+        let _ = write!(out, ",{kind}=\"{id}\"");
+    }
+    if track.kind == MediaKind::Video {
+        // NONE is for all variants or for none of them (4.4.6.2).
+        if captions.is_empty() {
+            out.push_str(",CLOSED-CAPTIONS=NONE");
+        } else if !entry.written.captions.is_empty() {
+            let _ = write!(out, ",CLOSED-CAPTIONS=\"{CAPTIONS_GROUP}\"");
+        }
+    }
+    let _ = writeln!(out, "\n{}", name.playlist_uri());
 }
 
 /// Pictures a second: the samples over the whole length.

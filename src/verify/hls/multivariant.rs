@@ -5,16 +5,19 @@ use std::path::{Path, PathBuf};
 
 use super::bandwidth::{Measured, durations_ns};
 use super::{NANOSECONDS_PER_SECOND, check_key_attributes, nearest_second, seconds, shown};
-use crate::codec::VideoRange;
+use crate::codec::{Captions, VideoRange};
 use crate::media::MediaKind;
 use crate::package::hls::MULTIVARIANT_PLAYLIST;
 use crate::verify::check::SegmentFacts;
 use crate::verify::findings::{FileFindings, Findings};
 use crate::verify::output::Rendition;
-use crate::verify::playlist::{Located, Media, MultivariantPlaylist, Variant};
+use crate::verify::playlist::{ClosedCaptions, Located, Media, MultivariantPlaylist, Variant};
 
 /// How far declared bit rates may be from measured ones (Apple's authoring specification, 1.26 and 1.27), in percent.
 const BANDWIDTH_TOLERANCE_PERCENT: u64 = 10;
+
+/// `TYPE` of `EXT-X-MEDIA`, and the attribute of variants.
+const CLOSED_CAPTIONS: &str = "CLOSED-CAPTIONS";
 
 /// `FRAME-RATE` has three decimals: half of the last one, and what rounding durations adds; in nanohertz.
 const FRAME_RATE_TOLERANCE_NHZ: i64 = 1_000_000;
@@ -28,14 +31,7 @@ pub(in crate::verify) fn check_multivariant(
 ) {
     check_target_durations(renditions, findings);
     let mut file = findings.of(Path::new(MULTIVARIANT_PLAYLIST));
-    let has_key_format = playlist.session_keys.iter().any(|key| key.value.key_format.is_some());
-    let lowest = if has_key_format { 5 } else { 1 };
-    if playlist.version.unwrap_or(1) != lowest {
-        file.add(format!(
-            "EXT-X-VERSION is {}, and {lowest} is the lowest that is true",
-            shown(playlist.version)
-        ));
-    }
+    check_version(playlist, &mut file);
     let all_independent = renditions
         .iter()
         .all(|rendition| rendition.playlist.has_independent_segments);
@@ -71,6 +67,12 @@ pub(in crate::verify) fn check_multivariant(
                 .iter()
                 .map(|facts| Some(facts.as_ref()?.samples))
                 .sum(),
+            captions: facts
+                .get(index)?
+                .iter()
+                .try_fold(Captions::default(), |captions, facts| {
+                    Some(captions.and(facts.as_ref()?.captions))
+                }),
         })
     };
     let mut uris = BTreeSet::new();
@@ -80,39 +82,122 @@ pub(in crate::verify) fn check_multivariant(
         .map(|init| init.video_range)
         .any(|range| range != VideoRange::Sdr);
     for variant in &playlist.variants {
-        if !uris.insert(&variant.value.uri) {
-            file.add_at(variant.offset, "a second variant of the same URI");
+        let Variant {
+            uri, audio, subtitles, ..
+        } = &variant.value;
+        if !uris.insert((uri, audio, subtitles)) {
+            file.add_at(variant.offset, "a second variant of the same URI and groups");
         }
-        let mut alternatives = Vec::new();
-        for (kind, group) in [("AUDIO", &variant.value.audio), ("SUBTITLES", &variant.value.subtitles)] {
-            let of_kind = || {
-                playlist
-                    .media
-                    .iter()
-                    .filter(|media| media.value.kind.as_deref() == Some(kind))
-            };
-            let Some(group) = group else {
-                if of_kind().next().is_some() {
-                    file.add_at(
-                        variant.offset,
-                        format!("{kind} is missing, and there are renditions of it"),
-                    );
-                }
-                continue;
-            };
-            let entries: Vec<Entry<'_>> = of_kind()
-                .filter(|media| media.value.group.as_ref() == Some(group))
-                .filter_map(|media| look_up(media.value.uri.as_deref()?))
-                .collect();
-            if entries.is_empty() {
-                let what = format!("{kind} names the group {group:?}, which has no rendition");
-                file.add_at(variant.offset, what);
-            }
-            alternatives.push(entries);
-        }
+        let alternatives = check_groups(playlist, variant, look_up, &mut file);
         if let Some(entry) = look_up(&variant.value.uri) {
             check_variant(variant, &entry, (&alternatives, says_range), &mut file);
         }
+    }
+    let videos = playlist.variants.iter().filter_map(|variant| {
+        let entry = look_up(&variant.value.uri)?;
+        let kind = entry.rendition.init.as_ref()?.kind;
+        (kind == MediaKind::Video).then_some((variant, entry.captions))
+    });
+    check_captions(playlist, &videos.collect::<Vec<_>>(), &mut file);
+}
+
+/// The lowest version that is true (RFC 8216bis, 8).
+fn check_version(playlist: &MultivariantPlaylist, file: &mut FileFindings<'_>) {
+    let has_key_format = playlist.session_keys.iter().any(|key| key.value.key_format.is_some());
+    let is_service = |media: &Located<Media>| {
+        media
+            .value
+            .instream_id
+            .as_deref()
+            .is_some_and(|id| id.starts_with("SERVICE"))
+    };
+    let lowest = match (playlist.media.iter().any(is_service), has_key_format) {
+        (true, _) => 7,
+        (false, true) => 5,
+        (false, false) => 1,
+    };
+    if playlist.version.unwrap_or(1) != lowest {
+        file.add(format!(
+            "EXT-X-VERSION is {}, and {lowest} is the lowest that is true",
+            shown(playlist.version)
+        ));
+    }
+}
+
+/// The renditions beside a variant, by the groups that it names.
+fn check_groups<'a>(
+    playlist: &MultivariantPlaylist,
+    variant: &Located<Variant>,
+    look_up: impl Fn(&str) -> Option<Entry<'a>>,
+    file: &mut FileFindings<'_>,
+) -> Vec<Vec<Entry<'a>>> {
+    let mut alternatives = Vec::new();
+    for (kind, group) in [("AUDIO", &variant.value.audio), ("SUBTITLES", &variant.value.subtitles)] {
+        let of_kind = || {
+            playlist
+                .media
+                .iter()
+                .filter(|media| media.value.kind.as_deref() == Some(kind))
+        };
+        let Some(group) = group else {
+            if of_kind().next().is_some() {
+                file.add_at(
+                    variant.offset,
+                    format!("{kind} is missing, and there are renditions of it"),
+                );
+            }
+            continue;
+        };
+        let entries: Vec<Entry<'_>> = of_kind()
+            .filter(|media| media.value.group.as_ref() == Some(group))
+            .filter_map(|media| look_up(media.value.uri.as_deref()?))
+            .collect();
+        if entries.is_empty() {
+            let what = format!("{kind} names the group {group:?}, which has no rendition");
+            file.add_at(variant.offset, what);
+        }
+        alternatives.push(entries);
+    }
+    alternatives
+}
+
+/// `CLOSED-CAPTIONS` of the variants with video, and the groups of captions, against what is inside of the video.
+fn check_captions(
+    playlist: &MultivariantPlaylist,
+    videos: &[(&Located<Variant>, Option<Captions>)],
+    file: &mut FileFindings<'_>,
+) {
+    let Some(all) = videos
+        .iter()
+        .try_fold(Captions::default(), |all, (_, captions)| Some(all.and((*captions)?)))
+    else {
+        return; // A segment is damaged, which is found elsewhere.
+    };
+    let announced = playlist
+        .media
+        .iter()
+        .filter(|media| media.value.kind.as_deref() == Some(CLOSED_CAPTIONS));
+    let group = announced.clone().find_map(|media| media.value.group.clone());
+    let announced: BTreeSet<String> = announced.filter_map(|media| media.value.instream_id.clone()).collect();
+    let carried: BTreeSet<String> = all.instream_ids().collect();
+    if announced != carried {
+        file.add(format!(
+            "INSTREAM-ID of captions is {announced:?}, and the video carries {carried:?}"
+        ));
+    }
+    for (variant, captions) in videos {
+        let expected = match captions {
+            _ if all.is_empty() => Some(ClosedCaptions::None),
+            Some(captions) if !captions.is_empty() => group.clone().map(ClosedCaptions::Group),
+            _ => None,
+        };
+        let found = &variant.value.closed_captions;
+        file.expect_at(
+            variant.offset,
+            CLOSED_CAPTIONS,
+            &format!("{found:?}"),
+            &format!("{expected:?}"),
+        );
     }
 }
 
@@ -174,12 +259,18 @@ fn check_media(media: &Located<Media>, renditions: &[Rendition], file: &mut File
     let kind = match value.kind.as_deref() {
         Some("AUDIO") => Some(MediaKind::Audio),
         Some("SUBTITLES") => Some(MediaKind::Text),
+        Some(CLOSED_CAPTIONS) => None,
         _ => {
-            file.add_at(*offset, "TYPE is neither AUDIO nor SUBTITLES");
+            file.add_at(*offset, "TYPE is neither AUDIO, SUBTITLES nor CLOSED-CAPTIONS");
             None
         }
     };
-    for (name, found) in [("GROUP-ID", &value.group), ("NAME", &value.name), ("URI", &value.uri)] {
+    let place = if value.kind.as_deref() == Some(CLOSED_CAPTIONS) {
+        ("INSTREAM-ID", &value.instream_id)
+    } else {
+        ("URI", &value.uri)
+    };
+    for (name, found) in [("GROUP-ID", &value.group), ("NAME", &value.name), place] {
         if found.is_none() {
             file.add_at(*offset, format!("{name} is missing"));
         }
@@ -222,6 +313,8 @@ struct Entry<'a> {
     measured: Option<Measured>,
     /// `None` where a segment is damaged.
     samples: Option<u64>,
+    /// The captions inside of its video; `None` where a segment is damaged.
+    captions: Option<Captions>,
 }
 
 /// `EXT-X-STREAM-INF` against its renditions.
