@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::codec::Codec;
 use crate::isobmff::FourCc;
 
 /// How content is protected.
@@ -86,6 +87,12 @@ impl SampleScheme {
     #[must_use]
     pub const fn has_pattern(self) -> bool {
         matches!(self, Self::Cbcs | Self::Cens)
+    }
+
+    /// Whether samples of `codec` can be protected by it.
+    #[must_use]
+    pub fn is_defined_for(self, codec: &dyn Codec) -> bool {
+        self == Self::Cenc || !codec.cenc_only()
     }
 
     /// Whether it makes a key stream, so that no IV may come twice under a key.
