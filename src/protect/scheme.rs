@@ -101,7 +101,7 @@ impl SampleScheme {
         matches!(self, Self::Cenc | Self::Cens)
     }
 
-    /// Whether protected ranges are whole blocks, with the rest clear in front (9.5.2.2). Ranges of `cbcs` end where the
+    /// Whether protected ranges are whole blocks, with the rest clear behind them (9.5.2.2). Ranges of `cbcs` end where the
     /// slice or tile does, and the rest that is left there stays as it is.
     #[must_use]
     pub const fn has_whole_blocks(self) -> bool {

@@ -34,6 +34,7 @@ const SAY_NOT_HOW_LONG_THEY_ARE: &[&str] = &[
     "mp3-mpeg2.mp4",
     "negative-offsets-fragmented.mp4",
     "opus-5.1-fragmented.mp4",
+    "vp9-fragmented.mp4",
 ];
 
 /// A fixture, and a copy that gets shorter and shorter.

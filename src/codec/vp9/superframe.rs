@@ -23,13 +23,12 @@ pub fn frame_sizes(sample: &[u8]) -> Result<impl Iterator<Item = usize> + use<>,
     let frame_size_bytes = usize::from(superframe_marker >> 3 & 0b11) + 1;
     let index_bytes = 2 + frames_in_superframe * frame_size_bytes;
     let index_start = sample.len().checked_sub(index_bytes);
-    let (frames, index) = index_start
-        .and_then(|start| sample.split_at_checked(start))
-        .ok_or_else(|| {
-            fault(format!(
-                "a superframe index of {index_bytes} bytes in a sample of fewer"
-            ))
-        })?;
+    let Some((frames, index)) = index_start.and_then(|start| sample.split_at_checked(start)) else {
+        let size = sample.len();
+        return Err(fault(format!(
+            "a superframe index of {index_bytes} bytes in a sample of {size}"
+        )));
+    };
     // Encoders let no frame end with a byte that looks like the marker, so this is damage.
     let Some((_, fields)) = index.split_first().filter(|(first, _)| *first == superframe_marker) else {
         return Err(fault(format!(

@@ -91,7 +91,8 @@ mod rules {
         assert_eq!(scan(&mut *scanner(), &frame(&shown, 40)), Ok(vec![(41, 0)]));
     }
 
-    /// Each frame has a subsample of whole blocks, as Shaka Packager 3.8.0 writes them.
+    /// Each frame has a subsample of whole blocks. The rest is clear behind it, as Shaka Packager 3.8.0 has it, where the binding
+    /// takes it from the bytes in front (Common Encryption, Sample Encryption); players go by the map.
     #[test]
     fn superframes_have_a_subsample_a_frame() {
         let (key, inter, shown) = (key_frame(3), inter_frame(), show_existing_frame());
@@ -134,7 +135,7 @@ mod rules {
                 changed(index + 1, first_size + 1),
                 "frames of 85 bytes together, with 84 in front of it",
             ),
-            (vec![0xdf; 33], "a superframe index of 34 bytes in a sample of fewer"),
+            (vec![0xdf; 33], "a superframe index of 34 bytes in a sample of 33"),
             (vec![0xc0], "a superframe index of 3 bytes"),
             // A frame without bytes.
             (superframe(&[vec![], frame(&key_frame(3), 30)], 1), "ends too early"),
