@@ -31,7 +31,7 @@ many-truns one-sample flac stz2 text-track timecode-track two-descriptions unkno
 # In the order of BOXES in targets/typed_box.rs.
 BOXES = """
 avcC co64 ctts elng elst esds frma ftyp hdlr hvcC mdhd mehd mfhd mvhd pssh saio saiz schm sdtp sidx stco stsc stss stsz
-stts stz2 tenc tfdt tfhd tkhd trex trun senc alac dac3 dec3 dfLa dOps av1C colr
+stts stz2 tenc tfdt tfhd tkhd trex trun senc alac dac3 dec3 dfLa dOps av1C colr vpcC
 """.split()
 
 # Of a typed box, the shortest and longest payload of at most so many bytes.
@@ -54,6 +54,11 @@ SAMPLES, SAMPLE_BYTES = 6, 1500
 # AV1: tile groups, film grain, sizes from references, switch frames, segments, a reduced header.
 AV1 = """
 av1 av1-error-resilient av1-global-motion av1-rav1e av1-screen av1-still av1-superres av1-switch-frames av1-tiles
+""".split()
+
+# VP9: superframes, tiles, profiles, segments, error resilient frames.
+VP9 = """
+vp9 vp9-444 vp9-aq vp9-error-resilient vp9-profile-3 vp9-resize vp9-tiles
 """.split()
 
 PLAYLIST_OF_RANGES = """#EXTM3U
@@ -93,7 +98,7 @@ v.m3u8
 #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=38092,URI="i.m3u8"
 """
 
-ENTRY_FIELDS = {"avc1": 78, "avc3": 78, "av01": 78, "hvc1": 78, "hev1": 78, "encv": 78, "mp4a": 28, "enca": 28, "ac-3": 28, "ec-3": 28, "Opus": 28, "fLaC": 28, "alac": 28}
+ENTRY_FIELDS = {"avc1": 78, "avc3": 78, "av01": 78, "vp09": 78, "hvc1": 78, "hev1": 78, "encv": 78, "mp4a": 28, "enca": 28, "ac-3": 28, "ec-3": 28, "Opus": 28, "fLaC": 28, "alac": 28}
 
 
 def boxes(data):
@@ -175,17 +180,17 @@ def samples_of(folder, names, configuration, length_size_at):
         save(folder, name, data)
 
 
-def av1_samples():
-    for name in AV1:
+def whole_samples_of(folder, names, configuration, most_bytes):
+    for name in names:
         track = mp4.load(FIXTURES / f"{name}.mp4").track("vide")
-        config = next(child.body for child in track.entry()[2] if child.kind == b"av1C")
+        config = next(child.body for child in track.entry()[2] if child.kind == configuration)
         data = bytes([len(config)]) + config
         for sample in track.samples[: 2 * SAMPLES]:
             # Whole samples, as many as are small: later headers depend on all before them.
-            if len(sample.data) > 2 * SAMPLE_BYTES:
+            if len(sample.data) > most_bytes:
                 break
             data += struct.pack(">H", len(sample.data)) + sample.data
-        save("av1_sample", name, data)
+        save(folder, name, data)
 
 
 def without_sei(config):
@@ -264,7 +269,8 @@ def main():
     typed_boxes()
     samples_of("avc_sample", AVC, b"avcC", 4)
     samples_of("hevc_sample", HEVC, b"hvcC", 21)
-    av1_samples()
+    whole_samples_of("av1_sample", AV1, b"av1C", 2 * SAMPLE_BYTES)
+    whole_samples_of("vp9_sample", VP9, b"vpcC", 5 * SAMPLE_BYTES)
     aac_configs()
     texts()
 

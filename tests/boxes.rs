@@ -138,6 +138,7 @@ typed_boxes![
     isobmff::tkhd::TrackHeader,
     isobmff::trex::TrackExtends,
     isobmff::trun::TrackRun,
+    isobmff::vpcc::VpConfiguration,
 ];
 
 fn check_typed(node: &Node<'_>, count: &Count) -> Result<(), String> {

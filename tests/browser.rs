@@ -345,6 +345,67 @@ fn other_schemes_play_too() {
     }
 }
 
+/// VP9 with hidden frames, whose headers the browser reads in the clear.
+#[test]
+fn vp9_plays_under_cenc() {
+    let (Some(browser), Some(ffmpeg)) = (Browser::find(), tool("ffmpeg")) else {
+        return;
+    };
+    let workspace = Workspace::new();
+    let (_page_server, page) = page_server(&workspace);
+    let keys = key_server(&workspace, &page, &[]);
+    let film = workspace.path("film.mp4");
+    for pass in ["1", "2"] {
+        let mut command = Command::new(&ffmpeg);
+        command.args(["-v", "error", "-y", "-i"]).arg(fixture("demo.mp4"));
+        command.args([
+            "-vf",
+            "scale=320:180",
+            "-c:v",
+            "libvpx-vp9",
+            "-cpu-used",
+            "5",
+            "-b:v",
+            "200k",
+            "-g",
+            "50",
+        ]);
+        command.args([
+            "-auto-alt-ref",
+            "6",
+            "-lag-in-frames",
+            "16",
+            "-c:a",
+            "copy",
+            "-pass",
+            pass,
+        ]);
+        run(command.arg(&film).current_dir(workspace.folder()));
+    }
+    for scheme in ["none", "cenc", "aes-128"] {
+        let mut command = workspace.vylux_pack();
+        command
+            .arg("encrypt")
+            .arg(&film)
+            .args(["--content-id", scheme, "--scheme", scheme, "--quiet"]);
+        run(command.args(["--base-url", &origin(&keys), "--out", &format!("out/{scheme}")]));
+    }
+    let case = |player: &str, scheme: &str, token: &str| json!({ "name": scheme, "page": page, "asset": scheme, "player": player, "token": token, "seeks": SEEKS });
+    let cases = PLAYERS.map(|player| {
+        [
+            case(player, "none", ""),
+            case(player, "cenc", &mint(&workspace, "cenc")),
+            case(player, "aes-128", &mint(&workspace, "aes-128")),
+        ]
+    });
+    for answers in browser.play(cases.as_flattened()).chunks(3) {
+        for played in answers {
+            assert_played(played);
+            assert_eq!(played["pictures"], answers[0]["pictures"], "{played}");
+        }
+    }
+}
+
 #[test]
 fn what_is_out_of_order_is_told() {
     let Some(browser) = Browser::find() else { return };

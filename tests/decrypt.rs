@@ -128,6 +128,9 @@ fn ffmpeg_reads_the_same_packets_and_frames() {
         ("two-languages.mp4", &["0:v", "0:a:0", "0:a:1"]),
         ("edit-media-time.mp4", &["0:v", "0:a"]),
         ("cmaf.mp4", &["0:v", "0:a"]),
+        ("vp9.mp4", &["0:v"]),
+        ("vp9-resize.mp4", &["0:v"]),
+        ("vp9-fragmented.mp4", &["0:v", "0:a"]),
     ] {
         for output in [&["-c", "copy"] as &[&str], &["-fps_mode", "passthrough"]] {
             assert_same(&ffmpeg, name, &["-ignore_editlist", "1"], streams, output);

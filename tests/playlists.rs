@@ -74,6 +74,11 @@ fn audio_behind_the_end_of_the_video() {
     assert_playlists("audio-longer", &["audio-longer.mp4"], &[]);
 }
 
+#[test]
+fn vp9_under_its_one_scheme() {
+    assert_playlists("vp9", &["vp9-fragmented.mp4"], &["--scheme", "cenc"]);
+}
+
 /// Durations that no decimal fraction tells: their sum does not drift.
 #[test]
 fn thirty_thousand_by_a_thousand_and_one() {

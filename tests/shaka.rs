@@ -9,7 +9,7 @@ use std::process::Command;
 
 use aes::cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use common::samples::{self, Sample};
-use common::{RenditionFiles, Workspace, derive, fixture, for_each, inputs, run, tool};
+use common::{RenditionFiles, Workspace, derive, fixture, for_each, inputs_under, run, tool};
 
 /// Why Shaka Packager 3.8.0 does not write what we write, and what is compared instead.
 #[derive(Clone, Copy)]
@@ -24,6 +24,8 @@ enum Misread {
     DropsUntilSync,
     /// It does not read slice headers of fields (H.264, 7.3.3 with `field_pic_flag`); `tests/slice_headers.rs` has ffmpeg measure them.
     NoFields,
+    /// It gives up on metadata OBUs of AV1; `tests/ffmpeg.rs` has ffmpeg decrypt them.
+    NoMetadata,
     /// It does not know MP3 in MP4 (ISO/IEC 14496-1, table 5: object types 0x69 and 0x6B); `tests/ffmpeg.rs` has ffmpeg decrypt it.
     NoMp3,
 }
@@ -54,6 +56,8 @@ const MISREAD: &[(&str, Misread)] = &[
     ("quicktime.mp4", Misread::SameSamplesAs("co64.mp4")),
     ("quicktime-96k.mp4", Misread::SameSamplesAs("aac-96k.mp4")),
     ("quicktime-sound-2.mp4", Misread::SameSamplesAs("co64.mp4")),
+    // It takes the first byte of a metadata OBU for its trailing bits (AV1, 5.8.1).
+    ("av1-captions.mp4", Misread::NoMetadata),
     ("mp3.mp4", Misread::NoMp3),
     ("mp3-mpeg2.mp4", Misread::NoMp3),
 ];
@@ -67,6 +71,8 @@ fn every_fixture_has_the_samples_that_shaka_packager_writes_under_cbcs() {
     every_fixture_has_the_samples_that_shaka_packager_writes("cbcs");
 }
 
+/// Of VP9 too, where both of us leave the rest of a frame's last block clear behind the frame: its binding to MP4 lengthens the
+/// clear bytes in front instead (Common Encryption, Sample Encryption). Whoever goes by the map opens either.
 #[test]
 fn every_fixture_has_the_samples_that_shaka_packager_writes_under_cenc() {
     every_fixture_has_the_samples_that_shaka_packager_writes("cenc");
@@ -84,7 +90,7 @@ fn every_fixture_has_the_samples_that_shaka_packager_writes_under_cbc1() {
 
 fn every_fixture_has_the_samples_that_shaka_packager_writes(scheme: &'static str) {
     let Some(packager) = tool("packager") else { return };
-    for_each(&inputs(), |name| {
+    for_each(&inputs_under(scheme), |name| {
         let workspace = Workspace::new();
         let renditions = workspace.package(&[fixture(name)], "out", &["--scheme", scheme]);
         let misread = MISREAD
@@ -137,6 +143,7 @@ fn every_fixture_has_the_samples_that_shaka_packager_writes(scheme: &'static str
                     compare(ours.get(first..).unwrap_or_default(), &theirs)?;
                 }
                 Misread::NoFields if error.contains("Interlaced streams not supported") => {}
+                Misread::NoMetadata if error.contains("trailing_one_bit == 1") => {}
                 Misread::NoMp3 if error.contains("Unsupported audio object type") => {}
                 _ => return Err(error.clone()),
             }

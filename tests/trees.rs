@@ -806,6 +806,27 @@ fn a_tree_verifies_and_decrypts(scheme: &str) {
     });
 }
 
+#[test]
+fn a_tree_of_vp9_is_encrypted_under_cenc_alone() {
+    let work = Workspace::new();
+    let flags = ["-hls_flags", "single_file+independent_segments", "master.m3u8"];
+    if ffmpeg_hls_of(&work, "vp9", "vp9-fragmented.mp4", &flags).is_none() {
+        return;
+    }
+    let refused = encrypt(&work, "vp9", &[]);
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(3), "{message}");
+    assert!(
+        message.contains("is VP9") && message.contains("choose --scheme cenc"),
+        "{message}"
+    );
+
+    encrypted(&work, "vp9", &["--scheme", "cenc"]);
+    let (code, text) = verify(&work, "vp9", true);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("decrypted"), "{text}");
+}
+
 /// A change of an encrypted tree, whether the source is needed to tell, and what is told.
 type Damage = (fn(&Path), bool, &'static str);
 

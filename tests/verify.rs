@@ -466,6 +466,19 @@ fn scheme_and_brands() {
     }
 }
 
+#[test]
+fn vp9_under_a_scheme_that_it_does_not_have() {
+    let workspace = Workspace::new();
+    workspace.encrypt("vp9.mp4", "out");
+    let file = format!("{VIDEO}/init.mp4");
+    let path = workspace.path("out").join(&file);
+    let mut data = fs::read(&path).unwrap();
+    let scheme = full_box(&data, *b"schm");
+    data[scheme..scheme + 4].copy_from_slice(b"cens");
+    fs::write(path, data).unwrap();
+    Verdict::of(&workspace, &[], &[]).finds(&file, None, None, "VP9 under cens, expected cenc");
+}
+
 /// What no box contradicts, only the source tells: the shape of pixels, how pictures are shown, what a sample depends on.
 #[test]
 fn descriptions_and_flags() {

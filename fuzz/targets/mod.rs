@@ -14,6 +14,7 @@ pub mod media_open;
 pub mod playlist;
 pub mod settings;
 pub mod typed_box;
+pub mod vp9_sample;
 pub mod webvtt;
 
 use std::io::Write;
@@ -39,6 +40,7 @@ pub const TARGETS: &[Target] = &[
     ("playlist", "playlist", playlist::run),
     ("settings", "settings", settings::run),
     ("typed_box", "typed_box", typed_box::run),
+    ("vp9_sample", "vp9_sample", vp9_sample::run),
     ("webvtt", "webvtt", webvtt::run),
 ];
 

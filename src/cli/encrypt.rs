@@ -329,6 +329,22 @@ fn publish(
     Ok(staging.publish(args.sync)?)
 }
 
+/// Refuses tracks that the scheme is not defined for.
+fn check_codecs(scheme: Scheme, tracks: &[Track]) -> Result<(), Failure> {
+    let Scheme::Samples(scheme) = scheme else { return Ok(()) };
+    match tracks.iter().find(|track| !scheme.is_defined_for(&*track.codec)) {
+        None => Ok(()),
+        Some(track) => {
+            let (path, id, codec) = (track.source.path().display(), track.id, track.codec.name());
+            let scheme = scheme.name();
+            let what = "for which Common Encryption has no scheme but cenc; choose --scheme cenc instead of";
+            Err(Failure::input(anyhow!(
+                "{path}: track {id} is {codec}, {what} {scheme}"
+            )))
+        }
+    }
+}
+
 /// Derives the keys, and finds or makes the record; `names` has one a track.
 fn prepare_keys(
     args: &Args,
@@ -337,6 +353,7 @@ fn prepare_keys(
     names: &[&str],
     output: &Path,
 ) -> Result<Encryption, Failure> {
+    check_codecs(args.scheme, tracks)?;
     let keys = KeyRing::load(settings).map_err(Failure::usage)?;
     let base_url = base_url(args.base_url.clone(), settings)?;
     let url = store_url(args.store.clone(), args.no_store, settings)?;

@@ -23,6 +23,7 @@ pub mod subsample;
 mod test_streams;
 mod text;
 pub mod video_range;
+pub mod vp9;
 mod whole_samples;
 
 use std::sync::Arc;
@@ -73,6 +74,11 @@ pub trait Codec: Send + Sync + std::fmt::Debug {
     /// What is wrong with a sample, where its first bits tell: for codecs without a scanner.
     fn first_bits_fault(&self, _sample: &[u8]) -> Option<&'static str> {
         None
+    }
+
+    /// Whether no scheme of Common Encryption but `cenc` is defined for it.
+    fn cenc_only(&self) -> bool {
+        false
     }
 
     /// Whether it is text, which stays clear.
@@ -137,6 +143,7 @@ const CODECS: &[(&[&[u8; 4]], Open)] = &[
     (&[b"avc1", b"avc3"], avc::open),
     (&[b"hvc1", b"hev1"], hevc::open),
     (&[b"av01"], av1::open),
+    (&[b"vp09"], vp9::open),
     (&[b"mp4a"], mp4a::open),
     (&[b"ac-3"], ac3::open),
     (&[b"ec-3"], eac3::open),
@@ -157,7 +164,6 @@ const OTHER_CODECS: &[(&[&[u8; 4]], &str)] = &[
     (&[b"dvh1", b"dvhe"], "Dolby Vision"),
     (&[b"vvc1", b"vvi1"], "VVC"),
     (&[b"vp08"], "VP8"),
-    (&[b"vp09"], "VP9"),
     (&[b"mp4v"], "MPEG-4 Visual"),
     (&[b"ac-4"], "AC-4"),
     (&[b"dtsc", b"dtsh", b"dtsl", b"dtse", b"dtsx"], "DTS"),

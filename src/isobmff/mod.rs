@@ -55,6 +55,7 @@ pub mod tkhd;
 pub mod tree;
 pub mod trex;
 pub mod trun;
+pub mod vpcc;
 pub mod writer;
 
 pub use error::{BoxError, BoxPath, Fault, Problem};
@@ -107,6 +108,7 @@ const DESCRIBED: &[(FourCc, describe::Describe)] = &[
     describe::fields::<tkhd::TrackHeader>(),
     describe::fields::<trex::TrackExtends>(),
     describe::fields::<trun::TrackRun>(),
+    describe::fields::<vpcc::VpConfiguration>(),
 ];
 
 /// A box whose payload has a type of its own.

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use crate::codec::Codec;
 use crate::isobmff::FourCc;
 
 /// How content is protected.
@@ -88,13 +89,19 @@ impl SampleScheme {
         matches!(self, Self::Cbcs | Self::Cens)
     }
 
+    /// Whether samples of `codec` can be protected by it.
+    #[must_use]
+    pub fn is_defined_for(self, codec: &dyn Codec) -> bool {
+        self == Self::Cenc || !codec.cenc_only()
+    }
+
     /// Whether it makes a key stream, so that no IV may come twice under a key.
     #[must_use]
     pub const fn is_ctr(self) -> bool {
         matches!(self, Self::Cenc | Self::Cens)
     }
 
-    /// Whether protected ranges are whole blocks, with the rest clear in front (9.5.2.2). Ranges of `cbcs` end where the
+    /// Whether protected ranges are whole blocks, with the rest clear behind them (9.5.2.2). Ranges of `cbcs` end where the
     /// slice or tile does, and the rest that is left there stays as it is.
     #[must_use]
     pub const fn has_whole_blocks(self) -> bool {

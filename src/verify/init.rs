@@ -170,6 +170,12 @@ impl InitSegment {
             Err(codec::OpenError::Box(error)) => return Err(error),
             Err(error) => return Err(entry.invalid(format!("'{format}': {error}"))),
         };
+        if let Some(protection) = &protection
+            && !protection.scheme.is_defined_for(&*codec)
+        {
+            let what = format!("{} under {}, expected cenc", codec.name(), protection.scheme.name());
+            findings.add_at(entry.offset, what);
+        }
         if codec.is_text() != (kind == MediaKind::Text) {
             return Err(entry.invalid("a sample entry of another kind than the handler"));
         }

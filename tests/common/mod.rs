@@ -45,7 +45,6 @@ pub const REFUSED: &[(&str, &str)] = &[
     ("mixed-codecs.mp4", "a track of another codec"),
     ("refuse-mpeg4.mp4", "another codec"),
     ("refuse-vorbis.mp4", "another codec"),
-    ("refuse-vp9.mp4", "another codec"),
     ("slices-60.mp4", "more subsamples than saiz can tell"),
     ("text-only.mp4", "nothing to encrypt"),
     ("text-stpp.mp4", "text without a film"),
@@ -89,6 +88,23 @@ pub fn inputs() -> Vec<String> {
     }
     names.retain(|name| REFUSED.iter().all(|(refused, _)| name != refused));
     names
+}
+
+/// The names of all fixtures that can be encrypted under `scheme`, sorted.
+pub fn inputs_under(scheme: &str) -> Vec<String> {
+    let mut names = inputs();
+    names.retain(|name| !is_vp9(name) || matches!(scheme, "cenc" | "aes-128" | "none"));
+    names
+}
+
+/// The scheme that a fixture is encrypted under: `cbcs`, or `cenc` where its codec has no other.
+pub fn scheme(name: &str) -> &'static str {
+    if is_vp9(name) { "cenc" } else { "cbcs" }
+}
+
+/// Whether the video of a fixture is VP9.
+pub fn is_vp9(name: &str) -> bool {
+    name.starts_with("vp9")
 }
 
 /// Whether the video of a fixture is H.265.
@@ -177,9 +193,10 @@ impl Workspace {
         command
     }
 
-    /// Encrypts a fixture to `out`, a folder below this one, in segments of a second, without a record store.
+    /// Encrypts a fixture under its [`scheme`] to `out`, a folder below this one, in segments of a second, without a record
+    /// store.
     pub fn encrypt(&self, name: &str, out: &str) -> Vec<RenditionFiles> {
-        self.package(&[fixture(name)], out, &[])
+        self.package(&[fixture(name)], out, &["--scheme", scheme(name)])
     }
 
     /// Packages inputs to `out` with more arguments, in segments of a second, without a record store.

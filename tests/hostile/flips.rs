@@ -9,7 +9,7 @@ use vylux_pack::isobmff::scan::TopLevel;
 use vylux_pack::media::{Presentation, Source};
 
 use crate::common::mutation::{Mutation, for_cases, mutations};
-use crate::common::{Workspace, fixture, fixtures, for_each, inputs};
+use crate::common::{Workspace, fixture, fixtures, for_each, inputs, scheme};
 use crate::reading::{ReadTrack, is_located, read, tracks_of};
 use crate::running::limited;
 use crate::targets;
@@ -129,7 +129,15 @@ fn the_program_refuses_damage_with_exit_code_3() {
             std::fs::write(workspace.path("damaged.mp4"), bytes).unwrap();
             let output = limited(
                 &workspace,
-                &["encrypt", "damaged.mp4", "--content-id", "x", "--no-store"],
+                &[
+                    "encrypt",
+                    "damaged.mp4",
+                    "--content-id",
+                    "x",
+                    "--no-store",
+                    "--scheme",
+                    scheme(name),
+                ],
             );
             let error = String::from_utf8_lossy(&output.stderr);
             let published = workspace.path("out/x").exists();
