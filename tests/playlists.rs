@@ -130,3 +130,35 @@ fn video_ranges_are_what_ffprobe_reads() {
         "{master}"
     );
 }
+
+/// Pictures behind a keyframe of an open group of pictures refer to the segment before: RFC 8216bis, 4.4.2.1 wants none that does.
+#[test]
+fn open_groups_of_pictures_are_no_independent_segments() {
+    const TAG: &str = "#EXT-X-INDEPENDENT-SEGMENTS\n";
+    const PLAYLISTS: [&str; 2] = ["out/film/video/90p/playlist.m3u8", "out/film/master.m3u8"];
+    for (name, is_independent) in [("hevc-open-gop.mp4", false), ("hevc.mp4", true)] {
+        let workspace = Workspace::new();
+        let mut command = workspace.vylux_pack();
+        command.arg("encrypt").arg(fixture(name)).args(["--content-id", "film"]);
+        run(command.args(["--segment-duration", "1", "--no-store", "--quiet"]));
+        let verify = || {
+            let mut command = workspace.vylux_pack();
+            command.args(["verify", "out/film", "--no-store"]).output().unwrap()
+        };
+        assert!(verify().status.success(), "{name}");
+        for playlist in PLAYLISTS {
+            let text = std::fs::read_to_string(workspace.path(playlist)).unwrap();
+            assert_eq!(text.contains(TAG), is_independent, "{name} {playlist}: {text}");
+            if !is_independent {
+                let claimed = text.replacen("#EXTM3U\n", &format!("#EXTM3U\n{TAG}"), 1);
+                std::fs::write(workspace.path(playlist), claimed).unwrap();
+            }
+        }
+        let words = String::from_utf8(verify().stdout).unwrap();
+        assert_eq!(
+            words.contains("refers to the segment before"),
+            !is_independent,
+            "{name}: {words}"
+        );
+    }
+}

@@ -91,6 +91,12 @@ pub trait Codec: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// Whether a sample can't be decoded where decoding begins at the sync sample in front of it, for it refers to pictures before
+    /// that one.
+    fn is_skipped_leading(&self, _sample: &[u8]) -> bool {
+        false
+    }
+
     /// Adds the captions that a sample of video carries, protected or not.
     fn find_captions(&self, _sample: &[u8], _captions: &mut Captions) {}
 

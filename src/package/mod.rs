@@ -81,7 +81,8 @@ impl WrittenRendition {
 pub struct WrittenSegment {
     /// How long it is shown.
     pub duration: Time,
-    /// Whether it can be decoded without the segments before it: its first sample is a sync sample.
+    /// Whether it can be decoded without the segments before it: its first sample is a sync sample, and none refers to what is
+    /// in front of that.
     pub is_independent: bool,
     /// Bytes of its file.
     pub bytes: u64,
@@ -206,15 +207,20 @@ pub fn write_segments(
         let found = worker.write(task, folder, control)?;
         Ok((task.rendition_index, task.segment_index, found))
     };
-    control.run(&tasks, write, |_, (rendition, segment, (bytes, captions))| {
-        let Some(rendition) = written.get_mut(rendition) else {
-            return;
-        };
-        rendition.captions = rendition.captions.and(captions);
-        if let Some(segment) = rendition.segments.get_mut(segment) {
-            segment.bytes = bytes;
-        }
-    })?;
+    control.run(
+        &tasks,
+        write,
+        |_, (rendition, segment, found): (usize, usize, Found)| {
+            let Some(rendition) = written.get_mut(rendition) else {
+                return;
+            };
+            rendition.captions = rendition.captions.and(found.captions);
+            if let Some(segment) = rendition.segments.get_mut(segment) {
+                segment.bytes = found.bytes;
+                segment.is_independent &= !found.refers_back;
+            }
+        },
+    )?;
     Ok(written)
 }
 
@@ -249,6 +255,15 @@ fn tasks_by_time<'a>(renditions: &'a [Rendition<'a>]) -> Vec<Task<'a>> {
     tasks
 }
 
+/// What is known of a segment when it is written.
+#[derive(Default)]
+struct Found {
+    bytes: u64,
+    captions: Captions,
+    /// Whether a sample in front of its second sync sample refers to the segment before.
+    refers_back: bool,
+}
+
 /// Writes segment after segment, reusing its memory.
 #[derive(Default)]
 struct SegmentWorker {
@@ -258,13 +273,8 @@ struct SegmentWorker {
 }
 
 impl SegmentWorker {
-    /// Writes a segment's file, and returns its bytes and the captions in it.
-    fn write(
-        &mut self,
-        task: &Task<'_>,
-        folder: &Path,
-        control: &Control<'_>,
-    ) -> Result<(u64, Captions), PackageError> {
+    /// Writes a segment's file.
+    fn write(&mut self, task: &Task<'_>, folder: &Path, control: &Control<'_>) -> Result<Found, PackageError> {
         let Rendition {
             name,
             track,
@@ -282,8 +292,8 @@ impl SegmentWorker {
             Some(Protection::Segments(protection)) => Some(protection.encryptor(task.segment_index)),
             _ => None,
         };
-        let mut bytes = 0;
-        let mut captions = Captions::default();
+        let mut found = Found::default();
+        let mut sync_samples = 0;
         self.head.clear();
         media_segment::write_type(&mut self.head);
         for (sequence_number, samples) in (task.segment.sequence_number..).zip(&task.segment.fragments) {
@@ -297,11 +307,13 @@ impl SegmentWorker {
                     path: track.source.path().to_owned(),
                     cause,
                 })?;
-            for sample in fragment.sample_data() {
-                track.codec.find_captions(sample, &mut captions);
+            for (sample, data) in fragment.samples.iter().zip(fragment.sample_data()) {
+                sync_samples += u32::from(sample.is_sync());
+                found.refers_back |= sync_samples < 2 && track.codec.is_skipped_leading(data);
+                track.codec.find_captions(data, &mut found.captions);
             }
             media_segment::write_fragment_head(&mut self.head, track, sequence_number, &fragment);
-            bytes += match &mut encryptor {
+            found.bytes += match &mut encryptor {
                 None => write_all(&mut file, &self.head, fragment.data),
                 Some(encryptor) => {
                     let pieces =
@@ -316,9 +328,9 @@ impl SegmentWorker {
         if let Some(encryptor) = encryptor {
             self.encrypted.clear();
             encryptor.finish(&mut self.encrypted);
-            bytes += write_all(&mut file, &self.encrypted, &[]).map_err(failed)?;
+            found.bytes += write_all(&mut file, &self.encrypted, &[]).map_err(failed)?;
         }
-        Ok((bytes, captions))
+        Ok(found)
     }
 }
 

@@ -93,6 +93,8 @@ pub(super) struct SegmentFacts {
     pub of_source: Option<Range<u32>>,
     /// The captions inside of its video.
     pub captions: Captions,
+    /// The first sample that refers to the segment before: its index, and bytes from the file's start.
+    pub refers_back: Option<(u64, u64)>,
     /// The IVs of its samples, where each has its own.
     pub ivs: IvRuns,
 }
@@ -451,6 +453,7 @@ impl SegmentFacts {
                 .max()?,
             of_source: seen.of_source,
             captions: seen.captions,
+            refers_back: seen.refers_back,
             ivs: IvRuns::of(
                 fragments
                     .iter()

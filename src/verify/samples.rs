@@ -51,6 +51,8 @@ pub struct Seen {
     pub of_source: Option<std::ops::Range<u32>>,
     /// The captions inside of them.
     pub captions: Captions,
+    /// The first that refers to the segment before: its index, and bytes from the file's start.
+    pub refers_back: Option<(u64, u64)>,
 }
 
 impl SampleChecker {
@@ -66,6 +68,7 @@ impl SampleChecker {
         findings: &mut FileFindings<'_>,
     ) -> Result<Seen, ScanError> {
         let mut captions = Captions::default();
+        let (mut sync_samples, mut refers_back) = (0, None);
         let mut scanner = expected.init.codec.scanner();
         let protection = expected.init.protection.as_ref();
         self.map
@@ -100,7 +103,14 @@ impl SampleChecker {
                         .map(|at| fragment.auxiliary.as_ref()?.get(at))
                         .collect();
                     self.check_group(group, &maps, index, expected, scanner.as_deref_mut(), findings);
-                    self.find_captions(group, expected.init, &mut captions);
+                    for ((index, sample), bytes) in (index..).zip(group).zip(self.sample_data(group)) {
+                        sync_samples += u32::from(sample.is_sync());
+                        let codec = &expected.init.codec;
+                        codec.find_captions(bytes, &mut captions);
+                        if sync_samples < 2 && refers_back.is_none() && codec.is_skipped_leading(bytes) {
+                            refers_back = Some((index, sample.offset));
+                        }
+                    }
                     if let (Some(track), Some(next)) = (expected.source, next) {
                         self.compare(track, next, group, index, expected, findings)?;
                     }
@@ -110,17 +120,21 @@ impl SampleChecker {
                 next = next.map(|next| next.saturating_add(length(group)));
             }
         }
-        let of_source = start.zip(next).map(|(start, end)| start..end);
-        Ok(Seen { of_source, captions })
+        Ok(Seen {
+            of_source: start.zip(next).map(|(start, end)| start..end),
+            captions,
+            refers_back,
+        })
     }
 
-    fn find_captions(&self, group: &[Sample], init: &InitSegment, captions: &mut Captions) {
+    /// The bytes of each sample of `group`.
+    fn sample_data(&self, group: &[Sample]) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.data.as_slice();
-        for sample in group {
+        group.iter().map(move |sample| {
             let (bytes, later) = rest.split_at_checked(sample.size as usize).unwrap_or_default();
             rest = later;
-            init.codec.find_captions(bytes, captions);
-        }
+            bytes
+        })
     }
 
     fn read_group(&mut self, file: &Source, group: &[Sample], findings: &mut FileFindings<'_>) {

@@ -38,7 +38,9 @@ const MAX_NUM_REF_IDX_ACTIVE_MINUS1: u8 = 14;
 pub mod nal_unit_type {
     /// Coded slice segment of a trailing picture that others of its sub-layer don't refer to: the first of 0 to 9.
     pub const TRAIL_N: u8 = 0;
-    /// Coded slice segment of a skipped leading picture: the last of 0 to 9.
+    /// Coded slice segment of a skipped leading picture that others of its sub-layer don't refer to.
+    pub const RASL_N: u8 = 8;
+    /// The same, that others may refer to: the last of 0 to 9.
     pub const RASL_R: u8 = 9;
     /// Coded slice segment of a broken link access picture: the first of the pictures that decoding can begin with.
     pub const BLA_W_LP: u8 = 16;
@@ -190,6 +192,14 @@ impl Codec for Hevc {
             nal_length_size: self.config.nal_length_size(),
             parameter_sets: self.parameter_sets.clone(),
         }))
+    }
+
+    /// Random access skipped leading pictures (3.123), behind a CRA picture.
+    fn is_skipped_leading(&self, sample: &[u8]) -> bool {
+        let nals = NalUnits::new(NAME, sample, self.config.nal_length_size()).map_while(Result::ok);
+        let mut types = nals.filter_map(|nal| Some(nal.bytes.first()? >> 1 & 0x3f));
+        let slice = types.find(|nal_unit_type| *nal_unit_type <= nal_unit_type::CRA_NUT);
+        slice.is_some_and(|slice| matches!(slice, nal_unit_type::RASL_N | nal_unit_type::RASL_R))
     }
 
     fn find_captions(&self, sample: &[u8], captions: &mut Captions) {

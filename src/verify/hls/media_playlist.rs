@@ -38,9 +38,15 @@ pub(in crate::verify) fn check_media_playlist(
     check_order(rendition, facts, notes, findings);
     if playlist.has_independent_segments {
         for (segment, facts) in rendition.segments.iter().zip(facts) {
-            if let Some(facts) = facts.as_ref().filter(|facts| !facts.first.is_sync()) {
+            let Some(facts) = facts else { continue };
+            let mut file = findings.of(&segment.file);
+            if !facts.first.is_sync() {
                 let what = "is not a sync sample, though EXT-X-INDEPENDENT-SEGMENTS says that segments begin with one";
-                findings.of(&segment.file).add_in_sample(0, facts.first.offset, what);
+                file.add_in_sample(0, facts.first.offset, what);
+            }
+            if let Some((index, offset)) = facts.refers_back {
+                let what = "refers to the segment before, though EXT-X-INDEPENDENT-SEGMENTS says that none does";
+                file.add_in_sample(index, offset, what);
             }
         }
     }
