@@ -94,14 +94,17 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             .then(|| logs::start(config.log_level))
             .transpose()
             .map_err(Failure::work)?;
+        let metrics = Metrics::default();
         let keys = match &config.records {
             Records::Derived => Lookup::derived(ring),
-            Records::Store(url) if args.check => Lookup::stored(ring, store::open(url.expose()).await?),
+            Records::Store(url) if args.check => {
+                Lookup::stored(ring, store::open(url.expose()).await?, metrics.count_looks())
+            }
             Records::Store(url) => {
                 let failed = |error: &StoreError| {
                     tracing::error!(cause = causes::chain(error), "the record store can't be opened");
                 };
-                Lookup::stored(ring, Later::open(url.clone(), failed).await?)
+                Lookup::stored(ring, Later::open(url.clone(), failed).await?, metrics.count_looks())
             }
         };
         if args.check {
@@ -116,7 +119,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         if access.is_insecure() {
             tracing::warn!("--insecure-no-auth: everybody who can reach this address gets every key");
         }
-        let metrics = Metrics::default();
         let key_limit = match &config.redis {
             None => RateLimit::of_this_process(config.key_limit()),
             Some(url) => RateLimit::shared(config.key_limit(), url.clone(), metrics.redis_up()).await,

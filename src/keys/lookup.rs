@@ -1,9 +1,10 @@
 //! Content keys by what a player asks for: from the records of a store, or derived anew.
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use moka::future::Cache;
+use quick_cache::sync::Cache;
 
 use super::store::{RecordStore, StoreError};
 use super::{ContentId, KeyName, KeyRecord, KeyRing, Master, WrapError};
@@ -14,7 +15,7 @@ use crate::content_key::{ContentKey, Kid};
 pub const CACHE_FOR: Duration = Duration::from_secs(5);
 
 /// Keys that are kept at hand at most.
-const CACHED_KEYS: u64 = 10_000;
+const CACHED_KEYS: usize = 10_000;
 
 /// Which key of a content.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -59,20 +60,38 @@ enum Source {
     Stored {
         ring: KeyRing,
         store: Box<dyn RecordStore>,
-        cache: Cache<(ContentId, Which), FoundKey>,
+        cache: Cache<(ContentId, Which), Look>,
+        looked: Box<dyn Fn(Duration) + Send + Sync>,
     },
     Derived(KeyRing),
 }
 
+/// A look into the store.
+#[derive(Clone)]
+struct Look {
+    began: Instant,
+    found: Result<FoundKey, Arc<LookupError>>,
+}
+
+impl Look {
+    fn is_good(&self) -> bool {
+        self.found.is_ok() && self.began.elapsed() < CACHE_FOR
+    }
+}
+
 impl Lookup {
-    /// Finds keys that have a record in `store`, and no others.
+    /// Finds keys that have a record in `store`, and no others. `looked` is told how long each look into it took.
     #[must_use]
-    pub fn stored(ring: KeyRing, store: Box<dyn RecordStore>) -> Self {
-        let cache = Cache::builder().max_capacity(CACHED_KEYS).time_to_live(CACHE_FOR);
+    pub fn stored(
+        ring: KeyRing,
+        store: Box<dyn RecordStore>,
+        looked: impl Fn(Duration) + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(Source::Stored {
             ring,
             store,
-            cache: cache.build(),
+            cache: Cache::new(CACHED_KEYS),
+            looked: Box::new(looked),
         }))
     }
 
@@ -90,10 +109,29 @@ impl Lookup {
     pub async fn find(&self, content_id: &ContentId, which: Which) -> Result<FoundKey, Arc<LookupError>> {
         match &*self.0 {
             Source::Derived(ring) => derive(ring, content_id, &which).ok_or(Arc::new(LookupError::NotFound)),
-            Source::Stored { ring, store, cache } => {
+            Source::Stored {
+                ring,
+                store,
+                cache,
+                looked,
+            } => {
                 let asked = (content_id.clone(), which);
-                let look = look(ring, &**store, content_id, asked.1.clone());
-                cache.try_get_with(asked, look).await
+                if let Some(look) = cache.get(&asked).filter(Look::is_good) {
+                    return look.found;
+                }
+                cache.remove_if(&asked, |look| !look.is_good());
+                let look = async {
+                    let began = Instant::now();
+                    let found = look(ring, &**store, content_id, &asked.1).await.map_err(Arc::new);
+                    looked(began.elapsed());
+                    Ok::<_, Infallible>(Look { began, found })
+                };
+                let Ok(look) = cache.get_or_insert_async(&asked, look).await;
+                if look.found.is_err() {
+                    // Kept for those alone who waited for it.
+                    cache.remove_if(&asked, |look| look.found.is_err());
+                }
+                look.found
             }
         }
     }
@@ -123,9 +161,9 @@ async fn look(
     ring: &KeyRing,
     store: &dyn RecordStore,
     content_id: &ContentId,
-    which: Which,
+    which: &Which,
 ) -> Result<FoundKey, LookupError> {
-    let record = match &which {
+    let record = match which {
         Which::Kid(kid) => store.get(content_id, kid).await?,
         Which::Named(name) => {
             let records = store.list(Some(content_id)).await?;

@@ -4,7 +4,6 @@
 //! only after that, so nobody can probe for it.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
@@ -58,9 +57,7 @@ impl Granted {
     /// # Errors
     /// 404 if there is none, 503 if that can't be found out, 500 if it can't be opened.
     pub async fn key(&self, app: &App, which: Which) -> Result<FoundKey, Problem> {
-        let started = Instant::now();
         let found = app.keys.find(&self.content_id, which).await;
-        app.metrics.count_lookup(started.elapsed());
         found.map_err(|error| match &*error {
             LookupError::NotFound => Problem::not_found("no-record"),
             LookupError::Store(_) => Problem::unavailable("store-unavailable", chain(&*error)),

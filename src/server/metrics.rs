@@ -59,8 +59,8 @@ impl Default for Metrics {
         registry.register("requests", "Requests by route, status and reason", requests.clone());
         registry.register("request_duration_seconds", "How long an answer took", latency.clone());
         registry.register(
-            "key_lookup_duration_seconds",
-            "How long finding a key took, cache included",
+            "store_duration_seconds",
+            "How long looks for a key took in the record store",
             store_latency.clone(),
         );
         registry.register(
@@ -106,9 +106,10 @@ impl Metrics {
         route.latency.observe(took.as_secs_f64());
     }
 
-    /// Counts a look for a key.
-    pub fn count_lookup(&self, took: Duration) {
-        self.store_latency.observe(took.as_secs_f64());
+    /// Counts looks into the record store by how long they took: for whoever looks.
+    pub fn count_looks(&self) -> impl Fn(Duration) + Send + Sync + 'static {
+        let latency = self.store_latency.clone();
+        move |took| latency.observe(took.as_secs_f64())
     }
 
     /// Tells whether Redis counts rate limits: for whoever finds out.

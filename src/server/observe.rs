@@ -8,7 +8,7 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 use tower::Service;
 use tracing::{error, info, warn};
 use uuid::fmt::Hyphenated;
@@ -83,7 +83,7 @@ pub async fn observe(app: &App, names: &RouteNames, mut router: Router, request:
     let route = names.of(&request);
 
     // Has no timer while nothing is waited for.
-    let answer = timeout(app.config.request_timeout, router.call(request));
+    let answer = timeout_at((started + app.config.request_timeout).into(), router.call(request));
     // Nothing is left of a request that panicked which another one could see.
     let mut response = match AssertUnwindSafe(answer).catch_unwind().await {
         Ok(Ok(Ok(response))) => response,
