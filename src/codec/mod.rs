@@ -4,12 +4,14 @@
 
 pub mod aac;
 mod ac3;
+mod ac4;
 mod alac;
 pub mod av1;
 pub mod avc;
 pub mod bit_reader;
 #[cfg(test)]
 mod bit_writer;
+mod dts;
 mod eac3;
 mod flac;
 pub mod hevc;
@@ -20,6 +22,7 @@ pub mod subsample;
 #[cfg(test)]
 mod test_streams;
 mod text;
+mod usac;
 pub mod video_range;
 mod whole_samples;
 
@@ -134,6 +137,9 @@ const CODECS: &[(&[&[u8; 4]], Open)] = &[
     (&[b"mp4a"], mp4a::open),
     (&[b"ac-3"], ac3::open),
     (&[b"ec-3"], eac3::open),
+    (&[b"ac-4"], ac4::open),
+    (&[b"dtsc", b"dtsh", b"dtsl", b"dtse"], dts::open),
+    (&[b"dtsx", b"dtsy"], dts::open_uhd),
     (&[b"Opus"], opus::open),
     (&[b"fLaC"], flac::open),
     (&[b"alac"], alac::open),
@@ -153,8 +159,6 @@ const OTHER_CODECS: &[(&[&[u8; 4]], &str)] = &[
     (&[b"vp08"], "VP8"),
     (&[b"vp09"], "VP9"),
     (&[b"mp4v"], "MPEG-4 Visual"),
-    (&[b"ac-4"], "AC-4"),
-    (&[b"dtsc", b"dtsh", b"dtsl", b"dtse", b"dtsx"], "DTS"),
     (&[b"mha1", b"mha2", b"mhm1", b"mhm2"], "MPEG-H 3D Audio"),
     (&[b"samr", b"sawb"], "AMR"),
     (
