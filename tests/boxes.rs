@@ -108,6 +108,8 @@ typed_boxes![
     isobmff::colr::ColourInformation,
     isobmff::ctts::CompositionOffsets,
     isobmff::dac3::Ac3Specific,
+    isobmff::dac4::Ac4Specific,
+    isobmff::ddts::DtsSpecific,
     isobmff::dec3::Eac3Specific,
     isobmff::dfla::FlacSpecific,
     isobmff::dops::OpusSpecific,
@@ -138,6 +140,7 @@ typed_boxes![
     isobmff::tkhd::TrackHeader,
     isobmff::trex::TrackExtends,
     isobmff::trun::TrackRun,
+    isobmff::udts::DtsUhdSpecific,
     isobmff::vpcc::VpConfiguration,
 ];
 

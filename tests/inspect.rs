@@ -46,7 +46,7 @@ const CONTAINERS: &[(&str, usize)] = &[
     ),
     ("stsd dref", 8),
     ("avc1 avc3 hvc1 hev1 vp09 av01 mp4v encv", 78),
-    ("mp4a enca ac-3 ec-3 Opus fLaC alac", 28),
+    ("mp4a enca ac-3 ec-3 ac-4 dtsc dtsx Opus fLaC alac", 28),
 ];
 
 /// Walks over boxes by the headers that mp4-atom reads.
@@ -169,6 +169,7 @@ fn tracks_are_those_that_ffprobe_finds() {
         "av1.mp4",
         "cmaf.mp4",
         "co64-moov-end.mp4",
+        "dtsc-5.1.mp4",
         "fragmented.mp4",
         "fragmented-hybrid.mp4",
         "he-aac-v2-explicit.mp4",
@@ -178,6 +179,7 @@ fn tracks_are_those_that_ffprobe_finds() {
         "progressive-moov-front.mp4",
         "stz2.mp4",
         "two-languages.mp4",
+        "xhe-aac.mp4",
     ];
     for name in names {
         let path = fixture(name);

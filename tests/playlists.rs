@@ -10,7 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use common::{Workspace, fixture, inputs, run, tool};
+use common::{Workspace, fixture, for_each, inputs, run, tool};
 use snapbox::{Data, assert_data_eq};
 
 /// Compares all playlists of an output, one behind the other, with `tests/playlists/NAME.txt`.
@@ -161,4 +161,44 @@ fn open_groups_of_pictures_are_no_independent_segments() {
             "{name}: {words}"
         );
     }
+}
+
+/// Fixtures of which ffprobe knows other channels than their boxes say.
+const OTHER_CHANNELS: &[(&str, Option<u64>)] = &[
+    // In `mp4a`, nothing but samples tells, for writers say two channels whatever there are.
+    ("dts-5.1.mp4", None),
+    ("mp3.mp4", None),
+    ("mp3-mpeg2.mp4", None),
+    // Parametric stereo that only samples announce.
+    ("he-aac-v2-implicit.mp4", Some(1)),
+];
+
+/// What goes into `CHANNELS` (RFC 8216bis, 4.4.6.1) is what comes out of a decoder, or nothing.
+#[test]
+fn channels_are_what_ffprobe_reads() {
+    let Some(ffprobe) = tool("ffprobe8") else { return };
+    let names = inputs().into_iter().filter(|name| !name.starts_with("empty-samples"));
+    for_each(&names.collect::<Vec<_>>(), |name| {
+        let mut command = Command::new(&ffprobe);
+        command.args(["-v", "error", "-select_streams", "a"]);
+        command.args(["-show_entries", "stream=channels", "-of", "csv=p=0"]);
+        let output = String::from_utf8(run(command.arg(fixture(name))).stdout).unwrap();
+        let channels = |line: &str| line.trim_end_matches(',').parse().ok();
+        let expected: BTreeSet<Option<u64>> = output.lines().map(channels).collect();
+        let work = Workspace::new();
+        let mut command = work.vylux_pack();
+        command.arg("encrypt").arg(fixture(name));
+        command.args(["--content-id", "channels", "--scheme", "none", "--no-store", "--json"]);
+        let report: serde_json::Value = serde_json::from_slice(&run(&mut command).stdout).unwrap();
+        let tracks = report.get("tracks").and_then(serde_json::Value::as_array).unwrap();
+        let audio = tracks
+            .iter()
+            .filter(|track| track.get("kind").is_some_and(|kind| kind == "audio"));
+        let found: BTreeSet<Option<u64>> = audio.map(|track| track.get("channels")?.as_u64()).collect();
+        match OTHER_CHANNELS.iter().find(|(fixture, _)| *fixture == name) {
+            Some((_, other)) if found != expected && found == BTreeSet::from([*other]) => Ok(()),
+            None if found == expected => Ok(()),
+            _ => Err(format!("{found:?}, of ffprobe {expected:?}")),
+        }
+    });
 }

@@ -148,7 +148,9 @@ fn the_mp4_crate_reads_clear_output() {
     for_each(&inputs(), |name| {
         let workspace = Workspace::new();
         for rendition in workspace.package(&[fixture(name)], "out", &["--scheme", "none"]) {
-            let others = ["avc3", "hevc", "hev1", "av1", "ac3", "eac3", "alac", "flac", "opus"];
+            let others = [
+                "avc3", "hevc", "hev1", "av1", "ac3", "ac4", "eac3", "alac", "dtsc", "dtsx", "flac", "opus",
+            ];
             if others.iter().any(|other| name.starts_with(other))
                 || name == "video-and-opus.mp4" && !rendition.is_video()
             {
@@ -252,9 +254,10 @@ fn ffprobe_reads_init_and_segments() {
                 .collect();
             let segments: Vec<&[u8]> = segments.iter().map(|bytes| &**bytes).collect();
             probe(&ffprobe8, &segments)?;
-            // ffmpeg 5.1 mixes up the encryption of several fragments in one file.
-            for segment in segments {
-                probe(&ffprobe, &[segment])?;
+            // ffmpeg 5.1 mixes up the encryption of several fragments in one file; it knows neither AC-4 nor xHE-AAC.
+            let is_known = !["ac4.mp4", "xhe-aac.mp4"].contains(&name);
+            for segment in segments.iter().filter(|_| is_known) {
+                probe(&ffprobe, &[*segment])?;
             }
         }
         Ok(())

@@ -28,6 +28,9 @@ enum Misread {
     NoMetadata,
     /// It does not know MP3 in MP4 (ISO/IEC 14496-1, table 5: object types 0x69 and 0x6B); `tests/ffmpeg.rs` has ffmpeg decrypt it.
     NoMp3,
+    /// It leaves the tables of contents of AC-4 clear, as Dolby has proposed and no standard has it, and counts their bits as
+    /// bytes. All that is no video is protected whole (ISO/IEC 23001-7, 10.4); `tests/ffmpeg.rs` has ffmpeg decrypt it.
+    ClearContents,
 }
 
 /// The fixtures that Shaka Packager misreads.
@@ -60,6 +63,7 @@ const MISREAD: &[(&str, Misread)] = &[
     ("av1-captions.mp4", Misread::NoMetadata),
     ("mp3.mp4", Misread::NoMp3),
     ("mp3-mpeg2.mp4", Misread::NoMp3),
+    ("ac4.mp4", Misread::ClearContents),
 ];
 
 /// Fixtures whose fragments do not begin where the samples before end. We keep `tfdt` (ISO/IEC 14496-12, 8.8.12: it is the
@@ -141,6 +145,14 @@ fn every_fixture_has_the_samples_that_shaka_packager_writes(scheme: &'static str
                     let theirs = by_shaka(name, ours.get(first))?;
                     assert!(first > 0, "{name} begins with a sync sample");
                     compare(ours.get(first..).unwrap_or_default(), &theirs)?;
+                }
+                Misread::ClearContents => {
+                    let theirs = by_shaka(name, ours.first())?;
+                    assert!(theirs.iter().all(|sample| sample.subsamples.is_some()));
+                    assert!(ours.iter().all(|sample| sample.subsamples.is_none()));
+                    let bytes = |samples: &[Sample]| samples.iter().map(|sample| sample.data.len()).collect::<Vec<_>>();
+                    assert_eq!(bytes(&ours), bytes(&theirs));
+                    compare_times(&ours, &theirs)?;
                 }
                 Misread::NoFields if error.contains("Interlaced streams not supported") => {}
                 Misread::NoMetadata if error.contains("trailing_one_bit == 1") => {}

@@ -1,7 +1,8 @@
-//! AAC and HE-AAC (ISO/IEC 14496-3, subpart 4; in MP4: ISO/IEC 14496-14). Whole samples are protected.
+//! AAC and HE-AAC (ISO/IEC 14496-3, subpart 4; in MP4: ISO/IEC 14496-14), and xHE-AAC (ISO/IEC 23003-3). Whole samples are
+//! protected.
 
 use super::bit_reader::{BitFault, BitReader};
-use super::{Codec, CodecError, SampleScanner};
+use super::{Codec, CodecError, SampleScanner, usac};
 use crate::isobmff::esds::ElementaryStreamDescriptor;
 
 const NAME: &str = "AAC";
@@ -21,7 +22,7 @@ const ID_END: u8 = 7;
 
 /// `audioObjectType` (ISO/IEC 14496-3, table 1.17).
 mod audio_object_type {
-    /// AAC Main; the first of the four that are read here: Main, LC, SSR and LTP.
+    /// AAC Main; the first of four of one syntax: Main, LC, SSR and LTP.
     pub const AAC_MAIN: u8 = 1;
     /// AAC Long Term Prediction, the last of them.
     pub const AAC_LTP: u8 = 4;
@@ -29,6 +30,8 @@ mod audio_object_type {
     pub const SBR: u8 = 5;
     /// Parametric Stereo: HE-AAC v2.
     pub const PS: u8 = 29;
+    /// Unified speech and audio coding: xHE-AAC.
+    pub const USAC: u8 = 42;
 }
 
 /// An AAC track.
@@ -66,11 +69,16 @@ impl Aac {
             config: config.map(AudioSpecificConfig::parse).transpose()?,
         })
     }
+
+    fn is_usac(&self) -> bool {
+        let object_type = self.config.as_ref().map(|config| config.audio_object_type);
+        object_type == Some(audio_object_type::USAC)
+    }
 }
 
 impl Codec for Aac {
     fn name(&self) -> &'static str {
-        NAME
+        if self.is_usac() { "xHE-AAC" } else { NAME }
     }
 
     /// `mp4a.40.2` and the like (RFC 6381, 3.3): HE-AAC is `mp4a.40.5` and HE-AAC v2 `mp4a.40.29`, whichever
@@ -91,7 +99,7 @@ impl Codec for Aac {
 
     fn first_bits_fault(&self, sample: &[u8]) -> Option<&'static str> {
         let first_element = sample.first().map(|byte| byte >> 5);
-        (first_element == Some(ID_END)).then_some("an AAC frame that ends before it begins")
+        (!self.is_usac() && first_element == Some(ID_END)).then_some("an AAC frame that ends before it begins")
     }
 
     fn channels(&self) -> Option<u16> {
@@ -115,7 +123,6 @@ fn object_type_name(object_type_indication: u8) -> String {
     let name = match object_type_indication {
         0xa5 => "AC-3",
         0xa6 => "E-AC-3",
-        0xa9..=0xac => "DTS",
         0xad => "Opus",
         0xdd => "Vorbis",
         0xe1 => "QCELP",
@@ -127,7 +134,7 @@ fn object_type_name(object_type_indication: u8) -> String {
 /// `AudioSpecificConfig()` (ISO/IEC 14496-3, 1.6.2.1), and what its extensions signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct AudioSpecificConfig {
-    /// `audioObjectType` of the core, 1 to 4.
+    /// `audioObjectType` of the core, 1 to 4 or 42.
     audio_object_type: u8,
     /// `samplingFrequency` of the core.
     sampling_frequency_hz: u32,
@@ -149,6 +156,16 @@ impl AudioSpecificConfig {
         refuse_others(first_object_type)?;
         let sampling_frequency_hz = read_sampling_frequency(&mut bits).map_err(malformed)?;
         let channel_configuration = bits.u(4).map_err(malformed)?;
+        if first_object_type == audio_object_type::USAC {
+            let output = usac::read_config(&mut bits).map_err(malformed)?;
+            return Ok(Self {
+                audio_object_type: first_object_type,
+                sampling_frequency_hz: output.sampling_frequency_hz,
+                channels: output.channels,
+                sbr_sampling_frequency_hz: None,
+                ps: false,
+            });
+        }
         let mut audio_object_type = first_object_type;
         let mut sbr_sampling_frequency_hz = None;
         if [audio_object_type::SBR, audio_object_type::PS].contains(&first_object_type) {
@@ -206,7 +223,7 @@ fn read_audio_object_type(bits: &mut BitReader<'_>) -> Result<u8, BitFault> {
 
 fn refuse_others(object_type: u8) -> Result<(), CodecError> {
     match object_type {
-        audio_object_type::SBR | audio_object_type::PS => Ok(()),
+        audio_object_type::SBR | audio_object_type::PS | audio_object_type::USAC => Ok(()),
         core => refuse_others_as_core(core),
     }
 }
@@ -433,9 +450,15 @@ mod tests {
     }
 
     #[test]
+    fn xhe_aac() {
+        // As encoders write it: 48 kHz, stereo, then UsacConfig() with SBR of half the rate.
+        assert_is("f9464362 04", "mp4a.40.42", 2, 48_000);
+        let error = "AAC: ends too early, at byte 3 of the AudioSpecificConfig";
+        assert_fails(0x40, "f94643", error);
+    }
+
+    #[test]
     fn others_are_named() {
-        let error = "MPEG-4 audio: xHE-AAC (AOT 42) is not supported yet";
-        assert_fails(0x40, "f94640", error);
         assert_fails(0x40, "b98c00", "MPEG-4 audio: AAC-LD (AOT 23) is not supported yet");
         let error = "MPEG-4 audio: Vorbis in an 'mp4a' sample entry (objectTypeIndication 0xDD) is not supported yet";
         assert_fails(0xdd, "", error);

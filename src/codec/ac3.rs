@@ -18,8 +18,8 @@ pub(super) fn open(_format: FourCc, entry: &Node<'_>) -> Result<Arc<dyn Codec>, 
     let config: Ac3Specific = entry.require(&[b"dac3"])?.parse()?;
     Ok(Arc::new(WholeSamples {
         name: "AC-3",
-        rfc6381: "ac-3",
-        channels: channels(config.acmod, config.lfeon),
+        rfc6381: "ac-3".into(),
+        channels: Some(channels(config.acmod, config.lfeon)),
         sample_rate_hz: sample_rate_hz(config.fscod),
         hls_channels: None,
         sync: Some(SYNC),

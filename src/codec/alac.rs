@@ -12,8 +12,8 @@ pub(super) fn open(_format: FourCc, entry: &Node<'_>) -> Result<Arc<dyn Codec>, 
     let config: AlacSpecific = entry.require(&[b"alac"])?.parse()?;
     Ok(Arc::new(WholeSamples {
         name: "Apple Lossless",
-        rfc6381: "alac",
-        channels: config.channels.into(),
+        rfc6381: "alac".into(),
+        channels: Some(config.channels.into()),
         sample_rate_hz: Some(config.sample_rate_hz),
         hls_channels: None,
         sync: None,

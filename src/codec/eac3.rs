@@ -19,8 +19,8 @@ fn describe(config: &Eac3Specific) -> WholeSamples {
     let main = config.substreams.first();
     WholeSamples {
         name: "E-AC-3",
-        rfc6381: "ec-3",
-        channels: main.map_or(0, channels),
+        rfc6381: "ec-3".into(),
+        channels: main.map(channels),
         sample_rate_hz: main.and_then(|main| ac3::sample_rate_hz(main.fscod)),
         // RFC 8216bis, 4.4.6.1, CHANNELS: the complexity index counts the objects.
         hls_channels: config.joc_complexity.map(|complexity| format!("{complexity}/JOC")),
@@ -56,18 +56,18 @@ mod tests {
     fn substreams_and_objects() {
         // 192 kbit/s, 5.1 of one substream.
         let plain = read("0600200f00");
-        assert_eq!((plain.channels, plain.sample_rate_hz), (6, Some(48_000)));
+        assert_eq!((plain.channels, plain.sample_rate_hz), (Some(6), Some(48_000)));
         assert_eq!(plain.hls_channels().as_deref(), Some("6"));
         // 5.1 and a dependent substream with the rear pair: 7.1.
         let rear = read("0600200f0202");
-        assert_eq!(rear.channels, 8);
+        assert_eq!(rear.channels, Some(8));
         // The same 5.1, flagged for joint object coding of complexity 16.
         let joc = read("0600200f000110");
-        assert_eq!(joc.channels, 6);
+        assert_eq!(joc.channels, Some(6));
         assert_eq!(joc.hls_channels().as_deref(), Some("16/JOC"));
         // What follows and is no flag is kept.
         assert_eq!(read("0600200f000010").hls_channels().as_deref(), Some("6"));
         // Two programs: the first one is the main one.
-        assert_eq!(read("0601200400200f00").channels, 2);
+        assert_eq!(read("0601200400200f00").channels, Some(2));
     }
 }

@@ -19,8 +19,8 @@ pub(super) fn open(_format: FourCc, entry: &Node<'_>) -> Result<Arc<dyn Codec>, 
     Ok(Arc::new(WholeSamples {
         name: "FLAC",
         // As the sample entry spells it: Safari takes no other.
-        rfc6381: "fLaC",
-        channels: config.channels.into(),
+        rfc6381: "fLaC".into(),
+        channels: Some(config.channels.into()),
         sample_rate_hz: Some(config.sample_rate_hz),
         hls_channels: None,
         sync: Some(SYNC),

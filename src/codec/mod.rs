@@ -4,6 +4,7 @@
 
 pub mod aac;
 mod ac3;
+mod ac4;
 mod alac;
 pub mod av1;
 pub mod avc;
@@ -11,6 +12,7 @@ pub mod bit_reader;
 #[cfg(test)]
 mod bit_writer;
 pub mod captions;
+mod dts;
 mod eac3;
 mod flac;
 pub mod hevc;
@@ -22,6 +24,7 @@ pub mod subsample;
 #[cfg(test)]
 mod test_streams;
 mod text;
+mod usac;
 pub mod video_range;
 pub mod vp9;
 mod whole_samples;
@@ -153,6 +156,9 @@ const CODECS: &[(&[&[u8; 4]], Open)] = &[
     (&[b"mp4a"], mp4a::open),
     (&[b"ac-3"], ac3::open),
     (&[b"ec-3"], eac3::open),
+    (&[b"ac-4"], ac4::open),
+    (&[b"dtsc", b"dtsh", b"dtsl", b"dtse"], dts::open),
+    (&[b"dtsx", b"dtsy"], dts::open_uhd),
     (&[b"Opus"], opus::open),
     (&[b"fLaC"], flac::open),
     (&[b"alac"], alac::open),
@@ -165,31 +171,49 @@ pub fn is_known(format: FourCc) -> bool {
     CODECS.iter().any(|(formats, _)| formats.contains(&&format.0))
 }
 
-/// Names of codecs that are not supported yet, by their sample entry types.
-const OTHER_CODECS: &[(&[&[u8; 4]], &str)] = &[
-    (&[b"dvh1", b"dvhe"], "Dolby Vision"),
-    (&[b"vvc1", b"vvi1"], "VVC"),
-    (&[b"vp08"], "VP8"),
-    (&[b"mp4v"], "MPEG-4 Visual"),
-    (&[b"ac-4"], "AC-4"),
-    (&[b"dtsc", b"dtsh", b"dtsl", b"dtse", b"dtsx"], "DTS"),
-    (&[b"mha1", b"mha2", b"mhm1", b"mhm2"], "MPEG-H 3D Audio"),
-    (&[b"samr", b"sawb"], "AMR"),
+/// Codecs that are not supported yet, by their sample entry types: their names, and why.
+const OTHER_CODECS: &[(&[&[u8; 4]], &str, &str)] = &[
+    (
+        &[b"dvh1", b"dvhe"],
+        "Dolby Vision",
+        "there is no rule here yet for what stays clear",
+    ),
+    (
+        &[b"vvc1", b"vvi1"],
+        "VVC",
+        "its slice headers are not read here, and protected bytes begin behind them",
+    ),
+    (&[b"vp08"], "VP8", NO_PLAYER_OF_VIDEO),
+    (&[b"mp4v"], "MPEG-4 Visual", NO_PLAYER_OF_VIDEO),
+    (
+        &[b"mha1", b"mha2", b"mhm1", b"mhm2"],
+        "MPEG-H 3D Audio",
+        "its configuration may come in band, and is not read here",
+    ),
+    (&[b"samr", b"sawb", b"sawp"], "AMR", NO_PLAYER_OF_AUDIO),
     (
         &[
             b"ipcm", b"fpcm", b"lpcm", b"sowt", b"twos", b"in24", b"in32", b"fl32", b"fl64", b"raw ",
         ],
         "PCM",
+        "players of HLS don't take it; FLAC and Apple Lossless hold the same sound",
     ),
-    (&[b"apch", b"apcn", b"apcs", b"apco", b"ap4h", b"ap4x"], "ProRes"),
-    (&[b"mjpg", b"mjpa", b"mjpb", b"jpeg"], "Motion JPEG"),
+    (
+        &[b"apch", b"apcn", b"apcs", b"apco", b"ap4h", b"ap4x"],
+        "ProRes",
+        NO_PLAYER_OF_VIDEO,
+    ),
+    (&[b"mjpg", b"mjpa", b"mjpb", b"jpeg"], "Motion JPEG", NO_PLAYER_OF_VIDEO),
 ];
 
-/// What people call a codec that [`open`] does not know.
+const NO_PLAYER_OF_VIDEO: &str = "players of HLS don't take it; encode it as H.264, H.265 or AV1";
+const NO_PLAYER_OF_AUDIO: &str = "players of HLS don't take it; encode it as AAC or Opus";
+
+/// What people call a codec that [`open`] does not know, and why it does not.
 #[must_use]
-pub fn usual_name(format: FourCc) -> Option<&'static str> {
-    let known = OTHER_CODECS.iter().find(|(formats, _)| formats.contains(&&format.0));
-    known.map(|(_, name)| *name)
+pub fn other(format: FourCc) -> Option<(&'static str, &'static str)> {
+    let other = OTHER_CODECS.iter().find(|(formats, ..)| formats.contains(&&format.0));
+    other.map(|(_, name, reason)| (*name, *reason))
 }
 
 /// Reads the codec configuration of a sample entry; `format` is its type before it was protected.

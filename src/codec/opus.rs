@@ -16,8 +16,8 @@ pub(super) fn open(_format: FourCc, entry: &Node<'_>) -> Result<Arc<dyn Codec>, 
     Ok(Arc::new(WholeSamples {
         name: "Opus",
         // As the sample entry spells it.
-        rfc6381: "Opus",
-        channels: config.output_channel_count.into(),
+        rfc6381: "Opus".into(),
+        channels: Some(config.output_channel_count.into()),
         sample_rate_hz: Some(SAMPLE_RATE_HZ),
         hls_channels: None,
         sync: None,

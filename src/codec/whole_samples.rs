@@ -1,5 +1,7 @@
 //! Codecs whose samples are protected whole (ISO/IEC 23001-7, 9.5.1): what playlists say of them is all that is read.
 
+use std::borrow::Cow;
+
 use super::{Codec, SampleScanner};
 
 /// A synchronization word within the first two bytes.
@@ -17,9 +19,9 @@ pub struct WholeSamples {
     /// The codec's usual name.
     pub name: &'static str,
     /// The RFC 6381 `codecs` string.
-    pub rfc6381: &'static str,
-    /// Channels that come out.
-    pub channels: u16,
+    pub rfc6381: Cow<'static, str>,
+    /// Channels that come out; `None` where it is not known.
+    pub channels: Option<u16>,
     /// Samples a second that come out; `None` where it is not known.
     pub sample_rate_hz: Option<u32>,
     /// What a playlist says of the channels, where it is more than their number.
@@ -34,7 +36,7 @@ impl Codec for WholeSamples {
     }
 
     fn rfc6381(&self) -> String {
-        self.rfc6381.to_owned()
+        self.rfc6381.clone().into_owned()
     }
 
     fn scanner(&self) -> Option<Box<dyn SampleScanner>> {
@@ -48,7 +50,7 @@ impl Codec for WholeSamples {
     }
 
     fn channels(&self) -> Option<u16> {
-        Some(self.channels)
+        self.channels
     }
 
     fn sample_rate_hz(&self) -> Option<u32> {
@@ -56,7 +58,7 @@ impl Codec for WholeSamples {
     }
 
     fn hls_channels(&self) -> Option<String> {
-        let channels = || self.channels.to_string();
-        Some(self.hls_channels.clone().unwrap_or_else(channels))
+        let channels = || self.channels.map(|channels| channels.to_string());
+        self.hls_channels.clone().or_else(channels)
     }
 }

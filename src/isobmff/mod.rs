@@ -10,6 +10,8 @@ pub mod co64;
 pub mod colr;
 pub mod ctts;
 pub mod dac3;
+pub mod dac4;
+pub mod ddts;
 pub mod dec3;
 mod decoder_configuration;
 pub mod describe;
@@ -55,6 +57,7 @@ pub mod tkhd;
 pub mod tree;
 pub mod trex;
 pub mod trun;
+pub mod udts;
 pub mod vpcc;
 pub mod writer;
 
@@ -74,6 +77,8 @@ const DESCRIBED: &[(FourCc, describe::Describe)] = &[
     describe::fields::<colr::ColourInformation>(),
     describe::fields::<ctts::CompositionOffsets>(),
     describe::fields::<dac3::Ac3Specific>(),
+    describe::fields::<dac4::Ac4Specific>(),
+    describe::fields::<ddts::DtsSpecific>(),
     describe::fields::<dec3::Eac3Specific>(),
     describe::fields::<dfla::FlacSpecific>(),
     describe::fields::<dops::OpusSpecific>(),
@@ -108,6 +113,7 @@ const DESCRIBED: &[(FourCc, describe::Describe)] = &[
     describe::fields::<tkhd::TrackHeader>(),
     describe::fields::<trex::TrackExtends>(),
     describe::fields::<trun::TrackRun>(),
+    describe::fields::<udts::DtsUhdSpecific>(),
     describe::fields::<vpcc::VpConfiguration>(),
 ];
 

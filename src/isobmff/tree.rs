@@ -38,7 +38,7 @@ const VISUAL_ENTRIES: &[&[u8; 4]] = &[
 /// Sample entries that begin with the fields of an `AudioSampleEntry` (ISO/IEC 14496-12, 12.2.3).
 const AUDIO_ENTRIES: &[&[u8; 4]] = &[
     b"mp4a", b"ac-3", b"ec-3", b"ac-4", b"Opus", b"fLaC", b"alac", b"enca", b"dtsc", b"dtsh", b"dtsl", b"dtse",
-    b"dtsx", b"mha1", b"mhm1", b"samr", b"sawb", b"sowt", b"twos", b"lpcm", b"ipcm", b"fpcm", b".mp3",
+    b"dtsx", b"dtsy", b"mha1", b"mhm1", b"samr", b"sawb", b"sowt", b"twos", b"lpcm", b"ipcm", b"fpcm", b".mp3",
 ];
 
 const VISUAL_ENTRY_FIELDS: usize = 78;

@@ -179,8 +179,8 @@ impl Track {
                 cause,
             },
             codec::OpenError::Unknown => entry
-                .unsupported(match codec::usual_name(format) {
-                    Some(name) => format!("codec {name} ('{format}') is not supported yet"),
+                .unsupported(match codec::other(format) {
+                    Some((name, reason)) => format!("codec {name} ('{format}') is not supported yet: {reason}"),
                     None => format!("codec '{format}' is not supported yet"),
                 })
                 .into(),

@@ -106,6 +106,25 @@ fn audio_is_cut_where_the_video_is() {
     assert_eq!(audio, [0..300, 300..600]);
 }
 
+/// As of xHE-AAC and AC-4: what decoding can't begin with begins no segment, however late the next sync sample is.
+#[test]
+fn audio_is_cut_at_its_sync_samples() {
+    let audio = |interval: u32| track(MediaKind::Audio, 50, 600, 100, move |index| index % interval == 0);
+    let [sound, _] = plan(&[audio(32), video(300, 50)], "4").unwrap().try_into().unwrap();
+    assert_eq!(sound, [0..224, 224..416, 416..600]);
+    let [sound, _] = plan(&[audio(500), video(300, 50)], "4").unwrap().try_into().unwrap();
+    assert_eq!(
+        sound,
+        [0..500, 500..600],
+        "two cuts that fall on one sync sample are one"
+    );
+    assert_eq!(
+        plan(&[audio(32)], "4").unwrap(),
+        [[0..192, 192..384, 384..576, 576..600]]
+    );
+    assert_eq!(plan(&[audio(600)], "4").unwrap(), [[0..600]]);
+}
+
 #[test]
 fn audio_goes_on_behind_the_video() {
     let [audio, _] = plan(&[audio(1000), video(300, 50)], "6").unwrap().try_into().unwrap();

@@ -70,8 +70,10 @@ impl Av1 {
     }
 
     /// `colorPrimaries`, `transferCharacteristics`, `matrixCoefficients` and `videoFullRangeFlag` of the codecs string:
-    /// as `colr` says, else as the sequence header says, else BT.709 (AV1-ISOBMFF, 5).
-    fn colour_values(&self) -> ([u16; 3], bool) {
+    /// as `colr` says, else as the sequence header says, where it says nothing BT.709 (AV1-ISOBMFF, 5).
+    ///
+    /// `None` where the sequence header comes with the samples (2.3.4: `configOBUs` may be empty), which are not read for it.
+    fn colour_values(&self) -> Option<([u16; 3], bool)> {
         const BT709: [u8; 3] = [1; 3];
         if let Some(nclx) = self.nclx {
             let code_points = [
@@ -79,11 +81,11 @@ impl Av1 {
                 nclx.transfer_characteristics,
                 nclx.matrix_coefficients,
             ];
-            return (code_points, nclx.full_range_flag);
+            return Some((code_points, nclx.full_range_flag));
         }
-        let color = self.sequence_header.as_ref().map(|sequence| sequence.color_config);
-        let code_points = color.and_then(|color| color.color_description).unwrap_or(BT709);
-        (code_points.map(u16::from), color.is_some_and(|color| color.color_range))
+        let color = self.sequence_header.as_ref()?.color_config;
+        let code_points = color.color_description.unwrap_or(BT709);
+        Some((code_points.map(u16::from), color.color_range))
     }
 }
 
@@ -97,7 +99,7 @@ impl Codec for Av1 {
         Some(transfer)
     }
 
-    /// `av01.P.LLT.DD`, with `.M.CCC.cp.tc.mc.F` behind it where these are not `.0.110.01.01.01.0` (AV1-ISOBMFF, 5).
+    /// `av01.P.LLT.DD`, with `.M.CCC.cp.tc.mc.F` behind it where these are known and not `.0.110.01.01.01.0` (AV1-ISOBMFF, 5).
     fn rfc6381(&self) -> String {
         let config = &self.config;
         let tier = if config.seq_tier_0() == 0 { 'M' } else { 'H' };
@@ -107,12 +109,14 @@ impl Codec for Av1 {
             config.seq_level_idx_0(),
             config.bit_depth()
         );
+        let Some(([primaries, transfer, matrix], full_range)) = self.colour_values() else {
+            return mandatory;
+        };
         let (subsampling_x, subsampling_y) = config.chroma_subsampling();
         let position = match (subsampling_x, subsampling_y) {
             (1, 1) => config.chroma_sample_position(),
             _ => 0,
         };
-        let ([primaries, transfer, matrix], full_range) = self.colour_values();
         let optional = format!(
             ".{}.{subsampling_x}{subsampling_y}{position}.{primaries:02}.{transfer:02}.{matrix:02}.{}",
             u8::from(config.monochrome()),
