@@ -21,6 +21,7 @@ pub mod subsample;
 mod test_streams;
 mod text;
 pub mod video_range;
+mod vui;
 mod whole_samples;
 
 use std::sync::Arc;
