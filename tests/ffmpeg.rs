@@ -146,8 +146,14 @@ const DEPENDENT_SEGMENTS: &[&str] = &["intra-refresh.mp4", "hevc-open-gop.mp4"];
 const OVERLAPPING: &str = "fragment-per-sample.mp4";
 
 /// ffmpeg takes a configuration of ALAC from sample entries of type `alac` alone, so it finds none in `enca`, and decodes nothing.
-/// The packets that it decrypts are compared all the same; `tests/decrypt.rs` has it decode what we decrypt.
-const NOT_DECODED: &[&str] = &["alac.mp4", "alac-44100-fragmented.mp4", "alac-quicktime.mp4"];
+/// What was `dvh1` and is encrypted it takes for DVCPRO HD, which QuickTime files call so; `dvhe` it decodes. The packets that it
+/// decrypts are compared all the same; `tests/decrypt.rs` has it decode what we decrypt.
+const NOT_DECODED: &[&str] = &[
+    "alac.mp4",
+    "alac-44100-fragmented.mp4",
+    "alac-quicktime.mp4",
+    "hevc-dolby-vision-5.mp4",
+];
 
 /// Whether a tool decodes what it decrypts of a fixture; ffmpeg 8.1 as `PyPI` has it comes without a decoder of AV1.
 fn is_decoded(tool: &str, name: &str) -> bool {

@@ -10,6 +10,7 @@ pub mod avc;
 pub mod bit_reader;
 #[cfg(test)]
 mod bit_writer;
+pub mod dolby_vision;
 mod eac3;
 mod flac;
 pub mod hevc;
@@ -83,6 +84,16 @@ pub trait Codec: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// `SUPPLEMENTAL-CODECS` of a playlist (RFC 8216bis, 4.4.6.2): what the samples are to players that know more than the codec.
+    fn supplemental_codecs(&self) -> Option<String> {
+        None
+    }
+
+    /// Brands of a file with such a track, beside those of every one (ISO/IEC 14496-12, 4.3).
+    fn brands(&self) -> Vec<FourCc> {
+        Vec::new()
+    }
+
     /// Channels of an audio codec's output, as the player hears them.
     fn channels(&self) -> Option<u16> {
         None
@@ -130,7 +141,7 @@ type Open = fn(FourCc, &Node<'_>) -> Result<Arc<dyn Codec>, OpenError>;
 /// Sample entry types, and what opens them. A new codec is one line here and a file.
 const CODECS: &[(&[&[u8; 4]], Open)] = &[
     (&[b"avc1", b"avc3"], avc::open),
-    (&[b"hvc1", b"hev1"], hevc::open),
+    (&[b"hvc1", b"hev1", b"dvh1", b"dvhe"], hevc::open),
     (&[b"av01"], av1::open),
     (&[b"mp4a"], mp4a::open),
     (&[b"ac-3"], ac3::open),
@@ -149,7 +160,8 @@ pub fn is_known(format: FourCc) -> bool {
 
 /// Names of codecs that are not supported yet, by their sample entry types.
 const OTHER_CODECS: &[(&[&[u8; 4]], &str)] = &[
-    (&[b"dvh1", b"dvhe"], "Dolby Vision"),
+    (&[b"dva1", b"dvav"], "Dolby Vision on H.264"),
+    (&[b"dav1"], "Dolby Vision on AV1"),
     (&[b"vvc1", b"vvi1"], "VVC"),
     (&[b"vp08"], "VP8"),
     (&[b"vp09"], "VP9"),
