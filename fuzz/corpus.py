@@ -31,7 +31,7 @@ many-truns one-sample flac stz2 text-track timecode-track two-descriptions unkno
 # In the order of BOXES in targets/typed_box.rs.
 BOXES = """
 avcC co64 ctts elng elst esds frma ftyp hdlr hvcC mdhd mehd mfhd mvhd pssh saio saiz schm sdtp sidx stco stsc stss stsz
-stts stz2 tenc tfdt tfhd tkhd trex trun senc alac dac3 dec3 dfLa dOps av1C colr vpcC dac4 ddts udts
+stts stz2 tenc tfdt tfhd tkhd trex trun senc alac dac3 dec3 dfLa dOps av1C colr vpcC dac4 ddts udts dvcC
 """.split()
 
 # Of a typed box, the shortest and longest payload of at most so many bytes.
@@ -98,7 +98,7 @@ v.m3u8
 #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=38092,URI="i.m3u8"
 """
 
-ENTRY_FIELDS = {"avc1": 78, "avc3": 78, "av01": 78, "vp09": 78, "hvc1": 78, "hev1": 78, "encv": 78, "mp4a": 28, "enca": 28, "ac-3": 28, "ec-3": 28, "ac-4": 28, "dtsc": 28, "dtsx": 28, "Opus": 28, "fLaC": 28, "alac": 28}
+ENTRY_FIELDS = {"avc1": 78, "avc3": 78, "av01": 78, "vp09": 78, "hvc1": 78, "hev1": 78, "dvh1": 78, "dvhe": 78, "encv": 78, "mp4a": 28, "enca": 28, "ac-3": 28, "ec-3": 28, "ac-4": 28, "dtsc": 28, "dtsx": 28, "Opus": 28, "fLaC": 28, "alac": 28}
 
 
 def boxes(data):

@@ -113,6 +113,7 @@ typed_boxes![
     isobmff::dec3::Eac3Specific,
     isobmff::dfla::FlacSpecific,
     isobmff::dops::OpusSpecific,
+    isobmff::dvcc::DolbyVisionConfiguration,
     isobmff::elng::ExtendedLanguage,
     isobmff::elst::EditList,
     isobmff::esds::ElementaryStreamDescriptor,

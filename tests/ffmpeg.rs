@@ -146,12 +146,13 @@ const DEPENDENT_SEGMENTS: &[&str] = &["intra-refresh.mp4", "hevc-open-gop.mp4"];
 const OVERLAPPING: &str = "fragment-per-sample.mp4";
 
 /// ffmpeg takes a configuration of ALAC from sample entries of type `alac` alone, so it finds none in `enca`, and decodes nothing;
-/// and the samples of two codecs are noise. The packets that it decrypts are compared all the same; `tests/decrypt.rs` has it
-/// decode what we decrypt.
+/// what was `dvh1` and is encrypted it takes for DVCPRO HD, which QuickTime files call so, and `dvhe` it decodes; and the samples of two
+/// codecs are noise. The packets that it decrypts are compared all the same; `tests/decrypt.rs` has it decode what we decrypt.
 const NOT_DECODED: &[&str] = &[
     "alac.mp4",
     "alac-44100-fragmented.mp4",
     "alac-quicktime.mp4",
+    "hevc-dolby-vision-5.mp4",
     "ac4.mp4",
     "dtsx.mp4",
 ];

@@ -45,7 +45,7 @@ const CONTAINERS: &[(&str, usize)] = &[
         0,
     ),
     ("stsd dref", 8),
-    ("avc1 avc3 hvc1 hev1 vp09 av01 mp4v encv", 78),
+    ("avc1 avc3 hvc1 hev1 dvh1 dvhe vp09 av01 mp4v encv", 78),
     ("mp4a enca ac-3 ec-3 ac-4 dtsc dtsx Opus fLaC alac", 28),
 ];
 

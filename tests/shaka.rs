@@ -301,6 +301,53 @@ fn sixty_slices_are_refused_where_shaka_packager_writes_a_broken_map() {
     );
 }
 
+/// What playlists and file types say of Dolby Vision.
+#[test]
+fn dolby_vision_is_named_as_shaka_packager_names_it() {
+    let Some(packager) = tool("packager") else { return };
+    let fixtures: Vec<String> = inputs()
+        .into_iter()
+        .filter(|name| name.contains("dolby-vision"))
+        .collect();
+    assert_eq!(fixtures.len(), 5, "{fixtures:?}");
+    for_each(&fixtures, |name| {
+        let workspace = Workspace::new();
+        let renditions = workspace.package(&[fixture(name)], "out", &["--scheme", "none"]);
+        let (film, master) = (workspace.path("shaka.mp4"), workspace.path("shaka.m3u8"));
+        let (input, output) = (fixture(name), film.display());
+        let mut command = Command::new(&packager);
+        command.arg(format!("in={},stream=video,output={output}", input.display()));
+        command.args(["--use_dovi_supplemental_codecs", "--hls_master_playlist_output"]);
+        run(command.arg(&master));
+
+        let ours = std::fs::read_to_string(workspace.path("out/master.m3u8")).unwrap();
+        // It writes the types that Apple prefers, whatever the sample entries are (authoring specification, 1.10).
+        let ours = ours.replace("hev1.", "hvc1.").replace("dvhe.", "dvh1.");
+        let theirs = std::fs::read_to_string(master).unwrap();
+        for attribute in [",CODECS=", ",SUPPLEMENTAL-CODECS=", ",VIDEO-RANGE="] {
+            let of = |playlist: &str| {
+                let (_, behind) = playlist.split_once(attribute)?;
+                Some(behind.split([',', '\n']).next()?.to_owned())
+            };
+            let (ours, theirs) = (of(&ours), of(&theirs));
+            if ours != theirs {
+                return Err(format!("{attribute} is {ours:?}, of Shaka Packager {theirs:?}"));
+            }
+        }
+        let brands = |path: &Path| {
+            let file = std::fs::read(path).unwrap();
+            let size = file.first_chunk().map_or(0, |size| u32::from_be_bytes(*size)) as usize;
+            let brands = file.get(16..size).unwrap_or_default().chunks(4).map(<[u8]>::to_vec);
+            brands.filter(|brand| brand.starts_with(b"db")).collect::<Vec<_>>()
+        };
+        let (ours, theirs) = (brands(&renditions.first().ok_or("no rendition")?.init), brands(&film));
+        if ours != theirs {
+            return Err(format!("brands {ours:02x?}, of Shaka Packager {theirs:02x?}"));
+        }
+        Ok(())
+    });
+}
+
 /// The IV of a sample, or the constant one of its rendition.
 fn iv(rendition: &RenditionFiles, sample: Option<&Sample>) -> Vec<u8> {
     let own = sample.map(|sample| sample.iv.clone()).filter(|iv| !iv.is_empty());

@@ -71,8 +71,13 @@ struct Film {
 
 impl Film {
     fn new() -> Self {
+        Self::of(FILM)
+    }
+
+    /// An output of another fixture.
+    fn of(name: &str) -> Self {
         let workspace = Workspace::new();
-        workspace.encrypt(FILM, "out");
+        workspace.encrypt(name, "out");
         Self { workspace }
     }
 
@@ -456,8 +461,13 @@ fn scheme_and_brands() {
     });
     film.verdict().finds(&file, None, None, "scheme_type is 'cbc5'");
 
-    for (file, brand) in [(format!("{AUDIO}/init.mp4"), b"cmfc"), (segment(AUDIO, 1), b"msdh")] {
-        let film = Film::new();
+    let dolby_vision = Film::of("hevc-dolby-vision-8.4.mp4");
+    let init = |folder: &str| format!("{folder}/init.mp4");
+    for (film, file, brand) in [
+        (Film::new(), init(AUDIO), b"cmfc"),
+        (Film::new(), segment(AUDIO, 1), b"msdh"),
+        (dolby_vision, init(VIDEO), b"db4h"),
+    ] {
         film.change(&file, |data| {
             let at = data.windows(4).position(|bytes| bytes == brand).unwrap();
             data[at] = b'x';
@@ -743,6 +753,25 @@ fn the_multivariant_playlist() {
     ];
     for (change, what) in changes {
         let film = Film::new();
+        film.change("master.m3u8", |data| {
+            *data = change(str::from_utf8(data).unwrap()).into();
+        });
+        film.verdict().finds("master.m3u8", None, None, what);
+    }
+}
+
+#[test]
+fn dolby_vision() {
+    let changes: [(Change<'_>, &str); 3] = [
+        (&|text| text.replace("db4h", "db1p"), "SUPPLEMENTAL-CODECS is"),
+        (
+            &|text| text.replace(",SUPPLEMENTAL-CODECS=\"dvh1.08.01/db4h\"", ""),
+            "SUPPLEMENTAL-CODECS is",
+        ),
+        (&|text| text.replace("=HLG", "=PQ"), "VIDEO-RANGE is"),
+    ];
+    for (change, what) in changes {
+        let film = Film::of("hevc-dolby-vision-8.4.mp4");
         film.change("master.m3u8", |data| {
             *data = change(str::from_utf8(data).unwrap()).into();
         });

@@ -3,9 +3,9 @@
 use vylux_pack::isobmff::describe::describe;
 use vylux_pack::isobmff::{FourCc, Node, Reader, TypedBox};
 use vylux_pack::isobmff::{
-    alac, av1c, avcc, co64, colr, ctts, dac3, dac4, ddts, dec3, dfla, dops, elng, elst, esds, frma, ftyp, hdlr, hvcc,
-    mdhd, mehd, mfhd, mvhd, pssh, saio, saiz, schm, sdtp, senc, sidx, stco, stsc, stss, stsz, stts, stz2, tenc, tfdt,
-    tfhd, tkhd, trex, trun, udts, vpcc,
+    alac, av1c, avcc, co64, colr, ctts, dac3, dac4, ddts, dec3, dfla, dops, dvcc, elng, elst, esds, frma, ftyp, hdlr,
+    hvcc, mdhd, mehd, mfhd, mvhd, pssh, saio, saiz, schm, sdtp, senc, sidx, stco, stsc, stss, stsz, stts, stz2, tenc,
+    tfdt, tfhd, tkhd, trex, trun, udts, vpcc,
 };
 
 /// A new typed box is one line here; the corpus counts on the order.
@@ -54,6 +54,7 @@ const BOXES: &[fn(&[u8])] = &[
     check::<dac4::Ac4Specific>,
     check::<ddts::DtsSpecific>,
     check::<udts::DtsUhdSpecific>,
+    check::<dvcc::DolbyVisionConfiguration>,
 ];
 
 pub fn run(data: &[u8]) {

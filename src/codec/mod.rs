@@ -12,6 +12,7 @@ pub mod bit_reader;
 #[cfg(test)]
 mod bit_writer;
 pub mod captions;
+pub mod dolby_vision;
 mod dts;
 mod eac3;
 mod flac;
@@ -27,6 +28,7 @@ mod text;
 mod usac;
 pub mod video_range;
 pub mod vp9;
+mod vui;
 mod whole_samples;
 
 use std::sync::Arc;
@@ -94,6 +96,16 @@ pub trait Codec: Send + Sync + std::fmt::Debug {
         None
     }
 
+    /// `SUPPLEMENTAL-CODECS` of a playlist (RFC 8216bis, 4.4.6.2): what the samples are to players that know more than the codec.
+    fn supplemental_codecs(&self) -> Option<String> {
+        None
+    }
+
+    /// Brands of a file with such a track, beside those of every one (ISO/IEC 14496-12, 4.3).
+    fn brands(&self) -> Vec<FourCc> {
+        Vec::new()
+    }
+
     /// Whether a sample can't be decoded where decoding begins at the sync sample in front of it, for it refers to pictures before
     /// that one.
     fn is_skipped_leading(&self, _sample: &[u8]) -> bool {
@@ -150,7 +162,7 @@ type Open = fn(FourCc, &Node<'_>) -> Result<Arc<dyn Codec>, OpenError>;
 /// Sample entry types, and what opens them. A new codec is one line here and a file.
 const CODECS: &[(&[&[u8; 4]], Open)] = &[
     (&[b"avc1", b"avc3"], avc::open),
-    (&[b"hvc1", b"hev1"], hevc::open),
+    (&[b"hvc1", b"hev1", b"dvh1", b"dvhe"], hevc::open),
     (&[b"av01"], av1::open),
     (&[b"vp09"], vp9::open),
     (&[b"mp4a"], mp4a::open),
@@ -173,11 +185,8 @@ pub fn is_known(format: FourCc) -> bool {
 
 /// Codecs that are not supported yet, by their sample entry types: their names, and why.
 const OTHER_CODECS: &[(&[&[u8; 4]], &str, &str)] = &[
-    (
-        &[b"dvh1", b"dvhe"],
-        "Dolby Vision",
-        "there is no rule here yet for what stays clear",
-    ),
+    (&[b"dva1", b"dvav"], "Dolby Vision on H.264", NO_RULE),
+    (&[b"dav1"], "Dolby Vision on AV1", NO_RULE),
     (
         &[b"vvc1", b"vvi1"],
         "VVC",
@@ -206,6 +215,7 @@ const OTHER_CODECS: &[(&[&[u8; 4]], &str, &str)] = &[
     (&[b"mjpg", b"mjpa", b"mjpb", b"jpeg"], "Motion JPEG", NO_PLAYER_OF_VIDEO),
 ];
 
+const NO_RULE: &str = "there is no rule here yet for what stays clear";
 const NO_PLAYER_OF_VIDEO: &str = "players of HLS don't take it; encode it as H.264, H.265 or AV1";
 const NO_PLAYER_OF_AUDIO: &str = "players of HLS don't take it; encode it as AAC or Opus";
 

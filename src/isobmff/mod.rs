@@ -17,6 +17,7 @@ mod decoder_configuration;
 pub mod describe;
 pub mod dfla;
 pub mod dops;
+pub mod dvcc;
 pub mod elng;
 pub mod elst;
 pub mod error;
@@ -82,6 +83,8 @@ const DESCRIBED: &[(FourCc, describe::Describe)] = &[
     describe::fields::<dec3::Eac3Specific>(),
     describe::fields::<dfla::FlacSpecific>(),
     describe::fields::<dops::OpusSpecific>(),
+    describe::fields::<dvcc::DolbyVisionConfiguration>(),
+    describe::fields_as::<dvcc::DolbyVisionConfiguration>(dvcc::DVVC),
     describe::fields::<elng::ExtendedLanguage>(),
     describe::fields::<elst::EditList>(),
     describe::fields::<esds::ElementaryStreamDescriptor>(),

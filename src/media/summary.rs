@@ -68,6 +68,8 @@ pub struct SampleDescription {
     pub format: FourCc,
     /// The RFC 6381 string; `None` for codecs that are not supported yet.
     pub codec: Option<String>,
+    /// What playlists say of the codec beside it (RFC 8216bis, `SUPPLEMENTAL-CODECS`).
+    pub supplemental_codecs: Option<String>,
     /// Why there is no codec string.
     pub note: Option<String>,
     /// Of the coded picture, in pixels.
@@ -314,6 +316,7 @@ impl SampleDescription {
         match codec::open(format, entry) {
             Ok(codec) => {
                 description.codec = Some(codec.rfc6381());
+                description.supplemental_codecs = codec.supplemental_codecs();
                 description.channels = codec.channels().or(description.channels);
                 description.sample_rate_hz = codec.sample_rate_hz().or(description.sample_rate_hz);
             }

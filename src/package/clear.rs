@@ -55,7 +55,8 @@ pub fn write(mut tracks: Vec<ClosedTrack>, path: &Path, control: &Control<'_>) -
     let failed = |cause| PackageError::write(path, cause);
     let mut file = File::create_new(path).map_err(failed)?;
     let mut head = Vec::new();
-    init_segment::write_file_type(&mut head, tracks.len() == 1);
+    let all: Vec<&Track> = tracks.iter().map(|closed| &closed.track).collect();
+    init_segment::write_file_type(&mut head, &all);
     let described = tracks
         .iter()
         .map(|ClosedTrack { track, .. }| (track, track.id, init_segment::describe(track, track.id, None)));

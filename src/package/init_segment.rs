@@ -32,18 +32,19 @@ const ENABLED_IN_MOVIE: u32 = 3;
 #[must_use]
 pub fn build(track: &Track, protection: Option<&TrackProtection>) -> Vec<u8> {
     let mut out = Vec::new();
-    write_file_type(&mut out, true);
+    write_file_type(&mut out, &[track]);
     let pssh = protection.map(|protection| Node::of(&signalling::common_pssh(vec![protection.kid])));
     let trak = describe(track, track.id, protection);
     movie(track.timescale, vec![(track, track.id, trak)], pssh).write(&mut out);
     out
 }
 
-/// Appends the file type of a fragmented file; one of several tracks is no CMAF.
-pub fn write_file_type(out: &mut Vec<u8>, is_single_track: bool) {
+/// Appends the file type of a fragmented file of these tracks; one of several tracks is no CMAF.
+pub fn write_file_type(out: &mut Vec<u8>, tracks: &[&Track]) {
     let brand = FourCc::new;
     let mut compatible_brands = vec![brand(b"iso6"), brand(b"cmfc"), brand(b"mp41")];
-    compatible_brands.retain(|compatible| is_single_track || *compatible != brand(b"cmfc"));
+    compatible_brands.retain(|compatible| tracks.len() == 1 || *compatible != brand(b"cmfc"));
+    compatible_brands.extend(tracks.iter().flat_map(|track| track.codec.brands()));
     FileType {
         major_brand: brand(b"iso6"),
         minor_version: 0,

@@ -104,19 +104,20 @@ impl InitSegment {
             return Ok(Vec::new());
         };
         let brands: FileType = ftyp.parse()?;
-        for brand in [b"iso6", b"cmfc"] {
-            let brand = FourCc::new(brand);
-            if brands.major_brand != brand && !brands.compatible_brands.contains(&brand) {
-                findings.add_at(ftyp.offset, format!("ftyp does not have the brand '{brand}'"));
-            }
-        }
         let mut traks = moov.children_of(b"trak");
         let trak = match (traks.next(), traks.next()) {
             (Some(trak), None) => trak,
             (None, _) => return Err(moov.invalid("has no 'trak' box")),
             (Some(_), Some(second)) => return Err(second.invalid("a second track, where one is expected")),
         };
-        Ok(vec![Self::read_track(moov, trak, form, findings)?])
+        let init = Self::read_track(moov, trak, form, findings)?;
+        let expected = [b"iso6", b"cmfc"].map(FourCc::new).into_iter();
+        for brand in expected.chain(init.codec.brands()) {
+            if brands.major_brand != brand && !brands.compatible_brands.contains(&brand) {
+                findings.add_at(ftyp.offset, format!("ftyp does not have the brand '{brand}'"));
+            }
+        }
+        Ok(vec![init])
     }
 
     fn read_track(

@@ -136,6 +136,8 @@ pub struct Variant {
     pub average_bandwidth_bps: Option<u64>,
     /// `CODECS`.
     pub codecs: Option<String>,
+    /// `SUPPLEMENTAL-CODECS`.
+    pub supplemental_codecs: Option<String>,
     /// `RESOLUTION`.
     pub resolution: Option<(u64, u64)>,
     /// `FRAME-RATE`, in frames per thousand million seconds.
@@ -302,6 +304,7 @@ pub fn parse_multivariant(text: &str, form: Form, findings: &mut FileFindings<'_
                     bandwidth_bps: attributes.read("BANDWIDTH", |text| text.parse().ok()),
                     average_bandwidth_bps: attributes.read("AVERAGE-BANDWIDTH", |text| text.parse().ok()),
                     codecs: attributes.text("CODECS"),
+                    supplemental_codecs: attributes.text("SUPPLEMENTAL-CODECS"),
                     resolution: attributes.read("RESOLUTION", |text| {
                         let (width, height) = text.split_once('x')?;
                         Some((width.parse().ok()?, height.parse().ok()?))

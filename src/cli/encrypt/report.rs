@@ -58,6 +58,7 @@ struct TrackReport {
     track_id: u32,
     kind: MediaKind,
     codec: String,
+    supplemental_codecs: Option<String>,
     language: Option<String>,
     resolution: Option<(u16, u16)>,
     channels: Option<u16>,
@@ -264,6 +265,7 @@ impl TrackReport {
             track_id: track.id,
             kind: track.kind,
             codec: track.codec.rfc6381(),
+            supplemental_codecs: track.codec.supplemental_codecs(),
             language: track.language.clone(),
             resolution: (track.kind == MediaKind::Video).then_some(track.dimensions),
             channels: track.codec.channels(),
@@ -283,6 +285,9 @@ impl TrackReport {
 impl std::fmt::Display for TrackReport {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:<28} {:<12}", self.playlist, self.codec)?;
+        if let Some(codecs) = &self.supplemental_codecs {
+            write!(f, " {codecs}")?;
+        }
         if self.kind == MediaKind::Text {
             f.write_str(" in the clear")?;
         }

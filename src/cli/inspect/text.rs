@@ -290,6 +290,9 @@ impl fmt::Display for DescriptionLine<'_> {
             Some(codec) => write!(f, "{codec}")?,
             None => write!(f, "{}", description.format)?,
         }
+        if let Some(codecs) = &description.supplemental_codecs {
+            write!(f, " {codecs}")?;
+        }
         if let Some((width, height)) = description.resolution {
             write!(f, ", {width}x{height}")?;
         }

@@ -135,6 +135,10 @@ impl Codec for Avc {
         )
     }
 
+    fn transfer_characteristics(&self) -> Option<u8> {
+        self.sps()?.transfer_characteristics
+    }
+
     fn scanner(&self) -> Option<Box<dyn SampleScanner>> {
         Some(Box::new(AvcScanner {
             nal_length_size: self.config.nal_length_size(),

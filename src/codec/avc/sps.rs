@@ -1,6 +1,7 @@
 //! Sequence parameter set (ISO/IEC 14496-10, 7.3.2.1.1), as far as slice headers depend on it.
 
 use crate::codec::bit_reader::{BitFault, BitReader};
+use crate::codec::vui;
 
 /// Profiles whose parameter sets carry the chroma format, bit depths and scaling lists (7.3.2.1.1).
 const HIGH_PROFILES: [u32; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
@@ -26,6 +27,8 @@ pub struct Sps {
     pub pic_size_in_map_units: u32,
     /// `frame_mbs_only_flag`: neither field pictures nor field macroblocks occur.
     pub frame_mbs_only_flag: bool,
+    /// `transfer_characteristics` of the VUI (E.2.1), where it says them.
+    pub transfer_characteristics: Option<u8>,
 }
 
 /// `pic_order_cnt_type` (7.4.2.1.1), and its elements that slice headers depend on.
@@ -88,6 +91,8 @@ impl Sps {
             )));
         };
         let frame_mbs_only_flag = bits.flag()?;
+        // No slice depends on what follows, so that a parameter set may break off in it.
+        let transfer_characteristics = read_transfer_characteristics(&mut bits, frame_mbs_only_flag).unwrap_or(None);
 
         Ok(Self {
             seq_parameter_set_id,
@@ -99,6 +104,7 @@ impl Sps {
             pic_order_cnt,
             pic_size_in_map_units,
             frame_mbs_only_flag,
+            transfer_characteristics,
         })
     }
 
@@ -133,6 +139,21 @@ impl PicOrderCnt {
             _ => Ok(Self::DecodingOrder),
         }
     }
+}
+
+/// `transfer_characteristics`, from the element behind `frame_mbs_only_flag` on.
+fn read_transfer_characteristics(bits: &mut BitReader<'_>, frame_mbs_only_flag: bool) -> Result<Option<u8>, BitFault> {
+    if !frame_mbs_only_flag {
+        let _mb_adaptive_frame_field_flag = bits.flag()?;
+    }
+    let _direct_8x8_inference_flag = bits.flag()?;
+    let frame_cropping_flag = bits.flag()?;
+    if frame_cropping_flag {
+        for _ in 0..4 {
+            let _frame_crop_offset = bits.ue()?;
+        }
+    }
+    Ok(vui::transfer_characteristics(bits))
 }
 
 /// `seq_scaling_list_present_flag[i]` and the lists that are present: six of 4x4, then those of 8x8.

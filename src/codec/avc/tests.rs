@@ -85,6 +85,12 @@ mod real_streams {
             "419bfd0f02052dad52d52dada9329800000300282287633fbfa35704",
         ],
     };
+    /// High 10, cropped, with HLG in its VUI.
+    const HLG: &str =
+        "016e000bffe1001c676e000ba6cd9428df93016a122412800000030080000019078a14cb01000668ebe3cb22c0fdfafa00";
+    /// The same of fields.
+    const HLG_FIELDS: &str =
+        "016e0015ffe1001d676e0015a6cd9429bf2602d4244825000003000100000300321f14299601000668fba3cb22c0fdfafa00";
     const STREAMS: [Stream; 7] = [BASELINE, WEIGHTED, INTERLACED, HIGH_422, HIGH_444, MONOCHROME, ESCAPED];
 
     #[test]
@@ -101,6 +107,20 @@ mod real_streams {
                 );
             }
         }
+    }
+
+    #[test]
+    fn transfer_characteristics_stand_behind_what_slices_depend_on() {
+        let transfer = |avcc| {
+            Avc::open(AVC1, config(avcc))
+                .expect("a valid configuration")
+                .transfer_characteristics()
+        };
+        for stream in STREAMS {
+            assert_eq!(transfer(stream.avcc), None, "no colours");
+        }
+        assert_eq!(transfer(HLG), Some(18));
+        assert_eq!(transfer(HLG_FIELDS), Some(18));
     }
 
     #[test]

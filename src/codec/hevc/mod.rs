@@ -12,6 +12,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::bit_reader::{BitFault, BitReader};
+use super::dolby_vision::{self, DolbyVision};
 use super::nal_units::{self, NalUnits};
 use super::{Captions, Codec, CodecError, OpenError, SampleScanner, SubsampleMap, sei};
 use crate::isobmff::hvcc::HevcConfiguration;
@@ -113,16 +114,17 @@ pub struct Hevc {
     sample_entry_type: FourCc,
     config: HevcConfiguration,
     parameter_sets: Box<ParameterSets>,
+    dolby_vision: Option<DolbyVision>,
 }
 
 impl Hevc {
-    /// From a sample entry of type `hvc1` or `hev1` and its `hvcC`.
+    /// From a sample entry of type `hvc1` or `hev1`, or those of Dolby Vision, and its `hvcC`.
     ///
     /// # Errors
     /// [`CodecError::Unsupported`] for another sample entry; [`CodecError::Malformed`] for a parameter set that
     /// can't be read.
     pub fn open(sample_entry_type: FourCc, config: HevcConfiguration) -> Result<Self, CodecError> {
-        if ![HVC1, HEV1].contains(&sample_entry_type) {
+        if ![HVC1, HEV1, dolby_vision::DVH1, dolby_vision::DVHE].contains(&sample_entry_type) {
             return Err(CodecError::Unsupported {
                 codec: NAME,
                 feature: format!("sample entry '{sample_entry_type}'"),
@@ -138,6 +140,7 @@ impl Hevc {
             sample_entry_type,
             config,
             parameter_sets,
+            dolby_vision: None,
         })
     }
 
@@ -160,12 +163,32 @@ impl Codec for Hevc {
     }
 
     fn transfer_characteristics(&self) -> Option<u8> {
-        self.sps()?.transfer_characteristics
+        let dolby_vision = self
+            .dolby_vision
+            .as_ref()
+            .and_then(DolbyVision::transfer_characteristics);
+        dolby_vision.or_else(|| self.sps()?.transfer_characteristics)
+    }
+
+    fn supplemental_codecs(&self) -> Option<String> {
+        self.dolby_vision
+            .as_ref()?
+            .supplemental_codecs(self.transfer_characteristics())
+    }
+
+    fn brands(&self) -> Vec<FourCc> {
+        let dolby_vision = self.dolby_vision.as_ref();
+        dolby_vision.map_or_else(Vec::new, |dolby_vision| {
+            dolby_vision.brands(self.transfer_characteristics())
+        })
     }
 
     /// `hvc1.1.6.L93.90` (ISO/IEC 14496-15, annex E.3): profile space and profile, compatibility flags, tier and level, and
-    /// the constraint flags up to the last byte that is not zero.
+    /// the constraint flags up to the last byte that is not zero. In sample entries of Dolby Vision, its own.
     fn rfc6381(&self) -> String {
+        if let Some(codecs) = self.dolby_vision.as_ref().and_then(DolbyVision::rfc6381) {
+            return codecs;
+        }
         let (entry, config) = (self.sample_entry_type, &self.config);
         let profile_space = match config.general_profile_space() {
             1 => "A",
@@ -215,10 +238,14 @@ impl Codec for Hevc {
     }
 }
 
-/// Opens the codec of an `hvc1` or `hev1` sample entry.
+/// Opens the codec of an `hvc1` or `hev1` sample entry, or one of Dolby Vision.
 pub(super) fn open(format: FourCc, entry: &Node<'_>) -> Result<Arc<dyn Codec>, OpenError> {
     let config = entry.require(&[b"hvcC"])?.parse()?;
-    Ok(Arc::new(Hevc::open(format, config)?))
+    let dolby_vision = DolbyVision::find(format, entry)?;
+    Ok(Arc::new(Hevc {
+        dolby_vision,
+        ..Hevc::open(format, config)?
+    }))
 }
 
 /// The parameter sets that slices of the base layer may refer to, by their IDs; a later one replaces an earlier one.

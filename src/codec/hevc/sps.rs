@@ -2,6 +2,7 @@
 
 use super::MAX_DPB_SIZE;
 use crate::codec::bit_reader::{BitFault, BitReader};
+use crate::codec::vui;
 
 /// `num_short_term_ref_pic_sets` is at most this (7.4.3.2.1).
 const MAX_NUM_SHORT_TERM_REF_PIC_SETS: u8 = 64;
@@ -121,8 +122,7 @@ impl Sps {
         };
         let sps_temporal_mvp_enabled_flag = bits.flag()?;
         let _strong_intra_smoothing_enabled_flag = bits.flag()?;
-        // No slice depends on it, so a VUI that breaks off is no error here.
-        let transfer_characteristics = read_transfer_characteristics(&mut bits.clone()).unwrap_or(None);
+        let transfer_characteristics = vui::transfer_characteristics(&bits);
         // All other profiles have a value of 0 there (A.3), and what stands in front, the VUI, is what encoders get
         // wrong: it is not read where nothing depends on it.
         let motion_vector_resolution_control_idc = if is_screen_content {
@@ -479,44 +479,9 @@ fn skip_palette_mode(bits: &mut BitReader<'_>, chroma_format_idc: u8, bit_depths
     Ok(())
 }
 
-/// `transfer_characteristics`, where the VUI is there and has a colour description.
-fn read_transfer_characteristics(bits: &mut BitReader<'_>) -> Result<Option<u8>, BitFault> {
-    let vui_parameters_present_flag = bits.flag()?;
-    if vui_parameters_present_flag {
-        read_colours(bits)
-    } else {
-        Ok(None)
-    }
-}
-
-/// The start of `vui_parameters()` (E.2.1), to the end of the colour description: its `transfer_characteristics`.
-fn read_colours(bits: &mut BitReader<'_>) -> Result<Option<u8>, BitFault> {
-    /// `aspect_ratio_idc` where the ratio follows (table E.1).
-    const EXTENDED_SAR: u32 = 255;
-
-    let aspect_ratio_info_present_flag = bits.flag()?;
-    if aspect_ratio_info_present_flag && bits.u(8)? == EXTENDED_SAR {
-        let _sar_width_and_height = bits.u(32)?;
-    }
-    let overscan_info_present_flag = bits.flag()?;
-    if overscan_info_present_flag {
-        let _overscan_appropriate_flag = bits.flag()?;
-    }
-    let video_signal_type_present_flag = bits.flag()?;
-    if video_signal_type_present_flag {
-        let _video_format_and_full_range_flag = bits.u(4)?;
-        let colour_description_present_flag = bits.flag()?;
-        if colour_description_present_flag {
-            let [_, _colour_primaries, transfer_characteristics, _matrix_coeffs] = bits.u(24)?.to_be_bytes();
-            return Ok(Some(transfer_characteristics));
-        }
-    }
-    Ok(None)
-}
-
 /// `vui_parameters()` (E.2.1).
 fn skip_vui_parameters(bits: &mut BitReader<'_>, sps_max_sub_layers_minus1: u32) -> Result<(), BitFault> {
-    read_colours(bits)?;
+    vui::read_colours(bits)?;
     let chroma_loc_info_present_flag = bits.flag()?;
     if chroma_loc_info_present_flag {
         let _chroma_sample_loc_type_top_field = bits.ue()?;

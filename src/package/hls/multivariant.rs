@@ -270,6 +270,9 @@ fn write_variant(out: &mut String, entry: &Entry<'_>, groups: &[&Group<'_>], say
         out,
         "#EXT-X-STREAM-INF:BANDWIDTH={peak_bps},AVERAGE-BANDWIDTH={average_bps},CODECS=\"{codecs}\""
     );
+    if let Some(codecs) = track.codec.supplemental_codecs() {
+        let _ = write!(out, ",SUPPLEMENTAL-CODECS=\"{codecs}\"");
+    }
     if track.kind == MediaKind::Video {
         let (width, height) = track.dimensions;
         let _ = write!(out, ",RESOLUTION={width}x{height},FRAME-RATE={:.3}", frame_rate(entry));

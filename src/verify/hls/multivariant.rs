@@ -350,6 +350,13 @@ fn check_variant(
     if init.kind == MediaKind::Audio {
         return;
     }
+    let supplemental = init.codec.supplemental_codecs();
+    file.expect_at(
+        *offset,
+        "SUPPLEMENTAL-CODECS",
+        &value.supplemental_codecs,
+        &supplemental,
+    );
     let (width, height) = init.dimensions;
     let dimensions = Some((u64::from(width), u64::from(height)));
     file.expect_at(*offset, "RESOLUTION", &value.resolution, &dimensions);
