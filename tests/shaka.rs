@@ -9,7 +9,7 @@ use std::process::Command;
 
 use aes::cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use common::samples::{self, Sample};
-use common::{RenditionFiles, Workspace, derive, fixture, for_each, inputs_under, run, tool};
+use common::{RenditionFiles, Workspace, derive, fixture, for_each, inputs, inputs_under, run, tool};
 
 /// Why Shaka Packager 3.8.0 does not write what we write, and what is compared instead.
 #[derive(Clone, Copy)]
