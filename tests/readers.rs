@@ -10,7 +10,9 @@ use std::path::Path;
 use std::process::Command;
 
 use common::samples::{self, Sample};
-use common::{RenditionFiles, Workspace, derive, fixture, for_each, inputs, inputs_under, is_vp9, run, scheme, tool};
+use common::{
+    RenditionFiles, Workspace, derive, fixture, for_each, inputs, inputs_under, is_hevc, is_vp9, run, scheme, tool,
+};
 use m3u8_rs::{AlternativeMediaType, KeyMethod, MasterPlaylist, MediaPlaylist, Playlist};
 use mp4_atom::{Any, Decode};
 use shiguredo_mp4::demux::Fmp4SegmentDemuxer;
@@ -356,7 +358,7 @@ fn m3u8_rs_reads_every_playlist() {
         let Ok(Playlist::MasterPlaylist(multivariant)) = m3u8_rs::parse_playlist_res(&text) else {
             return Err("no multivariant playlist".to_owned());
         };
-        check_multivariant(&multivariant, &renditions)?;
+        check_multivariant(&multivariant, &renditions, is_hevc(name))?;
         for rendition in &renditions {
             let text = std::fs::read(&rendition.playlist).unwrap();
             let Ok(Playlist::MediaPlaylist(playlist)) = m3u8_rs::parse_playlist_res(&text) else {
@@ -368,7 +370,7 @@ fn m3u8_rs_reads_every_playlist() {
     });
 }
 
-fn check_multivariant(playlist: &MasterPlaylist, renditions: &[RenditionFiles]) -> Result<(), String> {
+fn check_multivariant(playlist: &MasterPlaylist, renditions: &[RenditionFiles], is_hevc: bool) -> Result<(), String> {
     let mut uris: Vec<String> = playlist.variants.iter().map(|variant| variant.uri.clone()).collect();
     let audio = playlist
         .alternatives
@@ -392,7 +394,7 @@ fn check_multivariant(playlist: &MasterPlaylist, renditions: &[RenditionFiles]) 
                 .average_bandwidth
                 .is_some_and(|average| average <= variant.bandwidth)
     };
-    let is_independent = renditions.iter().all(begins_with_sync_samples);
+    let is_independent = renditions.iter().all(|rendition| begins_anew(rendition, is_hevc));
     if playlist.independent_segments != is_independent
         || !playlist.variants.iter().all(complete)
         || !playlist.unknown_tags.is_empty()
@@ -405,12 +407,29 @@ fn check_multivariant(playlist: &MasterPlaylist, renditions: &[RenditionFiles]) 
     is_key(&key.0)
 }
 
-/// Whether every segment begins with a sample that decoding can begin with.
-fn begins_with_sync_samples(rendition: &RenditionFiles) -> bool {
+/// Whether segments begin with sync samples, and in H.265 no picture between the first and the second one is a skipped leading picture
+/// (NAL unit types 8 and 9).
+fn begins_anew(rendition: &RenditionFiles, is_hevc: bool) -> bool {
     let init = std::fs::read(&rendition.init).unwrap();
+    let is_hevc = is_hevc && rendition.is_video();
+    let is_skipped = |sample: &Sample| is_hevc && nal_types(&sample.data).any(|kind| matches!(kind, 8 | 9));
     rendition.segments.iter().all(|segment| {
         let file = [&*init, &std::fs::read(segment).unwrap()].concat();
-        samples::read(&file).unwrap().first().unwrap().is_sync
+        let samples = samples::read(&file).unwrap();
+        let (first, others) = samples.split_first().unwrap();
+        let mut leading = others.iter().take_while(|sample| !sample.is_sync);
+        first.is_sync && !leading.any(is_skipped)
+    })
+}
+
+/// The NAL unit types of a sample of H.265 whose length fields have four bytes, as those have that have such pictures.
+fn nal_types(sample: &[u8]) -> impl Iterator<Item = u8> {
+    let mut rest = sample;
+    std::iter::from_fn(move || {
+        let (length, nals) = rest.split_first_chunk::<4>()?;
+        let (nal, later) = nals.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+        rest = later;
+        Some(nal.first()? >> 1 & 0x3f)
     })
 }
 

@@ -1,7 +1,7 @@
 //! Edit lists (ISO/IEC 14496-12, 8.6.5): where a track's media lies in the presentation's time.
 
 use super::time::Timescale;
-use super::{Cause, Time};
+use super::{Cause, SampleTable, Time};
 use crate::isobmff::Node;
 use crate::isobmff::elst::{Edit, EditList};
 
@@ -65,4 +65,23 @@ impl EditShift {
                 .into()),
         }
     }
+}
+
+/// Less than this at the end of a track is padding of the encoder, and no loss.
+const PADDING_S: f64 = 0.1;
+
+/// How much of its media the edit list of a track of `samples` hides at the end: nothing of a fragmented file says that, so players
+/// show it. `None` where it is no more than an encoder's padding.
+pub fn hidden_end(trak: &Node<'_>, movie: Timescale, media: Timescale, samples: &SampleTable) -> Option<Time> {
+    let edits = trak.descend(&[b"edts", b"elst"])?.parse::<EditList>().ok()?.edits;
+    let edit = edits
+        .last()
+        .filter(|edit| edit.media_time_ticks >= 0 && edit.duration_ticks > 0)?;
+    let shown = Time::new(i64::try_from(edit.duration_ticks).ok()?, movie)
+        .rescale(media)
+        .ticks;
+    let first_offset = i64::from(samples.get(0)?.composition_offset);
+    let media_end = i64::try_from(samples.end_ticks()).ok()?.checked_add(first_offset)?;
+    let hidden = Time::new(media_end.checked_sub(edit.media_time_ticks.checked_add(shown)?)?, media);
+    (hidden.seconds() > PADDING_S).then_some(hidden)
 }

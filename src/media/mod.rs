@@ -287,6 +287,12 @@ impl Movie {
                 Ok(mut track) => {
                     let stbl = trak.require(&[b"mdia", b"minf", b"stbl"])?;
                     track.samples = progressive::read(stbl, source)?;
+                    if let Some(hidden) = edits::hidden_end(trak, movie_timescale, track.timescale, &track.samples) {
+                        warnings.push(format!(
+                            "track {} has {hidden} behind the end of its edit list, which players of fragments don't hide",
+                            track.id
+                        ));
+                    }
                     tracks.push(track);
                 }
                 Err(Skipped::Ignored { track_id, what }) => {

@@ -455,8 +455,7 @@ impl<'a> Tag<'a> {
             .split_once('@')
             .map_or((text, None), |(bytes, start)| (bytes, Some(start)));
         let parse = |text: &str| {
-            text.trim()
-                .parse()
+            text.parse()
                 .map_err(|_| self.unreadable("a range of bytes such as 100@0"))
         };
         Ok((parse(bytes)?, start.map(parse).transpose()?))
