@@ -72,6 +72,7 @@ const PADDING_S: f64 = 0.1;
 
 /// How much of its media the edit list of a track of `samples` hides at the end: nothing of a fragmented file says that, so players
 /// show it. `None` where it is no more than an encoder's padding.
+#[must_use]
 pub fn hidden_end(trak: &Node<'_>, movie: Timescale, media: Timescale, samples: &SampleTable) -> Option<Time> {
     let edits = trak.descend(&[b"edts", b"elst"])?.parse::<EditList>().ok()?.edits;
     let edit = edits
