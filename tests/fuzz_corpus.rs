@@ -17,11 +17,10 @@ use targets::TARGETS;
 /// How many mutations each target sees.
 const MUTATIONS: u32 = 5000;
 
-/// The inputs of a corpus, in the order of their names.
+/// The inputs of a corpus, in the order of their names: seeds, and what fuzzing found.
 fn corpus(name: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
-    let entries = std::fs::read_dir(folder).unwrap();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let mut paths = common::files(&folder);
     paths.sort();
     assert!(paths.len() > 3, "only {} inputs", paths.len());
     paths
@@ -69,8 +68,7 @@ fn every_target_keeps_its_promises_over_mutations_of_its_corpus() {
 
 #[test]
 fn the_corpus_stays_small() {
-    let folders = std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus")).unwrap();
-    let files = folders.flat_map(|folder| std::fs::read_dir(folder.unwrap().path()).unwrap());
-    let bytes: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    let files = common::files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus"));
+    let bytes: u64 = files.iter().map(|file| file.metadata().unwrap().len()).sum();
     assert!(bytes < 1_000_000, "{bytes} bytes");
 }

@@ -22,8 +22,8 @@ const MUTATIONS: u32 = 500;
 fn memory_is_bounded_by_the_input() {
     for (name, folder, _) in targets::TARGETS {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(folder);
-        let files = std::fs::read_dir(folder).unwrap();
-        let mut inputs: Vec<Vec<u8>> = files.map(|file| std::fs::read(file.unwrap().path()).unwrap()).collect();
+        let files = common::files(&folder);
+        let mut inputs: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
         inputs.sort();
         for data in &inputs {
             memory::run(name, data);

@@ -345,6 +345,8 @@ pub struct Attribute<'a> {
     pub name: &'a str,
     /// Its value, without quotes.
     pub text: &'a str,
+    /// Whether it stands in quotes.
+    pub is_quoted: bool,
     /// Where that stands in the line, in bytes.
     pub span: Range<usize>,
 }
@@ -360,11 +362,12 @@ pub fn attributes(line: &str) -> Option<Vec<Attribute<'_>>> {
         let padding = rest.len() - rest.trim_start().len();
         let (name, value) = rest.split_once('=')?;
         let name_end = at + name.len() + 1;
-        let (span, behind) = if let Some(quoted) = value.strip_prefix('"') {
+        let quoted = value.strip_prefix('"');
+        let (span, behind) = if let Some(quoted) = quoted {
             let length = quoted.find('"')?;
             (name_end + 1..name_end + 1 + length, name_end + length + 2)
         } else {
-            let length = value.find(',').unwrap_or(value.len());
+            let length = value.find([',', '"']).unwrap_or(value.len());
             (name_end..name_end + length, name_end + length)
         };
         let name = name.get(padding..)?.trim_end();
@@ -372,7 +375,12 @@ pub fn attributes(line: &str) -> Option<Vec<Attribute<'_>>> {
             return None;
         }
         let text = line.get(span.clone())?;
-        attributes.push(Attribute { name, text, span });
+        attributes.push(Attribute {
+            name,
+            text,
+            is_quoted: quoted.is_some(),
+            span,
+        });
         at = match line.get(behind..end)? {
             "" => end,
             rest if rest.starts_with(',') => behind + 1,
@@ -441,7 +449,13 @@ impl<'a> Tag<'a> {
 
     fn attribute(&self, name: &str) -> Result<Option<Attribute<'a>>, PlaylistError> {
         let attributes = attributes(self.text).ok_or_else(|| self.unreadable("attributes such as NAME=\"value\""))?;
-        Ok(attributes.into_iter().find(|attribute| attribute.name == name))
+        let found = attributes.into_iter().find(|attribute| attribute.name == name);
+        match found {
+            Some(Attribute { is_quoted: false, .. }) if ["URI", "BYTERANGE", "GROUP-ID"].contains(&name) => {
+                Err(self.unreadable(&format!("{name} in quotes")))
+            }
+            found => Ok(found),
+        }
     }
 
     fn required(&self, name: &str) -> Result<Attribute<'a>, PlaylistError> {
