@@ -102,6 +102,9 @@ pub enum Cause {
     /// A box is damaged, or a read failed on the way.
     #[error(transparent)]
     Scan(#[from] ScanError),
+    /// It is a segment, or a folder of them, without what belongs to it.
+    #[error("{0}")]
+    Segments(&'static str),
     /// It is WebVTT that can't be used.
     #[error(transparent)]
     Subtitles(#[from] SubtitlesError),

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{InputError, Source};
+use super::{Cause, InputError, Source};
 use crate::isobmff::scan::TopLevel;
 
 /// How files are called that hold segments; others in a folder are none of them.
@@ -98,7 +98,7 @@ fn natural(name: &str) -> Vec<(String, usize, String)> {
 fn refused(path: &Path, what: &'static str) -> InputError {
     InputError {
         path: path.to_owned(),
-        cause: io::Error::new(io::ErrorKind::InvalidInput, what).into(),
+        cause: Cause::Segments(what),
     }
 }
 
