@@ -7,7 +7,7 @@
 /// `user_data_type_code` of captions.
 const ATSC_CC_DATA: &[u8] = b"\xb5\x00\x31GA94\x03";
 
-/// Bytes that captions of one picture take at most, see [`ATSC_CC_DATA`]: `cc_data()` has 31 entries of three bytes.
+/// Bytes that captions of one picture take at most: `cc_data()` has 31 entries of three bytes.
 pub const MAX_BYTES: usize = ATSC_CC_DATA.len() + 2 + 31 * 3;
 
 /// Which captions a video carries.
