@@ -481,6 +481,8 @@ impl<'a> Attributes<'a> {
                 None => value.find(',').unwrap_or(value.len()),
             };
             let (value, behind) = value.split_at(end);
+            // Older playlists have a space behind each comma.
+            let name = name.trim();
             if left.iter().any(|(other, _)| *other == name) {
                 findings.add_at(line.offset, format!("{}: a second {name}", line.name));
             }
