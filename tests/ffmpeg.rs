@@ -520,7 +520,10 @@ fn times_through_the_playlists_are_those_of_the_source() {
     let (Some(ffprobe), Some(ffprobe8)) = (tool("ffprobe"), tool("ffprobe8")) else {
         return;
     };
-    let is_read = |name: &String| !EMPTY_SAMPLES.contains(&&**name) && name != NEGATIVE_OFFSETS;
+    // What the source's edit list hides at the end is in fragments, which is told.
+    let is_read = |name: &String| {
+        !EMPTY_SAMPLES.contains(&&**name) && ![NEGATIVE_OFFSETS, "edit-trimmed-end.mp4"].contains(&&**name)
+    };
     let names: Vec<String> = inputs().into_iter().filter(is_read).collect();
     for_each(&names, |name| {
         let workspace = Workspace::new();
