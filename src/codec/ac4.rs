@@ -150,17 +150,13 @@ fn read_channel_mask(bits: &mut BitReader<'_>) -> Result<Option<u32>, BitFault> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::isobmff::{Reader, TypedBox as _};
+    use crate::isobmff::{Reader, TypedBox as _, test_boxes};
 
     /// Up to its one presentation.
     const HEAD: &str = "20a401 400000000000000000";
 
     fn read(hex: &str) -> Result<WholeSamples, String> {
-        let payload = hex::decode(hex.replace(' ', "")).expect("hexadecimal");
-        let config = Ac4Specific::parse(&mut Reader::new(&payload)).expect("long enough");
-        let mut written = Vec::new();
-        config.write_payload(&mut written);
-        assert_eq!(written, payload, "parse then write is the identity");
+        let config = test_boxes::parse(hex).expect("long enough");
         describe(&config).map_err(|error| error.to_string())
     }
 

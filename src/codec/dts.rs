@@ -73,15 +73,10 @@ fn channels(layout: u16) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::isobmff::{Reader, TypedBox};
+    use crate::isobmff::{TypedBox, test_boxes};
 
     fn read<T: TypedBox>(hex: &str) -> T {
-        let payload = hex::decode(hex.replace(' ', "")).expect("hexadecimal");
-        let config = T::parse(&mut Reader::new(&payload)).expect("a good box");
-        let mut written = Vec::new();
-        config.write_payload(&mut written);
-        assert_eq!(written, payload, "parse then write is the identity");
-        config
+        test_boxes::parse(hex).expect("a good box")
     }
 
     #[test]

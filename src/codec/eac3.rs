@@ -41,14 +41,10 @@ fn channels(substream: &Substream) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::isobmff::{Reader, TypedBox as _};
+    use crate::isobmff::test_boxes;
 
     fn read(hex: &str) -> WholeSamples {
-        let payload = hex::decode(hex).expect("hexadecimal");
-        let config = Eac3Specific::parse(&mut Reader::new(&payload)).expect("a good box");
-        let mut written = Vec::new();
-        config.write_payload(&mut written);
-        assert_eq!(written, payload, "parse then write is the identity");
+        let config = test_boxes::parse(hex).expect("a good box");
         describe(&config)
     }
 

@@ -29,6 +29,7 @@ mod usac;
 pub mod video_range;
 pub mod vp9;
 mod vui;
+pub mod watch;
 mod whole_samples;
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use crate::isobmff::{BoxError, FourCc, Node};
 pub use captions::Captions;
 pub use subsample::{Subsample, SubsampleMap};
 pub use video_range::VideoRange;
+pub use watch::SegmentWatch;
 
 /// What is wrong with a codec configuration or a sample.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

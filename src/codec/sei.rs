@@ -3,16 +3,21 @@
 
 use super::bit_reader::{BitFault, BitReader};
 use super::captions::{self, Captions};
+use super::nal_units::NalUnits;
 
 /// `payloadType` of `user_data_registered_itu_t_t35()`.
 const USER_DATA_REGISTERED_ITU_T_T35: u32 = 4;
 
-/// Adds the captions in an SEI NAL unit, whose header has `header_bytes` bytes. What can't be read has none: players skip it
-/// too.
-pub fn find_captions(nal: &[u8], header_bytes: usize, captions: &mut Captions) {
-    let mut bits = BitReader::nal_unit(nal);
-    // The last byte holds the trailing bits alone, and what stands behind the last message ends in a fault.
-    let _ = read(&mut bits, header_bytes, captions);
+/// Adds the captions in those of `nals` that `is_sei` knows by their first byte; headers have `header_bytes` bytes. What can't be
+/// read has none: players skip it too.
+pub fn find_captions(nals: NalUnits<'_>, header_bytes: usize, is_sei: impl Fn(u8) -> bool, captions: &mut Captions) {
+    for nal in nals.map_while(Result::ok) {
+        if nal.bytes.first().is_some_and(|header| is_sei(*header)) {
+            let mut bits = BitReader::nal_unit(nal.bytes);
+            // The last byte holds the trailing bits alone, and what stands behind the last message ends in a fault.
+            let _ = read(&mut bits, header_bytes, captions);
+        }
+    }
 }
 
 fn read(bits: &mut BitReader<'_>, header_bytes: usize, captions: &mut Captions) -> Result<(), BitFault> {

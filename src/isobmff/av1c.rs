@@ -126,16 +126,10 @@ impl TypedBox for Av1Configuration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isobmff::test_boxes;
 
     fn parse(hex: &str) -> Result<Av1Configuration, Fault> {
-        let payload = hex::decode(hex.replace(' ', "")).expect("hexadecimal");
-        let mut reader = Reader::new(&payload);
-        let config = Av1Configuration::parse(&mut reader)?;
-        assert!(reader.is_empty());
-        let mut written = Vec::new();
-        config.write_payload(&mut written);
-        assert_eq!(written, payload, "parse then write is the identity");
-        Ok(config)
+        test_boxes::parse(hex)
     }
 
     #[test]

@@ -140,19 +140,13 @@ impl HighProfileExtension {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isobmff::test_boxes;
 
     /// x264, High 4:2:2, level 1.1: one parameter set of each kind, and the extension.
     const HIGH_422: &str = "017a000bffe1000467 7a000b 010003 68ee3c fe fa fa 00";
 
     fn parse(hex: &str) -> Result<AvcConfiguration, Fault> {
-        let payload = hex::decode(hex.replace(' ', "")).expect("hexadecimal");
-        let mut reader = Reader::new(&payload);
-        let config = AvcConfiguration::parse(&mut reader)?;
-        assert!(reader.is_empty());
-        let mut written = Vec::new();
-        config.write_payload(&mut written);
-        assert_eq!(written, payload, "parse then write is the identity");
-        Ok(config)
+        test_boxes::parse(hex)
     }
 
     #[test]

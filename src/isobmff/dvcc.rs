@@ -73,16 +73,10 @@ impl TypedBox for DolbyVisionConfiguration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isobmff::test_boxes;
 
     fn parse(hex: &str) -> Result<DolbyVisionConfiguration, Fault> {
-        let payload = hex::decode(hex.replace(' ', "")).expect("hexadecimal");
-        let mut reader = Reader::new(&payload);
-        let config = DolbyVisionConfiguration::parse(&mut reader)?;
-        assert!(reader.is_empty());
-        let mut written = Vec::new();
-        config.write_payload(&mut written);
-        assert_eq!(written, payload, "parse then write is the identity");
-        Ok(config)
+        test_boxes::parse(hex)
     }
 
     #[test]

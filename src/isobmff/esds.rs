@@ -134,16 +134,10 @@ fn size_of_instance(payload: &mut Reader<'_>) -> Result<usize, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isobmff::test_boxes;
 
     fn parse(hex: &str) -> Result<ElementaryStreamDescriptor, Fault> {
-        let payload = hex::decode(hex.replace(' ', "")).expect("hexadecimal");
-        let mut reader = Reader::new(&payload);
-        let esds = ElementaryStreamDescriptor::parse(&mut reader)?;
-        assert!(reader.is_empty());
-        let mut written = Vec::new();
-        esds.write_payload(&mut written);
-        assert_eq!(written, payload, "parse then write is the identity");
-        Ok(esds)
+        test_boxes::parse(hex)
     }
 
     #[test]

@@ -168,20 +168,14 @@ impl NalUnitArray {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isobmff::test_boxes;
 
     /// x265, Main 10, Main tier, level 2: a VPS, an SPS, two PPS.
     const MAIN_10: &str = "01 02 20000000 900000000000 3c f000 fc fd fa fa 0000 0f 03 \
         a0 0001 0004 40010c01 a1 0001 0003 420101 22 0002 0003 4401c1 0002 4401";
 
     fn parse(hex: &str) -> Result<HevcConfiguration, Fault> {
-        let payload = hex::decode(hex.replace(' ', "")).expect("hexadecimal");
-        let mut reader = Reader::new(&payload);
-        let config = HevcConfiguration::parse(&mut reader)?;
-        assert!(reader.is_empty());
-        let mut written = Vec::new();
-        config.write_payload(&mut written);
-        assert_eq!(written, payload, "parse then write is the identity");
-        Ok(config)
+        test_boxes::parse(hex)
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub mod stts;
 pub mod stz2;
 pub mod survey;
 pub mod tenc;
+#[cfg(test)]
+pub(crate) mod test_boxes;
 pub mod tfdt;
 pub mod tfhd;
 pub mod tkhd;

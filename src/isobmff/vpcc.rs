@@ -82,16 +82,10 @@ impl TypedBox for VpConfiguration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::isobmff::test_boxes;
 
     fn parse(hex: &str) -> Result<VpConfiguration, Fault> {
-        let payload = hex::decode(hex.replace(' ', "")).expect("hexadecimal");
-        let mut reader = Reader::new(&payload);
-        let config = VpConfiguration::parse(&mut reader)?;
-        assert!(reader.is_empty());
-        let mut written = Vec::new();
-        config.write_payload(&mut written);
-        assert_eq!(written, payload, "parse then write is the identity");
-        Ok(config)
+        test_boxes::parse(hex)
     }
 
     #[test]

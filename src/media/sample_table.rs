@@ -45,6 +45,16 @@ impl Sample {
     }
 }
 
+/// The bytes of each of `samples`, which lie one behind the other in `data`.
+pub fn split<'d>(samples: &[Sample], data: &'d [u8]) -> impl Iterator<Item = &'d [u8]> {
+    let mut rest = data;
+    samples.iter().map(move |sample| {
+        let (bytes, later) = rest.split_at_checked(sample.size as usize).unwrap_or_default();
+        rest = later;
+        bytes
+    })
+}
+
 /// Samples that lie behind each other in the file are found by adding up at most this many sizes.
 const MAX_PLACEMENT_RUN: u32 = 1024;
 

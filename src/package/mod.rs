@@ -16,9 +16,9 @@ use std::io::{self, IoSlice, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::codec::Captions;
+use crate::codec::{Captions, SegmentWatch};
 use crate::isobmff::scan::ScanError;
-use crate::media::{Time, Track};
+use crate::media::{MediaKind, Time, Track, sample_table};
 use crate::plan::{PlannedSegment, TrackPlan};
 use crate::protect::whole_segment::SegmentEncryptor;
 use crate::protect::{FragmentWorker, ProtectError, Protection};
@@ -214,10 +214,10 @@ pub fn write_segments(
             let Some(rendition) = written.get_mut(rendition) else {
                 return;
             };
-            rendition.captions = rendition.captions.and(found.captions);
+            rendition.captions = rendition.captions.and(found.watch.captions);
             if let Some(segment) = rendition.segments.get_mut(segment) {
                 segment.bytes = found.bytes;
-                segment.is_independent &= !found.refers_back;
+                segment.is_independent &= found.watch.refers_back.is_none();
             }
         },
     )?;
@@ -259,9 +259,7 @@ fn tasks_by_time<'a>(renditions: &'a [Rendition<'a>]) -> Vec<Task<'a>> {
 #[derive(Default)]
 struct Found {
     bytes: u64,
-    captions: Captions,
-    /// Whether a sample in front of its second sync sample refers to the segment before.
-    refers_back: bool,
+    watch: SegmentWatch,
 }
 
 /// Writes segment after segment, reusing its memory.
@@ -293,7 +291,6 @@ impl SegmentWorker {
             _ => None,
         };
         let mut found = Found::default();
-        let mut sync_samples = 0;
         self.head.clear();
         media_segment::write_type(&mut self.head);
         for (sequence_number, samples) in (task.segment.sequence_number..).zip(&task.segment.fragments) {
@@ -307,10 +304,11 @@ impl SegmentWorker {
                     path: track.source.path().to_owned(),
                     cause,
                 })?;
-            for (sample, data) in fragment.samples.iter().zip(fragment.sample_data()) {
-                sync_samples += u32::from(sample.is_sync());
-                found.refers_back |= sync_samples < 2 && track.codec.is_skipped_leading(data);
-                track.codec.find_captions(data, &mut found.captions);
+            if track.kind == MediaKind::Video {
+                let data = sample_table::split(fragment.samples, fragment.data);
+                for (sample, data) in fragment.samples.iter().zip(data) {
+                    found.watch.see(&*track.codec, sample.is_sync(), data);
+                }
             }
             media_segment::write_fragment_head(&mut self.head, track, sequence_number, &fragment);
             found.bytes += match &mut encryptor {

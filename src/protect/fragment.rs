@@ -101,18 +101,6 @@ pub struct ProtectedFragment<'w> {
     pub ivs: Option<FragmentIvs>,
 }
 
-impl<'w> ProtectedFragment<'w> {
-    /// The bytes of each sample.
-    pub fn sample_data(&self) -> impl Iterator<Item = &'w [u8]> {
-        let mut rest = self.data;
-        self.samples.iter().map(move |sample| {
-            let (bytes, later) = rest.split_at_checked(sample.size as usize).unwrap_or_default();
-            rest = later;
-            bytes
-        })
-    }
-}
-
 /// The IVs of a fragment's samples.
 #[derive(Debug, Clone, Copy)]
 pub struct FragmentIvs {

@@ -452,8 +452,11 @@ impl SegmentFacts {
                 .map(|sample| shown(sample).saturating_add(i64::from(sample.duration_ticks)))
                 .max()?,
             of_source: seen.of_source,
-            captions: seen.captions,
-            refers_back: seen.refers_back,
+            captions: seen.watch.captions,
+            refers_back: seen.watch.refers_back.and_then(|index| {
+                let sample = samples().nth(usize::try_from(index).ok()?)?;
+                Some((index, sample.offset))
+            }),
             ivs: IvRuns::of(
                 fragments
                     .iter()

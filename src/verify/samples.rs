@@ -9,10 +9,10 @@
 use super::findings::FileFindings;
 use super::init::InitSegment;
 use super::segment::Fragment;
-use crate::codec::{Captions, SampleScanner, Subsample, SubsampleMap};
+use crate::codec::{SampleScanner, SegmentWatch, Subsample, SubsampleMap};
 use crate::isobmff::scan::{ScanError, read_at};
 use crate::isobmff::senc::SampleEncryption;
-use crate::media::{Sample, Source, Time, Track};
+use crate::media::{Sample, Source, Time, Track, sample_table};
 use crate::protect::fragment::{MAX_SAMPLE_BYTES, decrypt_sample};
 use crate::protect::{BLOCK_BYTES, Cipher};
 
@@ -49,10 +49,8 @@ pub struct SampleChecker {
 pub struct Seen {
     /// Which of the source's.
     pub of_source: Option<std::ops::Range<u32>>,
-    /// The captions inside of them.
-    pub captions: Captions,
-    /// The first that refers to the segment before: its index, and bytes from the file's start.
-    pub refers_back: Option<(u64, u64)>,
+    /// What they tell playlists.
+    pub watch: SegmentWatch,
 }
 
 impl SampleChecker {
@@ -67,8 +65,7 @@ impl SampleChecker {
         expected: Expected<'_>,
         findings: &mut FileFindings<'_>,
     ) -> Result<Seen, ScanError> {
-        let mut captions = Captions::default();
-        let (mut sync_samples, mut refers_back) = (0, None);
+        let mut watch = SegmentWatch::default();
         let mut scanner = expected.init.codec.scanner();
         let protection = expected.init.protection.as_ref();
         self.map
@@ -103,13 +100,8 @@ impl SampleChecker {
                         .map(|at| fragment.auxiliary.as_ref()?.get(at))
                         .collect();
                     self.check_group(group, &maps, index, expected, scanner.as_deref_mut(), findings);
-                    for ((index, sample), bytes) in (index..).zip(group).zip(self.sample_data(group)) {
-                        sync_samples += u32::from(sample.is_sync());
-                        let codec = &expected.init.codec;
-                        codec.find_captions(bytes, &mut captions);
-                        if sync_samples < 2 && refers_back.is_none() && codec.is_skipped_leading(bytes) {
-                            refers_back = Some((index, sample.offset));
-                        }
+                    for (sample, bytes) in group.iter().zip(sample_table::split(group, &self.data)) {
+                        watch.see(&*expected.init.codec, sample.is_sync(), bytes);
                     }
                     if let (Some(track), Some(next)) = (expected.source, next) {
                         self.compare(track, next, group, index, expected, findings)?;
@@ -122,18 +114,7 @@ impl SampleChecker {
         }
         Ok(Seen {
             of_source: start.zip(next).map(|(start, end)| start..end),
-            captions,
-            refers_back,
-        })
-    }
-
-    /// The bytes of each sample of `group`.
-    fn sample_data(&self, group: &[Sample]) -> impl Iterator<Item = &[u8]> {
-        let mut rest = self.data.as_slice();
-        group.iter().map(move |sample| {
-            let (bytes, later) = rest.split_at_checked(sample.size as usize).unwrap_or_default();
-            rest = later;
-            bytes
+            watch,
         })
     }
 

@@ -147,15 +147,8 @@ impl Codec for Avc {
     }
 
     fn find_captions(&self, sample: &[u8], captions: &mut Captions) {
-        for nal in NalUnits::new(NAME, sample, self.config.nal_length_size()).map_while(Result::ok) {
-            if nal
-                .bytes
-                .first()
-                .is_some_and(|header| header & 0x1f == nal_unit_type::SEI)
-            {
-                sei::find_captions(nal.bytes, 1, captions);
-            }
-        }
+        let nals = NalUnits::new(NAME, sample, self.config.nal_length_size());
+        sei::find_captions(nals, 1, |header| header & 0x1f == nal_unit_type::SEI, captions);
     }
 }
 

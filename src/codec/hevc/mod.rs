@@ -226,15 +226,9 @@ impl Codec for Hevc {
     }
 
     fn find_captions(&self, sample: &[u8], captions: &mut Captions) {
-        for nal in NalUnits::new(NAME, sample, self.config.nal_length_size()).map_while(Result::ok) {
-            if nal
-                .bytes
-                .first()
-                .is_some_and(|header| header >> 1 & 0x3f == nal_unit_type::PREFIX_SEI_NUT)
-            {
-                sei::find_captions(nal.bytes, 2, captions);
-            }
-        }
+        let nals = NalUnits::new(NAME, sample, self.config.nal_length_size());
+        let is_sei = |header: u8| header >> 1 & 0x3f == nal_unit_type::PREFIX_SEI_NUT;
+        sei::find_captions(nals, 2, is_sei, captions);
     }
 }
 

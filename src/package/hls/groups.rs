@@ -7,7 +7,7 @@ use crate::media::Track;
 use crate::package::Labels;
 
 /// The group of subtitles that nobody chose one for.
-pub const TEXT_GROUP: &str = "text";
+const TEXT_GROUP: &str = "text";
 
 /// The group of captions inside of video.
 pub const CAPTIONS_GROUP: &str = "captions";

@@ -191,12 +191,11 @@ fn check_captions(
             Some(captions) if !captions.is_empty() => group.clone().map(ClosedCaptions::Group),
             _ => None,
         };
-        let found = &variant.value.closed_captions;
         file.expect_at(
             variant.offset,
             CLOSED_CAPTIONS,
-            &format!("{found:?}"),
-            &format!("{expected:?}"),
+            &variant.value.closed_captions,
+            &expected,
         );
     }
 }
