@@ -111,12 +111,15 @@ impl Outputs {
         self.workspace.path("site")
     }
 
-    /// Waits until a run has a folder to work in.
+    /// Waits until a run writes to its folder; that is when the folder is locked, not when it is made.
     fn wait_for_staging(&self, child: &mut Child) -> PathBuf {
         loop {
             let staging = beside(&self.site()).into_iter().find(|name| name.starts_with(".out."));
-            if let Some(name) = staging {
-                return self.site().join(name);
+            // A folder that is gone again was lost to another run before it was locked: there will be another.
+            if let Some(folder) = staging.map(|name| self.site().join(name))
+                && std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_some())
+            {
+                return folder;
             }
             assert!(
                 child.try_wait().unwrap().is_none(),
