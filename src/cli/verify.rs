@@ -1,5 +1,6 @@
 //! `vylux-pack verify`: an independent look at an output.
 
+mod apple;
 mod keys;
 
 use std::io;
@@ -25,6 +26,9 @@ use super::track_options::TrackOptions;
 ///
 /// Exit code 4 says that something differs, and each difference names its file, sample and byte.
 /// With --source, every sample is compared with the one it was made from.
+///
+/// With --apple, anybody's HLS output is checked against Apple's HLS authoring specification instead, rule by rule: no secrets,
+/// no keys. Exit code 4 says that a rule which MUST be kept is broken.
 #[derive(clap::Args)]
 #[command(
     after_help = "An encrypted output is opened with the secrets it was made with: MASTER_KEY_HEX and SALT_HEX, and \
@@ -34,6 +38,9 @@ pub struct Args {
     /// Output folder; of an HLS tree, its playlist
     #[arg(value_name = "OUT")]
     output: PathBuf,
+    /// Check it against Apple's HLS authoring specification, whoever made it
+    #[arg(long, conflicts_with_all = ["source", "pattern", "store", "no_store"])]
+    apple: bool,
     /// The inputs it was made from, in the same order; of an HLS tree, the playlist that was given
     #[arg(long, value_name = "INPUT", num_args = 1..)]
     source: Vec<PathBuf>,
@@ -53,6 +60,9 @@ pub struct Args {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+    /// Print the report of --apple as SARIF 2.1.0
+    #[arg(long, requires = "apple", conflicts_with = "json")]
+    sarif: bool,
     /// Print nothing but errors
     #[arg(long, short)]
     quiet: bool,
@@ -102,6 +112,18 @@ impl Origin {
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
+    if args.apple {
+        if !args.track_options.words().is_empty() {
+            return Err(Failure::usage(anyhow!("--track is about a source, and --apple needs none")));
+        }
+        let format = match args {
+            Args { sarif: true, .. } => apple::Format::Sarif,
+            Args { json: true, .. } => apple::Format::Json,
+            Args { quiet: true, .. } => apple::Format::Nothing,
+            _ => apple::Format::Text,
+        };
+        return apple::run(&args.output, format);
+    }
     let started = Instant::now();
     let mut output = Output::read(&args.output)?;
     let source = Origin::open(&args.source, &args.track_options)?;

@@ -3,6 +3,7 @@
 //! Nothing here calls the code that wrote: playlists have a reader of their own, subsample maps are computed again
 //! from decrypted samples, and times and bit rates are measured from the bytes that are there.
 
+pub mod apple;
 mod check;
 mod description;
 pub mod findings;

@@ -354,7 +354,7 @@ impl MediaPlaylist {
 }
 
 /// `bytes` or `bytes@start`.
-fn byte_range(text: &str) -> Option<(u64, Option<u64>)> {
+pub(super) fn byte_range(text: &str) -> Option<(u64, Option<u64>)> {
     match text.split_once('@') {
         None => Some((text.parse().ok()?, None)),
         Some((bytes, start)) => Some((bytes.parse().ok()?, Some(start.parse().ok()?))),
@@ -449,7 +449,7 @@ fn key(line: &Line<'_>, form: Form, findings: &mut FileFindings<'_>) -> Key {
 }
 
 /// A decimal number in thousand-millionths, exactly as it is written; `None` with more than nine decimals.
-fn decimal_nanos(text: &str) -> Option<i64> {
+pub(super) fn decimal_nanos(text: &str) -> Option<i64> {
     let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !is_digits(whole) || !is_digits(decimals) || decimals.len() > 9 {

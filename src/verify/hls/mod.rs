@@ -8,10 +8,11 @@ use super::findings::FileFindings;
 use super::output::Rendition;
 use super::playlist::{AES_128, Key, Located};
 
+pub(super) use bandwidth::Measured;
 pub(super) use media_playlist::{check_keys, check_media_playlist};
-pub(super) use multivariant::{check_multivariant, check_session_keys};
+pub(super) use multivariant::{BANDWIDTH_TOLERANCE_PERCENT, check_multivariant, check_session_keys};
 
-const NANOSECONDS_PER_SECOND: i64 = 1_000_000_000;
+pub(super) const NANOSECONDS_PER_SECOND: i64 = 1_000_000_000;
 
 /// `METHOD` and `KEYFORMAT` of an `EXT-X-KEY` or `EXT-X-SESSION-KEY` of `rendition` (RFC 8216bis, 4.4.4.4).
 fn check_key_attributes(key: &Located<Key>, rendition: &Rendition, file: &mut FileFindings<'_>) {
@@ -41,13 +42,13 @@ fn check_key_attributes(key: &Located<Key>, rendition: &Rendition, file: &mut Fi
     }
 }
 
-fn nearest_second(nanoseconds: i64) -> u64 {
+pub(super) fn nearest_second(nanoseconds: i64) -> u64 {
     let rounded = nanoseconds.saturating_add(NANOSECONDS_PER_SECOND / 2) / NANOSECONDS_PER_SECOND;
     u64::try_from(rounded).unwrap_or(0)
 }
 
 /// Thousand-millionths as a decimal number.
-fn seconds(nanos: i64) -> String {
+pub(super) fn seconds(nanos: i64) -> String {
     let (whole, decimals) = (nanos / NANOSECONDS_PER_SECOND, nanos.unsigned_abs() % 1_000_000_000);
     format!("{whole}.{:06}", decimals / 1_000)
 }

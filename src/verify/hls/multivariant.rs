@@ -14,7 +14,7 @@ use crate::verify::output::Rendition;
 use crate::verify::playlist::{ClosedCaptions, Located, Media, MultivariantPlaylist, Variant};
 
 /// How far declared bit rates may be from measured ones (Apple's authoring specification, 1.26 and 1.27), in percent.
-const BANDWIDTH_TOLERANCE_PERCENT: u64 = 10;
+pub(in crate::verify) const BANDWIDTH_TOLERANCE_PERCENT: u64 = 10;
 
 /// `TYPE` of `EXT-X-MEDIA`, and the attribute of variants.
 const CLOSED_CAPTIONS: &str = "CLOSED-CAPTIONS";
