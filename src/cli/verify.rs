@@ -34,6 +34,7 @@ use super::track_options::TrackOptions;
     after_help = "An encrypted output is opened with the secrets it was made with: MASTER_KEY_HEX and SALT_HEX, and \
                   KEK_HEX if it was set, from the environment or .env."
 )]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Args {
     /// Output folder; of an HLS tree, its playlist
     #[arg(value_name = "OUT")]
@@ -114,7 +115,9 @@ impl Origin {
 pub fn run(args: &Args) -> Result<(), Failure> {
     if args.apple {
         if !args.track_options.words().is_empty() {
-            return Err(Failure::usage(anyhow!("--track is about a source, and --apple needs none")));
+            return Err(Failure::usage(anyhow!(
+                "--track is about a source, and --apple needs none"
+            )));
         }
         let format = match args {
             Args { sarif: true, .. } => apple::Format::Sarif,

@@ -58,8 +58,13 @@ fn print_report(report: &Report) -> io::Result<()> {
         not_checked,
     } = report.counts;
     print!("{}", report.playlist.display())?;
-    print!("Apple's HLS authoring specification of {}, and RFC 8216bis", report.revision)?;
-    print!("  {fail} failed, {warn} warned, {pass} passed, {not_checked} not checked, {not_applicable} not applicable")?;
+    print!(
+        "Apple's HLS authoring specification of {}, and RFC 8216bis",
+        report.revision
+    )?;
+    print!(
+        "  {fail} failed, {warn} warned, {pass} passed, {not_checked} not checked, {not_applicable} not applicable"
+    )?;
     for rule in &report.rules {
         print_rule(rule)?;
     }
@@ -77,7 +82,12 @@ fn print_rule(rule: &RuleReport) -> io::Result<()> {
     print!("{verdict:<5} {}  {}", rule.id, rule.statement)?;
     for place in &rule.places {
         let line = place.line.map_or_else(String::new, |line| format!(", line {line}"));
-        print!("        {}{line}: {}; {}", place.file.display(), place.found, place.action)?;
+        print!(
+            "        {}{line}: {}; {}",
+            place.file.display(),
+            place.found,
+            place.action
+        )?;
     }
     let left_out = rule.place_count.saturating_sub(rule.places.len());
     if left_out > 0 {

@@ -83,7 +83,10 @@ impl Named {
                     .first()
                     .and_then(|profile| profile.trim_start_matches(['A', 'B', 'C']).parse().ok());
                 let tier = parts.get(2).and_then(|tier| tier.split_at_checked(1));
-                match (profile, tier.and_then(|(tier, level)| Some((tier, level.parse().ok()?)))) {
+                match (
+                    profile,
+                    tier.and_then(|(tier, level)| Some((tier, level.parse().ok()?))),
+                ) {
                     (Some(profile), Some((tier, level))) => Self::Hevc {
                         profile,
                         is_high_tier: tier == "H",
@@ -97,7 +100,9 @@ impl Named {
                 _ => Self::Unknown,
             },
             "av01" => {
-                let level = parts.get(1).and_then(|level| level.trim_end_matches(['M', 'H']).parse().ok());
+                let level = parts
+                    .get(1)
+                    .and_then(|level| level.trim_end_matches(['M', 'H']).parse().ok());
                 level.map_or(Self::Unknown, |level| Self::Av1 { level })
             }
             "mjpg" => Self::MotionJpeg,
@@ -113,7 +118,9 @@ impl Named {
             "ec-3" | "ec+3" => Self::Eac3,
             "alac" | "fLaC" | "flac" => Self::Lossless,
             "apac" => Self::Apac,
-            "Opus" | "opus" | "ac-4" | "dtsc" | "dtsh" | "dtsl" | "dtse" | "dtsx" | "dtsy" | "vorbis" => Self::OtherAudio,
+            "Opus" | "opus" | "ac-4" | "dtsc" | "dtsh" | "dtsl" | "dtse" | "dtsx" | "dtsy" | "vorbis" => {
+                Self::OtherAudio
+            }
             "wvtt" | "stpp" => Self::Text,
             _ => Self::Unknown,
         }
@@ -155,7 +162,13 @@ mod tests {
     #[test]
     fn strings_are_read() {
         for (text, expected) in [
-            ("avc1.64001F", Named::H264 { profile: 100, level: 31 }),
+            (
+                "avc1.64001F",
+                Named::H264 {
+                    profile: 100,
+                    level: 31,
+                },
+            ),
             ("avc1.77.30", Named::H264 { profile: 77, level: 30 }),
             (
                 "hvc1.2.4.L153.B0",

@@ -41,8 +41,6 @@ pub struct Entry {
     pub protection: Option<Protection>,
     /// Its codec, where it is one that is known here.
     pub codec: Option<Arc<dyn Codec>>,
-    /// Width and height in pixels; zero where it is no video.
-    pub dimensions: (u16, u16),
     /// The dynamic range, as far as is known.
     pub range: VideoRange,
 }
@@ -80,7 +78,10 @@ impl Track {
         };
         let movie = moov.require(&[b"mvhd"])?.parse::<MovieHeader>()?.timescale;
         let shift = Timescale::new(movie).and_then(|movie| EditShift::read(trak, movie, timescale).ok());
-        let extends = moov.child(b"mvex").into_iter().flat_map(|mvex| mvex.children_of(b"trex"));
+        let extends = moov
+            .child(b"mvex")
+            .into_iter()
+            .flat_map(|mvex| mvex.children_of(b"trex"));
         let mut extends = extends.filter_map(|trex| trex.parse::<TrackExtends>().ok());
         let stsd = mdia.require(&[b"minf", b"stbl", b"stsd"])?;
         Ok(Self {
@@ -91,7 +92,7 @@ impl Track {
                 .find(|trex| trex.track_id == id)
                 .ok_or_else(|| moov.invalid(format!("there is no trex of track {id}")))?,
             shift_ticks: shift.map(|shift| shift.ticks),
-            entries: stsd.children().iter().map(|entry| Entry::read(entry, kind)).collect(),
+            entries: stsd.children().iter().map(Entry::read).collect(),
         })
     }
 
@@ -102,16 +103,11 @@ impl Track {
 }
 
 impl Entry {
-    fn read(entry: &Node<'_>, kind: Option<MediaKind>) -> Self {
+    fn read(entry: &Node<'_>) -> Self {
         let sinf = entry.child(b"sinf");
         let original = sinf.and_then(|sinf| sinf.child(b"frma")?.parse::<OriginalFormat>().ok());
         let format = original.map_or(entry.kind, |original| original.data_format);
         let codec = codec::open(format, entry).ok();
-        // VisualSampleEntry (ISO/IEC 14496-12, 12.1.3.2).
-        let dimensions = entry.read(|fields| {
-            fields.bytes(24)?;
-            Ok((fields.u16()?, fields.u16()?))
-        });
         Self {
             format,
             protection: sinf.map(|sinf| Protection {
@@ -127,7 +123,6 @@ impl Entry {
                 .as_deref()
                 .map_or(VideoRange::Sdr, |codec| VideoRange::of(entry, codec)),
             codec,
-            dimensions: dimensions.ok().filter(|_| kind == Some(MediaKind::Video)).unwrap_or_default(),
         }
     }
 }

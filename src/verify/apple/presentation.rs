@@ -214,7 +214,9 @@ impl Presentation {
 
     /// `EXT-X-MEDIA` of all types.
     pub fn renditions(&self) -> impl Iterator<Item = &Tag> {
-        self.multivariant.iter().flat_map(|playlist| playlist.all("EXT-X-MEDIA"))
+        self.multivariant
+            .iter()
+            .flat_map(|playlist| playlist.all("EXT-X-MEDIA"))
     }
 
     /// `EXT-X-MEDIA` of a type and a group.
@@ -235,7 +237,12 @@ impl Presentation {
 
     /// Media playlists of video and audio that are no I-frame playlists.
     pub fn continuous(&self) -> impl Iterator<Item = &Media> {
-        let of_media = |media: &&Media| media.roles.iter().any(|role| !matches!(role, Role::IFrames | Role::Subtitles));
+        let of_media = |media: &&Media| {
+            media
+                .roles
+                .iter()
+                .any(|role| !matches!(role, Role::IFrames | Role::Subtitles))
+        };
         self.media.iter().filter(of_media)
     }
 
@@ -331,7 +338,9 @@ fn find_beginning(folder: &Path) -> Result<PathBuf, AppleError> {
     }
     playlists.sort();
     let only = |wanted: bool| {
-        let mut of_kind = playlists.iter().filter(|(_, is_multivariant)| *is_multivariant == wanted);
+        let mut of_kind = playlists
+            .iter()
+            .filter(|(_, is_multivariant)| *is_multivariant == wanted);
         of_kind.next().filter(|_| of_kind.next().is_none())
     };
     let has_multivariant = playlists.iter().any(|(_, is_multivariant)| *is_multivariant);
@@ -384,7 +393,10 @@ impl Variant<'_> {
         let in_boxes = self.media.is_some_and(|media| media.has(MediaKind::Video));
         let says = || {
             self.get("RESOLUTION").is_some()
-                || self.codecs().iter().any(|codec| super::codecs::Named::of(codec).is_video())
+                || self
+                    .codecs()
+                    .iter()
+                    .any(|codec| super::codecs::Named::of(codec).is_video())
         };
         in_boxes || says()
     }
@@ -423,7 +435,9 @@ impl Media {
                 "EXT-X-BYTERANGE" => range = byte_range(tag.value.trim()),
                 "EXT-X-DISCONTINUITY" => is_discontinuous = true,
                 "EXT-X-KEY" => {
-                    keys.retain(|key| key.get("KEYFORMAT") != tag.get("KEYFORMAT") && tag.get("METHOD") != Some("NONE"));
+                    keys.retain(|key| {
+                        key.get("KEYFORMAT") != tag.get("KEYFORMAT") && tag.get("METHOD") != Some("NONE")
+                    });
                     if tag.get("METHOD") != Some("NONE") {
                         keys.push(tag);
                     }
@@ -431,7 +445,9 @@ impl Media {
                 "EXT-X-MAP" => {
                     let is_encrypted = keys.iter().any(|key| key.get("METHOD") == Some(AES_128));
                     let tracks = if is_encrypted {
-                        Err(Unread::Elsewhere("the init segment is encrypted as a whole file".to_owned()))
+                        Err(Unread::Elsewhere(
+                            "the init segment is encrypted as a whole file".to_owned(),
+                        ))
                     } else {
                         read_map(folder, &base, tag)
                     };
@@ -475,7 +491,11 @@ impl Media {
 
     /// Whether it ends, so that all of it is known.
     pub fn is_vod(&self) -> bool {
-        self.playlist.has("EXT-X-ENDLIST") || self.playlist.first("EXT-X-PLAYLIST-TYPE").is_some_and(|tag| tag.value == "VOD")
+        self.playlist.has("EXT-X-ENDLIST")
+            || self
+                .playlist
+                .first("EXT-X-PLAYLIST-TYPE")
+                .is_some_and(|tag| tag.value == "VOD")
     }
 
     /// A line of it, or all.
@@ -498,7 +518,10 @@ impl Media {
 
     /// The codecs of its tracks, where they are known.
     pub fn codecs(&self) -> Vec<String> {
-        let mut codecs: Vec<String> = self.tracks().filter_map(|track| Some(track.codec()?.rfc6381())).collect();
+        let mut codecs: Vec<String> = self
+            .tracks()
+            .filter_map(|track| Some(track.codec()?.rfc6381()))
+            .collect();
         codecs.dedup();
         codecs
     }
@@ -511,7 +534,9 @@ impl Media {
 
     /// The runs of a kind of track, segment by segment; `None` where a segment can't be looked into, or has nothing of it.
     pub fn runs(&self, kind: MediaKind) -> impl Iterator<Item = (&Segment, Option<(&Track, &Run)>)> {
-        self.segments.iter().map(move |segment| (segment, self.run(segment, kind)))
+        self.segments
+            .iter()
+            .map(move |segment| (segment, self.run(segment, kind)))
     }
 
     /// What a segment has of a kind of track.
@@ -558,12 +583,15 @@ impl Segment {
         match &self.file {
             Err(unread) => Some(unread.why().clone()),
             Ok(SegmentFile { content: Err(why), .. }) => Some(why.clone()),
-            Ok(SegmentFile { content: Ok(content), .. }) => match content {
+            Ok(SegmentFile {
+                content: Ok(content), ..
+            }) => match content {
                 Content::Fragments(_) => None,
                 Content::TransportStream => Some("an MPEG transport stream is not looked into".to_owned()),
                 Content::WebVtt { .. } => Some("WebVTT is not looked into".to_owned()),
                 Content::PackedAudio => Some("packed audio is not looked into".to_owned()),
                 Content::Encrypted => Some("the segment is encrypted as a whole file".to_owned()),
+                Content::Uninitialized => Some("there is no init segment to read it by".to_owned()),
                 Content::Unknown(why) => Some(why.clone()),
             },
         }

@@ -7,8 +7,8 @@ use crate::isobmff::scan::{ReadAt, ScanError, TopLevel, read_at, read_box};
 use crate::isobmff::tfdt::TrackFragmentDecodeTime;
 use crate::isobmff::tfhd::TrackFragmentHeader;
 use crate::isobmff::trun::{Fields, TrackRun};
-use crate::isobmff::{BoxError, Node, sample_flags};
-use crate::media::{MediaKind, Source};
+use crate::isobmff::{BoxError, FourCc, Node, sample_flags};
+use crate::media::{MediaKind, Source, stands_at_top};
 
 /// A movie fragment's boxes are read whole, up to this size.
 const MAX_MOOF_BYTES: usize = 64 << 20;
@@ -32,7 +32,9 @@ pub enum Content {
     PackedAudio,
     /// Encrypted as a whole file.
     Encrypted,
-    /// None of these, or no init segment to read it by.
+    /// Boxes, and no init segment to read them by.
+    Uninitialized,
+    /// None of these.
     Unknown(String),
 }
 
@@ -79,8 +81,14 @@ pub fn read(source: &Source, tracks: &[Track]) -> Result<Content, ScanError> {
     if head.starts_with(b"ID3") || is_frame(&head) {
         return Ok(Content::PackedAudio);
     }
+    let kind = head.get(4..8).and_then(|kind| kind.try_into().ok()).map(FourCc);
+    if !kind.is_some_and(stands_at_top) {
+        return Ok(Content::Unknown(
+            "the segment is of no form that is known here".to_owned(),
+        ));
+    }
     if tracks.is_empty() {
-        return Ok(Content::Unknown("there is no init segment to read it by".to_owned()));
+        return Ok(Content::Uninitialized);
     }
     let mut runs: Vec<Run> = tracks.iter().map(|_| Run::default()).collect();
     for header in TopLevel::new(source) {

@@ -112,7 +112,7 @@ impl Playlist {
         }
         let text = String::from_utf8_lossy(&data);
         let mut lines = text.lines().map(str::trim_end).enumerate();
-        if !lines.next().is_some_and(|(_, first)| first == FIRST_LINE) {
+        if lines.next().is_none_or(|(_, first)| first != FIRST_LINE) {
             return Err(AppleError::NoPlaylist { path });
         }
         Ok(Self {

@@ -28,7 +28,9 @@ impl Measured {
             .checked_mul(NANOSECONDS_PER_SECOND / 2)?;
         let average_bps = rate(
             segments.iter().fold(0, |sum, (bytes, _)| sum.saturating_add(*bytes)),
-            segments.iter().fold(0, |sum, (_, duration)| sum.saturating_add(*duration)),
+            segments
+                .iter()
+                .fold(0, |sum, (_, duration)| sum.saturating_add(*duration)),
         )?;
         // The largest rate of contiguous segments that last between 0.5 and 1.5 target durations together.
         let mut peak_bps = average_bps;

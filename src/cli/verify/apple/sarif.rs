@@ -19,7 +19,11 @@ pub fn log(report: &Report) -> Value {
         .iter()
         .enumerate()
         .flat_map(|(index, rule)| {
-            let level = if rule.verdict == Verdict::Fail { "error" } else { "warning" };
+            let level = if rule.verdict == Verdict::Fail {
+                "error"
+            } else {
+                "warning"
+            };
             rule.places.iter().map(move |place| {
                 let uri = place.file.to_string_lossy().replace('\\', "/");
                 json!({

@@ -58,7 +58,10 @@ pub fn one_stream(presentation: &Presentation, outcome: &mut Outcome) {
     for media in presentation.continuous() {
         for map in &media.maps {
             let Ok(tracks) = &map.tracks else { continue };
-            let count = tracks.iter().filter(|track| track.kind == Some(MediaKind::Audio)).count();
+            let count = tracks
+                .iter()
+                .filter(|track| track.kind == Some(MediaKind::Audio))
+                .count();
             if count > 0 {
                 let found = format!("the init segment has {count} tracks of audio");
                 let action = "write each into segments of its own, named by EXT-X-MEDIA";
@@ -91,8 +94,7 @@ pub fn multichannel_aac(presentation: &Presentation, outcome: &mut Outcome) {
     let of_variants = |wanted: fn(Named) -> bool| {
         presentation.variants().into_iter().any(|variant| {
             let group = variant.get("AUDIO").unwrap_or_default().to_owned();
-            let is_multichannel =
-                |rendition: &Tag| channels(rendition).is_some_and(|channels| channels > 2);
+            let is_multichannel = |rendition: &Tag| channels(rendition).is_some_and(|channels| channels > 2);
             let is_wanted = variant.codecs().iter().any(|codec| wanted(Named::of(codec)));
             is_wanted && presentation.group("AUDIO", &group).any(is_multichannel)
         })

@@ -1,6 +1,6 @@
 //! Media playlists (authoring specification, 8).
 
-use super::super::presentation::{Media, Presentation, Role};
+use super::super::presentation::{Media, Presentation};
 use super::super::report::Outcome;
 use super::super::segment::Content;
 use super::segmentation::{presented, skip_unreadable};
@@ -38,8 +38,12 @@ pub fn durations(presentation: &Presentation, outcome: &mut Outcome) {
             actual = actual.saturating_add(end.saturating_sub(start));
             let apart = declared.saturating_sub(actual);
             let within = apart.saturating_sub(lowest).max(highest.saturating_sub(apart));
-            let found = format!("EXTINF is {} s; up to here the sum is {} s, and the segments have {} s",
-                seconds(duration), seconds(declared), seconds(actual));
+            let found = format!(
+                "EXTINF is {} s; up to here the sum is {} s, and the segments have {} s",
+                seconds(duration),
+                seconds(declared),
+                seconds(actual)
+            );
             let action = format!("write {} s", seconds(end.saturating_sub(start)));
             outcome.expect(within <= frame_ns, media.at(Some(segment.line)), found, action);
             if within > frame_ns {
@@ -118,7 +122,12 @@ pub fn live_length(presentation: &Presentation, outcome: &mut Outcome) {
     for media in live(presentation) {
         let count = media.segments.len();
         let found = format!("a live playlist of {count} segments");
-        outcome.expect(count >= LIVE_SEGMENTS, media.at(None), found, "keep six segments or more");
+        outcome.expect(
+            count >= LIVE_SEGMENTS,
+            media.at(None),
+            found,
+            "keep six segments or more",
+        );
     }
 }
 
@@ -142,12 +151,21 @@ pub fn discontinuities(presentation: &Presentation, outcome: &mut Outcome) {
         let holds = times.len() == of_first.len() && times.iter().zip(&of_first).all(close);
         let shown = |times: &[(i64, usize)]| -> String {
             let times: Vec<String> = times.iter().map(|(at, _)| format!("{} s", seconds(*at))).collect();
-            if times.is_empty() { "none".to_owned() } else { times.join(", ") }
+            if times.is_empty() {
+                "none".to_owned()
+            } else {
+                times.join(", ")
+            }
         };
         let (here, there) = (shown(&times), shown(&of_first));
         let found = format!("discontinuities: {here}; in {}: {there}", first.playlist.file.display());
         let line = times.first().map(|(_, line)| *line);
-        outcome.expect(holds, media.at(line), found, "write EXT-X-DISCONTINUITY at the same times");
+        outcome.expect(
+            holds,
+            media.at(line),
+            found,
+            "write EXT-X-DISCONTINUITY at the same times",
+        );
     }
 }
 
@@ -155,11 +173,8 @@ pub fn discontinuities(presentation: &Presentation, outcome: &mut Outcome) {
 pub fn maps(presentation: &Presentation, outcome: &mut Outcome) {
     for media in &presentation.media {
         for segment in &media.segments {
-            let is_fragmented = match segment.content() {
-                Some(Content::Fragments(_)) => true,
-                Some(Content::Unknown(_)) => !media.is(Role::IFrames),
-                _ => false,
-            };
+            let content = segment.content();
+            let is_fragmented = matches!(content, Some(Content::Fragments(_) | Content::Uninitialized));
             if is_fragmented {
                 let found = "a segment of fragmented MP4 without EXT-X-MAP in front of it";
                 let action = "name the init segment by EXT-X-MAP";
@@ -178,7 +193,10 @@ pub fn boundaries(presentation: &Presentation, outcome: &mut Outcome) {
         let file = of_first.playlist.file.display();
         let count = (ends.len(), wanted.len());
         // The film's end is where each ends.
-        let mut inner = ends.iter().zip(wanted.iter()).take(count.0.max(count.1).saturating_sub(1));
+        let mut inner = ends
+            .iter()
+            .zip(wanted.iter())
+            .take(count.0.max(count.1).saturating_sub(1));
         let other = inner.position(|(one, other)| one.abs_diff(*other) > BOUNDARY_TOLERANCE_NS);
         let (line, found) = match other {
             None => (None, format!("{} segments, and {file} has {}", count.0, count.1)),
@@ -188,7 +206,12 @@ pub fn boundaries(presentation: &Presentation, outcome: &mut Outcome) {
             ),
         };
         let holds = count.0 == count.1 && other.is_none();
-        outcome.expect(holds, media.at(line), found, "cut all variants and renditions at the same times");
+        outcome.expect(
+            holds,
+            media.at(line),
+            found,
+            "cut all variants and renditions at the same times",
+        );
     }
 }
 

@@ -17,7 +17,7 @@ pub fn codecs(presentation: &Presentation, outcome: &mut Outcome) {
 
 /// 9.2.
 pub fn resolution(presentation: &Presentation, outcome: &mut Outcome) {
-    has_attribute(presentation, outcome, "RESOLUTION", |variant| variant.is_video());
+    has_attribute(presentation, outcome, "RESOLUTION", is_video);
 }
 
 /// 9.14.
@@ -27,19 +27,23 @@ pub fn average_bandwidth(presentation: &Presentation, outcome: &mut Outcome) {
 
 /// 9.15.
 pub fn frame_rate(presentation: &Presentation, outcome: &mut Outcome) {
-    has_attribute(presentation, outcome, "FRAME-RATE", |variant| variant.is_video());
+    has_attribute(presentation, outcome, "FRAME-RATE", is_video);
 }
 
-fn has_attribute(
-    presentation: &Presentation,
-    outcome: &mut Outcome,
-    name: &str,
-    speaks_of: impl Fn(&Variant<'_>) -> bool,
-) {
+fn is_video(variant: &Variant<'_>) -> bool {
+    variant.is_video()
+}
+
+fn has_attribute(presentation: &Presentation, outcome: &mut Outcome, name: &str, speaks_of: fn(&Variant<'_>) -> bool) {
     for variant in presentation.variants() {
         if variant.tag.is_some() && speaks_of(&variant) {
             let found = format!("EXT-X-STREAM-INF without {name}");
-            outcome.expect(variant.get(name).is_some(), variant.at(), found, format!("write {name}"));
+            outcome.expect(
+                variant.get(name).is_some(),
+                variant.at(),
+                found,
+                format!("write {name}"),
+            );
         }
     }
 }
@@ -84,13 +88,21 @@ pub fn multichannel_separate(presentation: &Presentation, outcome: &mut Outcome)
             continue;
         };
         if !media.has(MediaKind::Audio) {
-            outcome.skip(format!("{}: channels of audio inside of it", media.playlist.file.display()));
+            outcome.skip(format!(
+                "{}: channels of audio inside of it",
+                media.playlist.file.display()
+            ));
             continue;
         }
         let channels = channels_in_boxes(media);
         if channels > 2 {
             let found = format!("audio of {channels} channels in the same segments as video");
-            outcome.expect(false, variant.at(), found, "package it apart, and name it by EXT-X-MEDIA");
+            outcome.expect(
+                false,
+                variant.at(),
+                found,
+                "package it apart, and name it by EXT-X-MEDIA",
+            );
         }
     }
 }
@@ -100,14 +112,19 @@ pub fn several_rates(presentation: &Presentation, outcome: &mut Outcome) {
     let variants = presentation.variants();
     let videos: Vec<&Variant<'_>> = variants.iter().filter(|variant| variant.is_video()).collect();
     let Some(first) = videos.first() else { return };
-    let files: BTreeSet<_> = videos.iter().map(|variant| variant.media.map(|media| &media.playlist.file)).collect();
+    let files: BTreeSet<_> = videos
+        .iter()
+        .map(|variant| variant.media.map(|media| &media.playlist.file))
+        .collect();
     let action = "encode the film at several bit rates, and package them together";
     outcome.expect(files.len() > 1, first.at(), "there is one bit rate of video", action);
 }
 
 /// 9.11.
 pub fn independent(presentation: &Presentation, outcome: &mut Outcome) {
-    let Some(playlist) = &presentation.multivariant else { return };
+    let Some(playlist) = &presentation.multivariant else {
+        return;
+    };
     if videos(presentation).next().is_some() {
         let holds = playlist.has(INDEPENDENT);
         let found = "a multivariant playlist without EXT-X-INDEPENDENT-SEGMENTS";
@@ -117,7 +134,10 @@ pub fn independent(presentation: &Presentation, outcome: &mut Outcome) {
 
 /// 9.12.
 pub fn independent_media(presentation: &Presentation, outcome: &mut Outcome) {
-    let is_said = presentation.multivariant.as_ref().is_some_and(|playlist| playlist.has(INDEPENDENT));
+    let is_said = presentation
+        .multivariant
+        .as_ref()
+        .is_some_and(|playlist| playlist.has(INDEPENDENT));
     for media in videos(presentation) {
         let holds = is_said || media.playlist.has(INDEPENDENT);
         let found = "EXT-X-INDEPENDENT-SEGMENTS is neither here nor in the multivariant playlist";
@@ -141,9 +161,8 @@ pub fn video_range(presentation: &Presentation, outcome: &mut Outcome) {
     let variants = presentation.variants();
     let videos: Vec<&Variant<'_>> = variants.iter().filter(|variant| variant.is_video()).collect();
     let of_boxes = |variant: &Variant<'_>| variant.media.and_then(Media::range);
-    let is_high = |variant: &&&Variant<'_>| {
-        range(variant) != "SDR" || of_boxes(variant).is_some_and(|range| range != "SDR")
-    };
+    let is_high =
+        |variant: &&&Variant<'_>| range(variant) != "SDR" || of_boxes(variant).is_some_and(|range| range != "SDR");
     if !videos.iter().any(|variant| is_high(&variant)) {
         if videos.iter().any(|variant| variant.tag.is_some()) {
             outcome.look();
@@ -170,7 +189,12 @@ pub fn score(presentation: &Presentation, outcome: &mut Outcome) {
     if variants.iter().any(|variant| variant.get("SCORE").is_some()) {
         for variant in variants {
             let holds = variant.get("SCORE").is_some();
-            outcome.expect(holds, variant.at(), "a variant without SCORE beside others", "write SCORE");
+            outcome.expect(
+                holds,
+                variant.at(),
+                "a variant without SCORE beside others",
+                "write SCORE",
+            );
         }
     }
 }
@@ -196,8 +220,11 @@ pub fn codecs_match(presentation: &Presentation, outcome: &mut Outcome) {
             let group = variant.get(kind).unwrap_or_default();
             presentation.group(kind, group).filter(|tag| tag.get("URI").is_some())
         });
-        let all: Vec<Option<&Media>> = beside.map(|tag| presentation.named_by(tag)).chain([Some(media)]).collect();
-        let is_read = |media: &Option<&Media>| {
+        let all: Vec<Option<&Media>> = beside
+            .map(|tag| presentation.named_by(tag))
+            .chain([Some(media)])
+            .collect();
+        let is_read = |media: Option<&Media>| {
             let known = |track: &super::super::init::Track| track.kind.is_none() || track.codec().is_some();
             media.is_some_and(|media| media.tracks().next().is_some() && media.tracks().all(known))
         };
@@ -208,7 +235,7 @@ pub fn codecs_match(presentation: &Presentation, outcome: &mut Outcome) {
         if let Some(codec) = missing {
             let found = format!("CODECS is {says}, and a track is {codec}");
             outcome.expect(false, variant.at(), found, action);
-        } else if all.iter().all(is_read) {
+        } else if all.iter().copied().all(is_read) {
             let present: Vec<Named> = found.iter().map(|codec| Named::of(codec)).collect();
             let is_extra = |codec: &&Named| (codec.is_video() || codec.is_audio()) && !present.contains(codec);
             let holds = !named.iter().any(|codec| is_extra(&codec));

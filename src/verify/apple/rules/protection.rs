@@ -20,7 +20,12 @@ pub fn fairplay_method(presentation: &Presentation, outcome: &mut Outcome) {
     for (at, key) in fairplay(presentation) {
         let method = key.get("METHOD").unwrap_or("missing");
         let found = format!("METHOD is {method}, with FairPlay's KEYFORMAT");
-        outcome.expect(method == SAMPLE_AES, at, found, "encrypt by cbcs, and write METHOD=SAMPLE-AES");
+        outcome.expect(
+            method == SAMPLE_AES,
+            at,
+            found,
+            "encrypt by cbcs, and write METHOD=SAMPLE-AES",
+        );
     }
 }
 
@@ -46,7 +51,11 @@ pub fn fairplay_iv(presentation: &Presentation, outcome: &mut Outcome) {
 /// 13.7.
 pub fn pattern(presentation: &Presentation, outcome: &mut Outcome) {
     for (at, track, entry) in entries(presentation) {
-        let Some(protection) = entry.protection.as_ref().filter(|_| track.kind == Some(MediaKind::Video)) else {
+        let Some(protection) = entry
+            .protection
+            .as_ref()
+            .filter(|_| track.kind == Some(MediaKind::Video))
+        else {
             continue;
         };
         let found = match protection.pattern {
@@ -95,7 +104,12 @@ pub fn keys_match(presentation: &Presentation, outcome: &mut Outcome) {
             if !seen.insert((segment.map, &segment.keys)) {
                 continue;
             }
-            let keys: Vec<&Tag> = media.playlist.tags.iter().filter(|tag| segment.keys.contains(&tag.line)).collect();
+            let keys: Vec<&Tag> = media
+                .playlist
+                .tags
+                .iter()
+                .filter(|tag| segment.keys.contains(&tag.line))
+                .collect();
             let map = media.maps.iter().find(|map| Some(map.line) == segment.map);
             let tracks = map.and_then(|map| map.tracks.as_deref().ok());
             let at = media.at(Some(segment.line));
@@ -133,11 +147,19 @@ fn check_key(media: &Media, key: &Tag, tracks: Option<&[Track]>, outcome: &mut O
     };
     outcome.expect(key.get("URI").is_some(), at, "EXT-X-KEY without URI", "write URI");
     let Some(tracks) = tracks.filter(|tracks| !tracks.is_empty()) else {
-        outcome.skip(format!("{}: its segments are not looked into", media.playlist.file.display()));
+        outcome.skip(format!(
+            "{}: its segments are not looked into",
+            media.playlist.file.display()
+        ));
         return;
     };
-    let protections = tracks.iter().flat_map(|track| &track.entries).filter_map(|entry| entry.protection.as_ref());
-    let other = protections.clone().find(|protection| protection.scheme.is_none_or(|found| found.0 != *scheme));
+    let protections = tracks
+        .iter()
+        .flat_map(|track| &track.entries)
+        .filter_map(|entry| entry.protection.as_ref());
+    let other = protections
+        .clone()
+        .find(|protection| protection.scheme.is_none_or(|found| found.0 != *scheme));
     let expected = crate::isobmff::FourCc(*scheme);
     let found = match other.map(|protection| protection.scheme) {
         Some(Some(found)) => format!("METHOD is {method}, and samples are encrypted by {found}"),
@@ -145,7 +167,12 @@ fn check_key(media: &Media, key: &Tag, tracks: Option<&[Track]>, outcome: &mut O
         None => format!("METHOD is {method}, and no sample description says that samples are encrypted"),
     };
     let holds = other.is_none() && protections.count() > 0;
-    outcome.expect(holds, at, found, format!("encrypt by {expected}, or write the METHOD of what is there"));
+    outcome.expect(
+        holds,
+        at,
+        found,
+        format!("encrypt by {expected}, or write the METHOD of what is there"),
+    );
 }
 
 /// All `EXT-X-KEY` and `EXT-X-SESSION-KEY` of encrypted segments.

@@ -37,7 +37,10 @@ pub fn decode_times(presentation: &Presentation, outcome: &mut Outcome) {
                 // Half a frame is what clocks of another rate round.
                 let (expected, found) = jump.unwrap_or_default();
                 let holds = expected.abs_diff(found) <= u64::from(run.longest_ticks / 2);
-                let found = format!("{} begins at {found}, where {expected} is expected, in ticks", name(kind));
+                let found = format!(
+                    "{} begins at {found}, where {expected} is expected, in ticks",
+                    name(kind)
+                );
                 let action = "let tfdt go on where the segment before ends, or write EXT-X-DISCONTINUITY";
                 outcome.expect(holds, media.at(Some(segment.line)), found, action);
                 before = Some((track, run));
@@ -74,7 +77,11 @@ pub fn target_duration(presentation: &Presentation, outcome: &mut Outcome) {
 /// 7.6: the mean of all but the last, which may be short.
 pub fn nominal_duration(presentation: &Presentation, outcome: &mut Outcome) {
     for media in presentation.continuous() {
-        let durations: Vec<i64> = media.segments.iter().filter_map(|segment| segment.duration_ns).collect();
+        let durations: Vec<i64> = media
+            .segments
+            .iter()
+            .filter_map(|segment| segment.duration_ns)
+            .collect();
         let Some((_, whole @ [_, ..])) = durations.split_last() else {
             continue;
         };
@@ -92,11 +99,16 @@ pub fn longest(presentation: &Presentation, outcome: &mut Outcome) {
         let Some(target) = media.playlist.integer("EXT-X-TARGETDURATION") else {
             continue;
         };
-        let target_ns = i64::try_from(target).unwrap_or(i64::MAX).saturating_mul(NANOSECONDS_PER_SECOND);
+        let target_ns = i64::try_from(target)
+            .unwrap_or(i64::MAX)
+            .saturating_mul(NANOSECONDS_PER_SECOND);
         for segment in &media.segments {
             let Some(duration) = segment.duration_ns else { continue };
             let holds = duration <= target_ns.saturating_add(ABOVE_TARGET_NS);
-            let found = format!("a segment of {} s, and EXT-X-TARGETDURATION is {target}", seconds(duration));
+            let found = format!(
+                "a segment of {} s, and EXT-X-TARGETDURATION is {target}",
+                seconds(duration)
+            );
             let action = "raise EXT-X-TARGETDURATION in all playlists, or cut shorter segments";
             outcome.expect(holds, media.at(Some(segment.line)), found, action);
         }

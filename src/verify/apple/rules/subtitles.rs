@@ -17,7 +17,9 @@ pub fn captions(presentation: &Presentation, outcome: &mut Outcome) {
         return;
     }
     let is_text = |kind: &str| matches!(kind, "SUBTITLES" | "CLOSED-CAPTIONS");
-    let holds = presentation.renditions().any(|tag| tag.get("TYPE").is_some_and(is_text));
+    let holds = presentation
+        .renditions()
+        .any(|tag| tag.get("TYPE").is_some_and(is_text));
     let found = "neither SUBTITLES nor CLOSED-CAPTIONS";
     outcome.expect(holds, presentation.at(None), found, "add captions or subtitles");
 }
@@ -46,7 +48,11 @@ pub fn formats(presentation: &Presentation, outcome: &mut Outcome) {
                 }
                 Some(_) => false,
                 None => {
-                    outcome.skip(format!("{}, line {}: it can't be read", media.playlist.file.display(), segment.line));
+                    outcome.skip(format!(
+                        "{}, line {}: it can't be read",
+                        media.playlist.file.display(),
+                        segment.line
+                    ));
                     continue;
                 }
             };
@@ -77,10 +83,21 @@ pub fn whole_length(presentation: &Presentation, outcome: &mut Outcome) {
     };
     for media in subtitles(presentation).filter(|media| media.is_vod()) {
         let target = media.playlist.integer("EXT-X-TARGETDURATION").unwrap_or(0);
-        let target_ns = i64::try_from(target).unwrap_or(0).saturating_mul(NANOSECONDS_PER_SECOND);
+        let target_ns = i64::try_from(target)
+            .unwrap_or(0)
+            .saturating_mul(NANOSECONDS_PER_SECOND);
         let holds = film.saturating_sub(media.duration_ns()) <= target_ns;
-        let found = format!("subtitles of {} s, and the film has {} s", seconds(media.duration_ns()), seconds(film));
-        outcome.expect(holds, media.at(None), found, "write segments to the film's end, with cues or without");
+        let found = format!(
+            "subtitles of {} s, and the film has {} s",
+            seconds(media.duration_ns()),
+            seconds(film)
+        );
+        outcome.expect(
+            holds,
+            media.at(None),
+            found,
+            "write segments to the film's end, with cues or without",
+        );
     }
 }
 

@@ -30,7 +30,10 @@ pub fn target_duration(presentation: &Presentation, outcome: &mut Outcome) {
         for segment in &media.segments {
             let Some(duration) = segment.duration_ns else { continue };
             let rounded = nearest_second(duration);
-            let found = format!("EXTINF is {} s, and EXT-X-TARGETDURATION is {target}", seconds(duration));
+            let found = format!(
+                "EXTINF is {} s, and EXT-X-TARGETDURATION is {target}",
+                seconds(duration)
+            );
             let action = format!("write EXT-X-TARGETDURATION:{rounded}");
             outcome.expect(rounded <= target, media.at(Some(segment.line)), found, action);
         }
@@ -40,10 +43,19 @@ pub fn target_duration(presentation: &Presentation, outcome: &mut Outcome) {
 /// 4.4.3.4 and 4.4.3.5.
 pub fn end(presentation: &Presentation, outcome: &mut Outcome) {
     for media in &presentation.media {
-        if let Some(tag) = media.playlist.first("EXT-X-PLAYLIST-TYPE").filter(|tag| tag.value == "VOD") {
+        if let Some(tag) = media
+            .playlist
+            .first("EXT-X-PLAYLIST-TYPE")
+            .filter(|tag| tag.value == "VOD")
+        {
             let holds = media.playlist.has("EXT-X-ENDLIST");
             let found = "a playlist of type VOD without EXT-X-ENDLIST, which players load again and again";
-            outcome.expect(holds, media.playlist.at(tag), found, "write EXT-X-ENDLIST behind the last segment");
+            outcome.expect(
+                holds,
+                media.playlist.at(tag),
+                found,
+                "write EXT-X-ENDLIST behind the last segment",
+            );
         }
     }
 }
@@ -51,9 +63,15 @@ pub fn end(presentation: &Presentation, outcome: &mut Outcome) {
 /// 4.4.4.
 pub fn files(presentation: &Presentation, outcome: &mut Outcome) {
     let at = |line: &usize| presentation.at(Some(*line));
-    let named = presentation.unread.iter().map(|(line, unread)| (at(line), Some(unread), None));
+    let named = presentation
+        .unread
+        .iter()
+        .map(|(line, unread)| (at(line), Some(unread), None));
     let in_media = presentation.media.iter().flat_map(|media| {
-        let maps = media.maps.iter().map(|map| (media.at(Some(map.line)), map.tracks.as_ref().err(), None));
+        let maps = media
+            .maps
+            .iter()
+            .map(|map| (media.at(Some(map.line)), map.tracks.as_ref().err(), None));
         let segments = media.segments.iter().map(|segment| {
             let damage = segment.file.as_ref().ok().and_then(|file| file.content.as_ref().err());
             (media.at(Some(segment.line)), segment.file.as_ref().err(), damage)
@@ -76,7 +94,12 @@ pub fn extinf(presentation: &Presentation, outcome: &mut Outcome) {
         for segment in &media.segments {
             let holds = segment.duration_ns.is_some();
             let found = "a segment without EXTINF, or with one that is no number";
-            outcome.expect(holds, media.at(Some(segment.line)), found, "write EXTINF with seconds and a comma");
+            outcome.expect(
+                holds,
+                media.at(Some(segment.line)),
+                found,
+                "write EXTINF with seconds and a comma",
+            );
         }
     }
 }
@@ -91,12 +114,22 @@ pub fn media(presentation: &Presentation, outcome: &mut Outcome) {
         let action = "write TYPE=AUDIO, VIDEO, SUBTITLES or CLOSED-CAPTIONS";
         outcome.expect(is_known, at, format!("TYPE is {kind}"), action);
         for name in ["GROUP-ID", "NAME"] {
-            outcome.expect(has(name), at, format!("EXT-X-MEDIA without {name}"), format!("write {name}"));
+            outcome.expect(
+                has(name),
+                at,
+                format!("EXT-X-MEDIA without {name}"),
+                format!("write {name}"),
+            );
         }
         match kind {
             "SUBTITLES" => outcome.expect(has("URI"), at, "SUBTITLES without URI", "write URI"),
             "CLOSED-CAPTIONS" => {
-                outcome.expect(has("INSTREAM-ID"), at, "CLOSED-CAPTIONS without INSTREAM-ID", "write INSTREAM-ID");
+                outcome.expect(
+                    has("INSTREAM-ID"),
+                    at,
+                    "CLOSED-CAPTIONS without INSTREAM-ID",
+                    "write INSTREAM-ID",
+                );
                 let action = "leave URI out: captions are inside of the video";
                 outcome.expect(!has("URI"), at, "CLOSED-CAPTIONS with URI", action);
             }
@@ -119,7 +152,12 @@ pub fn groups(presentation: &Presentation, outcome: &mut Outcome) {
         let name = rendition.get("NAME").unwrap_or_default();
         let before = names.insert((group, name), rendition.line);
         let found = format!("NAME is {name:?} as in line {}", before.unwrap_or(0));
-        outcome.expect(before.is_none(), at, found, "give each rendition of a group a name of its own");
+        outcome.expect(
+            before.is_none(),
+            at,
+            found,
+            "give each rendition of a group a name of its own",
+        );
         if rendition.is_yes("DEFAULT") {
             let before = defaults.insert(group, rendition.line);
             let found = format!("DEFAULT=YES as in line {}", before.unwrap_or(0));
@@ -128,6 +166,9 @@ pub fn groups(presentation: &Presentation, outcome: &mut Outcome) {
     }
 }
 
+/// `NAME` and `LANGUAGE` of a group's renditions.
+type Members = BTreeSet<(String, String)>;
+
 /// 4.4.6.1.1: groups of a type are encodings of the same renditions.
 pub fn same_members(presentation: &Presentation, outcome: &mut Outcome) {
     for kind in ["AUDIO", "VIDEO", "SUBTITLES", "CLOSED-CAPTIONS"] {
@@ -135,13 +176,13 @@ pub fn same_members(presentation: &Presentation, outcome: &mut Outcome) {
             let get = |name| tag.get(name).unwrap_or_default().to_owned();
             (get("NAME"), get("LANGUAGE"))
         };
-        let mut groups: BTreeMap<&str, (usize, BTreeSet<(String, String)>)> = BTreeMap::new();
+        let mut groups: BTreeMap<&str, (usize, Members)> = BTreeMap::new();
         for rendition in presentation.renditions().filter(|tag| tag.get("TYPE") == Some(kind)) {
             let Some(id) = rendition.get("GROUP-ID") else { continue };
             let (_, members) = groups.entry(id).or_insert_with(|| (rendition.line, BTreeSet::new()));
             members.insert(member(rendition));
         }
-        let all: BTreeSet<(String, String)> = groups.values().flat_map(|(_, members)| members.clone()).collect();
+        let all: Members = groups.values().flat_map(|(_, members)| members.clone()).collect();
         if groups.len() > 1 {
             for (id, (line, members)) in &groups {
                 let missing: Vec<String> = all
@@ -162,17 +203,30 @@ pub fn variants(presentation: &Presentation, outcome: &mut Outcome) {
     for variant in presentation.variants() {
         let Some((_, tag)) = variant.tag else { continue };
         let holds = tag.number::<u64>("BANDWIDTH").is_some();
-        outcome.expect(holds, variant.at(), "EXT-X-STREAM-INF without BANDWIDTH", "write BANDWIDTH");
+        outcome.expect(
+            holds,
+            variant.at(),
+            "EXT-X-STREAM-INF without BANDWIDTH",
+            "write BANDWIDTH",
+        );
         let holds = variant.media.is_some() || is_read(tag.line);
         let found = "EXT-X-STREAM-INF without a URI behind it";
         outcome.expect(holds, variant.at(), found, "write the URI in the next line");
         for kind in ["AUDIO", "VIDEO", "SUBTITLES", "CLOSED-CAPTIONS"] {
-            let Some(group) = tag.get(kind).filter(|group| (kind, *group) != ("CLOSED-CAPTIONS", "NONE")) else {
+            let Some(group) = tag
+                .get(kind)
+                .filter(|group| (kind, *group) != ("CLOSED-CAPTIONS", "NONE"))
+            else {
                 continue;
             };
             let holds = presentation.group(kind, group).next().is_some();
             let found = format!("{kind} is {group:?}, and no EXT-X-MEDIA has this group");
-            outcome.expect(holds, variant.at(), found, format!("write EXT-X-MEDIA, or leave {kind} out"));
+            outcome.expect(
+                holds,
+                variant.at(),
+                found,
+                format!("write EXT-X-MEDIA, or leave {kind} out"),
+            );
         }
     }
 }
@@ -230,7 +284,15 @@ impl Needed {
         };
         for tag in &playlist.tags {
             let version = match tag.name.as_str() {
-                "EXTINF" if tag.value.split(',').next().is_some_and(|duration| duration.contains('.')) => 3,
+                "EXTINF"
+                    if tag
+                        .value
+                        .split(',')
+                        .next()
+                        .is_some_and(|duration| duration.contains('.')) =>
+                {
+                    3
+                }
                 "EXT-X-BYTERANGE" | "EXT-X-I-FRAMES-ONLY" => 4,
                 "EXT-X-MAP" => 5 + u64::from(!is_iframes_only),
                 "EXT-X-KEY" | "EXT-X-SESSION-KEY" => of_key(tag),

@@ -43,10 +43,14 @@ pub fn have_moof(presentation: &Presentation, outcome: &mut Outcome) {
 /// 6.16.
 pub fn standard_range(presentation: &Presentation, outcome: &mut Outcome) {
     let variants = presentation.variants();
-    let has_standard = variants.iter().any(|variant| variant.is_video() && range(variant) == "SDR");
+    let has_standard = variants
+        .iter()
+        .any(|variant| variant.is_video() && range(variant) == "SDR");
     let tags: Vec<&Tag> = iframe_tags(presentation).collect();
     if let Some(first) = tags.first().filter(|_| has_standard) {
-        let holds = tags.iter().any(|tag| tag.get("VIDEO-RANGE").is_none_or(|range| range == "SDR"));
+        let holds = tags
+            .iter()
+            .any(|tag| tag.get("VIDEO-RANGE").is_none_or(|range| range == "SDR"));
         let found = "all I-frame playlists are of high dynamic range";
         let action = "add I-frame playlists of standard dynamic range";
         outcome.expect(holds, presentation.at(Some(first.line)), found, action);

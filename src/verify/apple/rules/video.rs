@@ -39,7 +39,12 @@ pub fn h264_limits(presentation: &Presentation, outcome: &mut Outcome) {
         if let Named::H264 { profile, level } = codec {
             let holds = matches!(profile, 66 | 77 | 88 | H264_HIGH) && level <= H264_MAX_LEVEL;
             let found = format!("{text} is profile {profile}, level {}", tenths(level));
-            outcome.expect(holds, variant.at(), found, "encode it as High Profile, Level 5.2 or lower");
+            outcome.expect(
+                holds,
+                variant.at(),
+                found,
+                "encode it as High Profile, Level 5.2 or lower",
+            );
         }
     }
 }
@@ -117,7 +122,12 @@ pub fn av1_limits(presentation: &Presentation, outcome: &mut Outcome) {
     for (variant, text, codec) in videos(presentation) {
         if let Named::Av1 { level } = codec {
             let found = format!("{text} has the level index {level}");
-            outcome.expect(level <= AV1_MAX_LEVEL, variant.at(), found, "encode it as Level 6.2 or lower");
+            outcome.expect(
+                level <= AV1_MAX_LEVEL,
+                variant.at(),
+                found,
+                "encode it as Level 6.2 or lower",
+            );
         }
     }
 }
@@ -203,7 +213,9 @@ pub fn range(variant: &Variant<'_>) -> String {
 
 /// 1.26.
 pub fn average_bandwidth(presentation: &Presentation, outcome: &mut Outcome) {
-    bandwidth(presentation, outcome, "AVERAGE-BANDWIDTH", |measured| measured.average_bps);
+    bandwidth(presentation, outcome, "AVERAGE-BANDWIDTH", |measured| {
+        measured.average_bps
+    });
 }
 
 /// 1.27.
@@ -218,7 +230,10 @@ fn bandwidth(presentation: &Presentation, outcome: &mut Outcome, name: &str, rat
             continue;
         };
         let Some(measured) = measured(presentation, &variant, rate) else {
-            outcome.skip(format!("line {}: a segment or its duration is missing, or it is live", tag.line));
+            outcome.skip(format!(
+                "line {}: a segment or its duration is missing, or it is live",
+                tag.line
+            ));
             continue;
         };
         let apart = declared.abs_diff(measured).saturating_mul(100);
@@ -275,7 +290,10 @@ fn measured(presentation: &Presentation, variant: &Variant<'_>, rate: fn(&Measur
 }
 
 fn measure(media: &Media) -> Option<Measured> {
-    let segments = media.segments.iter().map(|segment| Some((segment.file.as_ref().ok()?.bytes, segment.duration_ns?)));
+    let segments = media
+        .segments
+        .iter()
+        .map(|segment| Some((segment.file.as_ref().ok()?.bytes, segment.duration_ns?)));
     let segments = segments.collect::<Option<Vec<_>>>().filter(|_| media.is_vod())?;
     Measured::of_segments(&segments, media.playlist.integer("EXT-X-TARGETDURATION")?)
 }
@@ -291,7 +309,11 @@ fn videos(presentation: &Presentation) -> Vec<(Variant<'_>, String, Named)> {
     };
     let variants = presentation.variants().into_iter();
     variants
-        .flat_map(|variant| named(variant).into_iter().map(move |(text, codec)| (variant, text, codec)))
+        .flat_map(|variant| {
+            named(variant)
+                .into_iter()
+                .map(move |(text, codec)| (variant, text, codec))
+        })
         .collect()
 }
 
@@ -304,7 +326,9 @@ fn some(
     action: &str,
 ) {
     let videos = videos(presentation);
-    let mut spoken_of = videos.iter().filter_map(|(variant, _, codec)| Some((variant, is_it(*codec)?)));
+    let mut spoken_of = videos
+        .iter()
+        .filter_map(|(variant, _, codec)| Some((variant, is_it(*codec)?)));
     if let Some((first, holds)) = spoken_of.next() {
         let holds = holds || spoken_of.any(|(_, holds)| holds);
         outcome.expect(holds, first.at(), found, action);
