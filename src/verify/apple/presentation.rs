@@ -1,6 +1,6 @@
 //! A presentation: its playlists, and what stands in the files that they name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -19,6 +19,12 @@ const MAX_MEDIA_PLAYLISTS: usize = 4096;
 
 /// All media playlists together name at most this many segments. A few hundred bytes are kept of each.
 const MAX_SEGMENTS: usize = 4 << 20;
+
+/// A media playlist names at most this many init segments: one for each advertisement of a long film.
+const MAX_MAPS: usize = 4096;
+
+/// A media playlist has keys of at most this many formats, as each segment may be under all of them at once.
+const MAX_KEY_FORMATS: usize = 64;
 
 /// An init segment is read whole, up to this size.
 const MAX_INIT_BYTES: u64 = 16 << 20;
@@ -86,7 +92,7 @@ pub struct Segment {
     pub duration_ns: Option<i64>,
     /// Whether an `EXT-X-DISCONTINUITY` stands in front of it.
     pub is_discontinuous: bool,
-    /// The line of the `EXT-X-MAP` in force.
+    /// Which of the maps is in force.
     pub map: Option<usize>,
     /// The lines of the `EXT-X-KEY`s in force, one of each `KEYFORMAT`.
     pub keys: Vec<usize>,
@@ -304,6 +310,13 @@ impl Presentation {
         if named + more > MAX_SEGMENTS {
             return Err(self.too_many(MAX_SEGMENTS, "segments"));
         }
+        if playlist.all("EXT-X-MAP").count() > MAX_MAPS {
+            return Err(self.too_many(MAX_MAPS, "init segments in a media playlist"));
+        }
+        let formats = playlist.all("EXT-X-KEY").map(|key| key.get("KEYFORMAT"));
+        if formats.collect::<BTreeSet<_>>().len() > MAX_KEY_FORMATS {
+            return Err(self.too_many(MAX_KEY_FORMATS, "key formats in a media playlist"));
+        }
         self.media.push(Media::read(&self.folder, playlist, role));
         Ok(self.media.len() - 1)
     }
@@ -472,7 +485,7 @@ impl Media {
                         line: tag.line,
                         duration_ns: duration_ns.take(),
                         is_discontinuous: std::mem::take(&mut is_discontinuous),
-                        map: media.maps.last().map(|map| map.line),
+                        map: media.maps.len().checked_sub(1),
                         keys: keys.iter().map(|key| key.line).collect(),
                         file: SegmentFile::read(folder, &base, (&tag.value, range), tracks.unwrap_or_default(), form),
                     });
@@ -504,6 +517,11 @@ impl Media {
             file: &self.playlist.file,
             line,
         }
+    }
+
+    /// The init segment of a segment.
+    pub fn map(&self, segment: &Segment) -> Option<&Map> {
+        self.maps.get(segment.map?)
     }
 
     /// The tracks of all init segments that could be read.
@@ -541,7 +559,7 @@ impl Media {
 
     /// What a segment has of a kind of track.
     pub fn run<'a>(&'a self, segment: &'a Segment, kind: MediaKind) -> Option<(&'a Track, &'a Run)> {
-        let map = self.maps.iter().find(|map| Some(map.line) == segment.map)?;
+        let map = self.map(segment)?;
         let Content::Fragments(runs) = segment.content()? else {
             return None;
         };

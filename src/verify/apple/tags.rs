@@ -131,6 +131,12 @@ impl Playlist {
         self.tags.iter().find(|tag| tag.name == name)
     }
 
+    /// The tag in a line.
+    pub fn tag_in(&self, line: usize) -> Option<&Tag> {
+        let index = self.tags.binary_search_by_key(&line, |tag| tag.line).ok()?;
+        self.tags.get(index)
+    }
+
     /// Whether there is a tag of a name.
     pub fn has(&self, name: &str) -> bool {
         self.first(name).is_some()

@@ -104,14 +104,9 @@ pub fn keys_match(presentation: &Presentation, outcome: &mut Outcome) {
             if !seen.insert((segment.map, &segment.keys)) {
                 continue;
             }
-            let keys: Vec<&Tag> = media
-                .playlist
-                .tags
-                .iter()
-                .filter(|tag| segment.keys.contains(&tag.line))
-                .collect();
-            let map = media.maps.iter().find(|map| Some(map.line) == segment.map);
-            let tracks = map.and_then(|map| map.tracks.as_deref().ok());
+            let keys = segment.keys.iter().filter_map(|line| media.playlist.tag_in(*line));
+            let keys: Vec<&Tag> = keys.collect();
+            let tracks = media.map(segment).and_then(|map| map.tracks.as_deref().ok());
             let at = media.at(Some(segment.line));
             if let (Some(tracks), []) = (tracks, keys.as_slice()) {
                 let all = tracks.iter().flat_map(|track| &track.entries);
