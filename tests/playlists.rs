@@ -105,6 +105,27 @@ fn a_ladder_as_others_read_it() {
     run(work.vylux_pack().args(["verify", "out", "--no-store"]));
 
     let path = work.path("out/master.m3u8");
+    let text = fs::read_to_string(&path).unwrap();
+    for (right, wrong, expected) in [
+        (",SCORE=3", "", "SCORE is missing, and other variants have it"),
+        ("SCORE=3", "SCORE=-3", "SCORE is -3, expected a number above 0"),
+        (
+            "HDCP-LEVEL=TYPE-1",
+            "HDCP-LEVEL=TYPE-2",
+            "HDCP-LEVEL is TYPE-2, expected",
+        ),
+    ] {
+        fs::write(&path, text.replacen(right, wrong, 1)).unwrap();
+        let output = work
+            .vylux_pack()
+            .args(["verify", "out", "--no-store"])
+            .output()
+            .unwrap();
+        let words = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{words}");
+        assert!(words.contains(expected), "{expected}: {words}");
+    }
+    fs::write(&path, text).unwrap();
     let Ok(m3u8_rs::Playlist::MasterPlaylist(master)) = m3u8_rs::parse_playlist_res(&fs::read(&path).unwrap()) else {
         unreachable!("no multivariant playlist")
     };
