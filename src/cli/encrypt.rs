@@ -1,7 +1,7 @@
 //! `vylux-pack encrypt`: from clear MP4 to an encrypted output.
 
 mod report;
-mod standard_input;
+pub mod standard_input;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ use vylux_pack::secret::{MASTER_KEY_HEX, SecretText, Settings};
 
 use super::failure::Failure;
 use super::interrupt;
+use super::job_file::JobFile;
 use super::jobs::Jobs;
 use super::output::{self, report as print};
 use super::progress::Progress;
@@ -73,6 +74,8 @@ pub struct Args {
     allow_misaligned: bool,
     #[command(flatten)]
     track_options: TrackOptions,
+    #[command(flatten)]
+    job_file: JobFile,
     #[command(flatten)]
     jobs: Jobs,
     /// Record store [default: DATABASE_URL, else sqlite://vylux-pack.db]

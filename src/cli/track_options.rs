@@ -8,8 +8,20 @@ use vylux_pack::media::{MediaKind, Presentation, language};
 use vylux_pack::package::{Labels, hls};
 
 use super::failure::Failure;
+use super::job_file::Form;
 
-const KEYS: &str = "name, language, group, default, autoselect, forced, characteristics, hdcp, score";
+/// All keys, and what a job file gives for each.
+pub const KEYS: &[(&str, Form)] = &[
+    ("name", Form::Text),
+    ("language", Form::Text),
+    ("group", Form::Text),
+    ("default", Form::Flag),
+    ("autoselect", Form::Flag),
+    ("forced", Form::Flag),
+    ("characteristics", Form::List),
+    ("hdcp", Form::Text),
+    ("score", Form::Text),
+];
 
 /// What was given, as it stands on the command line.
 #[derive(clap::Args)]
@@ -241,7 +253,10 @@ fn read(options: &str) -> anyhow::Result<(Option<String>, Labels)> {
             "hdcp" => labels.hdcp_level = Some(value.parse().map_err(is_wrong)?),
             "score" => labels.score = Some(value.parse().map_err(is_wrong)?),
             "characteristics" => labels.characteristics.push(value.to_owned()),
-            _ => bail!("there is no key '{key}'; there are {KEYS}"),
+            _ => {
+                let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+                bail!("there is no key '{key}'; there are {}", keys.join(", "))
+            }
         }
     }
     let is_chosen = labels.is_forced || labels.is_default == Some(true);
