@@ -4,6 +4,7 @@
 
 mod read;
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a field of an object that is being made")]
 mod schema;
 
 use std::ffi::OsString;
