@@ -1,7 +1,7 @@
 //! Job files: the examples of `docs/job-file` do what the same words on the command line do, and its schema says of files
 //! what the program says.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

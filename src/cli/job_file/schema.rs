@@ -20,7 +20,7 @@ fn of_form(form: Form) -> Value {
     }
 }
 
-fn table(properties: Map<String, Value>, required: &[&str]) -> Value {
+fn table(properties: &Map<String, Value>, required: &[&str]) -> Value {
     json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
 }
 
@@ -29,8 +29,8 @@ fn input() -> Value {
     let beside = [(FILE, json!({ "type": "string" })), (ID, of_form(Form::Text))];
     let keys = KEYS.iter().map(|(key, form)| (*key, of_form(*form)));
     let properties = beside.into_iter().chain(keys);
-    let properties = properties.map(|(name, value)| (name.to_owned(), value));
-    json!({ "anyOf": [{ "type": "string" }, table(properties.collect(), &[FILE])] })
+    let properties = properties.map(|(name, value)| (name.to_owned(), value)).collect();
+    json!({ "anyOf": [{ "type": "string" }, table(&properties, &[FILE])] })
 }
 
 fn schema() -> Value {
@@ -71,7 +71,7 @@ fn schema() -> Value {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A job of vylux-pack encrypt",
     });
-    for (name, value) in table(properties, &[]).as_object().into_iter().flatten() {
+    for (name, value) in table(&properties, &[]).as_object().into_iter().flatten() {
         schema[name] = value.clone();
     }
     schema
