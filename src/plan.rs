@@ -1,9 +1,9 @@
 //! Where tracks are cut: from their samples alone, without reading or writing anything.
 //!
 //! The first video track decides: segments start at its sync samples, each as near to the target duration
-//! as sync samples allow. Other video tracks must have sync samples at the same times, or are cut at those nearest to them
-//! where that is asked for; audio is cut at the first sample that starts at or after them. Without video, the first audio track decides. Subtitles are cut at the very
-//! same times.
+//! as sync samples allow. Other video tracks must have sync samples at the same times, or are cut at their nearest ones
+//! where that is asked for. Audio is cut at the first sample that starts at or after those times. Without video, the first
+//! audio track decides. Subtitles are cut at the very same times.
 
 pub mod text;
 
