@@ -1,9 +1,9 @@
 //! Where tracks are cut: from their samples alone, without reading or writing anything.
 //!
 //! The first video track decides: segments start at its sync samples, each as near to the target duration
-//! as sync samples allow. Other video tracks must have sync samples at the same times; audio is cut at the
-//! first sample that starts at or after them. Without video, the first audio track decides. Subtitles are cut at the very
-//! same times.
+//! as sync samples allow. Other video tracks must have sync samples at the same times, or are cut at their nearest ones
+//! where that is asked for. Audio is cut at the first sample that starts at or after those times. Without video, the first
+//! audio track decides. Subtitles are cut at the very same times.
 
 pub mod text;
 
@@ -148,26 +148,39 @@ impl SegmentPlan {
     /// # Errors
     /// [`PlanError`].
     pub fn new(tracks: &[Track], target: SegmentDuration) -> Result<Self, PlanError> {
+        let (plan, misaligned) = Self::with_misaligned(tracks, target)?;
+        misaligned.into_iter().next().map_or(Ok(plan), Err)
+    }
+
+    /// Cuts `tracks` as [`Self::new`] does, and video that is not aligned at its own keyframes nearest to the cuts of the first
+    /// one. Each such track has its [`PlanError::Misaligned`] in what is returned beside the plan.
+    ///
+    /// # Errors
+    /// Any other [`PlanError`].
+    pub fn with_misaligned(tracks: &[Track], target: SegmentDuration) -> Result<(Self, Vec<PlanError>), PlanError> {
         let reference = tracks
             .iter()
             .position(|track| track.kind == MediaKind::Video)
             .or_else(|| tracks.iter().position(|track| track.kind == MediaKind::Audio))
             .unwrap_or(0);
         let Some(reference_track) = tracks.get(reference) else {
-            return Ok(Self {
-                tracks: Vec::new(),
-                reference,
-            });
+            let tracks = Vec::new();
+            return Ok((Self { tracks, reference }, Vec::new()));
         };
         let reference_cuts = nearest_cuts(reference_track, target.0);
         let boundaries: Vec<Time> = reference_cuts.iter().map(|cut| cut.time).collect();
         let end = extent(reference_track).1;
 
         let mut reference_cuts = Some(reference_cuts);
+        let mut misaligned = Vec::new();
         let plans = tracks.iter().enumerate().map(|(index, track)| {
             let cuts = match track.kind {
                 _ if index == reference => reference_cuts.take().unwrap_or_default(),
-                MediaKind::Video => aligned_cuts(track, &boundaries)?,
+                MediaKind::Video => {
+                    let (cuts, first_miss) = nearby_cuts(track, &boundaries);
+                    misaligned.extend(first_miss.map(|miss| miss.of(track)));
+                    cuts
+                }
                 MediaKind::Audio | MediaKind::Text => following_cuts(track, &boundaries, end, target.0),
             };
             if cuts.len() > MAX_SEGMENTS {
@@ -179,10 +192,8 @@ impl SegmentPlan {
             }
             Ok(TrackPlan::new(track, cuts))
         });
-        Ok(Self {
-            tracks: plans.collect::<Result<_, _>>()?,
-            reference,
-        })
+        let tracks = plans.collect::<Result<_, _>>()?;
+        Ok((Self { tracks, reference }, misaligned))
     }
 
     /// Cuts the samples of text tracks where [`Self::new`] cuts the track that decides: a gap between cues is one long sample,
@@ -194,7 +205,7 @@ impl SegmentPlan {
         if tracks.iter().all(|track| track.kind != MediaKind::Text) {
             return Ok(());
         }
-        let plan = Self::new(tracks, target)?;
+        let (plan, _) = Self::with_misaligned(tracks, target)?;
         let starts: Vec<Time> = plan.reference().iter().skip(1).map(|segment| segment.start).collect();
         for track in tracks.iter_mut().filter(|track| track.kind == MediaKind::Text) {
             let path = track.source.path().display().to_string();
@@ -285,40 +296,58 @@ fn short(target: Time) -> Time {
     Time::new(target.ticks / SHORT_PART_OF_TARGET, target.timescale).min(HALF_A_SECOND)
 }
 
-/// Cuts at the sync samples that lie at `boundaries`.
-fn aligned_cuts(track: &Track, boundaries: &[Time]) -> Result<Vec<Cut>, PlanError> {
+/// Where a track has no sync sample at a boundary.
+struct Miss {
+    at: Time,
+    segment: usize,
+    off_by_s: f64,
+}
+
+impl Miss {
+    fn of(self, track: &Track) -> PlanError {
+        let Self { at, segment, off_by_s } = self;
+        PlanError::Misaligned {
+            path: track.source.path().display().to_string(),
+            track_id: track.id,
+            at,
+            segment,
+            off_by_s,
+        }
+    }
+}
+
+/// Cuts at the sync samples nearest to `boundaries`, each of them once, and tells the first boundary that none lies at.
+fn nearby_cuts(track: &Track, boundaries: &[Time]) -> (Vec<Cut>, Option<Miss>) {
+    let end = extent(track).1;
     let mut syncs = sync_samples(track).peekable();
     let mut cuts: Vec<Cut> = syncs.next().into_iter().collect();
     let mut before = cuts.last().copied();
+    let mut first_miss = None;
     for (segment, boundary) in boundaries.iter().enumerate().skip(1) {
         while let Some(sync) = syncs.next_if(|sync| sync.time <= *boundary) {
             before = Some(sync);
         }
         let nearest = before.into_iter().chain(syncs.peek().copied());
         let nearest = nearest.min_by(|a, b| a.time.distance(*boundary).total_cmp(&b.time.distance(*boundary)));
-        match nearest {
-            Some(cut)
-                if cut.time.distance(*boundary) <= ALIGNMENT_TOLERANCE_S
-                    && cuts
-                        .last()
-                        .is_none_or(|last| last.sample < cut.sample && last.time < cut.time) =>
-            {
-                cuts.push(cut);
-            }
+        let off_by_s = nearest.map_or(f64::INFINITY, |cut| cut.time.distance(*boundary));
+        let next = nearest.filter(|cut| {
+            cuts.last()
+                .is_none_or(|last| last.sample < cut.sample && last.time < cut.time)
+        });
+        if next.is_none() || off_by_s > ALIGNMENT_TOLERANCE_S {
             // A track that ends before this boundary has nothing to cut there.
-            _ if extent(track).1 <= *boundary => break,
-            nearest => {
-                return Err(PlanError::Misaligned {
-                    path: track.source.path().display().to_string(),
-                    track_id: track.id,
-                    at: *boundary,
-                    segment: segment + 1,
-                    off_by_s: nearest.map_or(f64::INFINITY, |cut| cut.time.distance(*boundary)),
-                });
+            if end <= *boundary {
+                break;
             }
+            first_miss.get_or_insert(Miss {
+                at: *boundary,
+                segment: segment + 1,
+                off_by_s,
+            });
         }
+        cuts.extend(next);
     }
-    Ok(cuts)
+    (cuts, first_miss)
 }
 
 /// Cuts at the first samples that start at or after `boundaries`, and behind `end` every `target`.

@@ -91,7 +91,7 @@ fn a_quality_without_says_nothing_beside_one_with() {
         .iter()
         .map(|variant| variant.closed_captions.is_some())
         .collect();
-    assert_eq!(said, [true, false]);
+    assert_eq!(said, [false, true]);
     run(workspace.vylux_pack().args(["verify", "out/film", "--no-store"]));
 }
 

@@ -167,9 +167,8 @@ fn all_renditions_become_tracks_of_one_file() {
     command.args(["verify", "out", "--no-store", "--json", "--source", "clear.mp4"]);
     let output = command.output().unwrap();
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    // Only the order of the tracks is another.
-    assert_eq!(report["difference_count"], 1, "{report:#}");
-    assert!(report.to_string().contains("media_fingerprint"));
+    // Whatever the order in which the tracks stand in the file.
+    assert_eq!(report["difference_count"], 0, "{report:#}");
 }
 
 #[test]

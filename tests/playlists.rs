@@ -60,6 +60,137 @@ fn subtitles_beside_video_and_audio() {
     assert_playlists("subtitles", &inputs, &["--segment-duration", "2"]);
 }
 
+/// Of two qualities of one size, the one that has more bytes comes first.
+#[test]
+fn a_ladder_is_the_same_in_whatever_order_its_qualities_are_given() {
+    let hdcp = format!("{},hdcp=TYPE-0", fixture("v360.mp4").display());
+    let options = ["--segment-duration", "2", "--allow-misaligned", "--track", &hdcp];
+    for inputs in [
+        [
+            "v360.mp4",
+            "v180.mp4",
+            "v180-misaligned.mp4",
+            "a-en.mp4",
+            "a-fr.mp4",
+            "subs_en.vtt",
+        ],
+        [
+            "subs_en.vtt",
+            "a-en.mp4",
+            "v180-misaligned.mp4",
+            "a-fr.mp4",
+            "v180.mp4",
+            "v360.mp4",
+        ],
+    ] {
+        assert_playlists("ladder", &inputs, &options);
+    }
+}
+
+/// The bit rates that ffprobe and m3u8-rs read of each variant, in order, are those of a ladder: they fall. The variant that
+/// was cut at its own keyframes plays to its end.
+#[test]
+fn a_ladder_as_others_read_it() {
+    let work = Workspace::new();
+    let inputs = ["v180-misaligned.mp4", "v360.mp4", "v180.mp4", "a-en.mp4", "a-fr.mp4"].map(fixture);
+    let mut more = vec!["--segment-duration", "2", "--allow-misaligned", "--scheme", "none"];
+    let tracks = [
+        (0, "score=1.5,hdcp=NONE"),
+        (1, "hdcp=TYPE-1,score=3"),
+        (2, "score=0.25"),
+    ];
+    let tracks = tracks.map(|(input, options)| format!("{},{options}", inputs.get(input).unwrap().display()));
+    more.extend(tracks.iter().flat_map(|track| ["--track", track.as_str()]));
+    work.package(&inputs, "out", &more);
+    run(work.vylux_pack().args(["verify", "out", "--no-store"]));
+
+    let path = work.path("out/master.m3u8");
+    let text = fs::read_to_string(&path).unwrap();
+    for (right, wrong, expected) in [
+        (",SCORE=3", "", "SCORE is missing, and other variants have it"),
+        ("SCORE=3", "SCORE=-3", "SCORE is -3, expected a number above 0"),
+        (
+            "HDCP-LEVEL=TYPE-1",
+            "HDCP-LEVEL=TYPE-2",
+            "HDCP-LEVEL is TYPE-2, expected",
+        ),
+    ] {
+        fs::write(&path, text.replacen(right, wrong, 1)).unwrap();
+        let output = work
+            .vylux_pack()
+            .args(["verify", "out", "--no-store"])
+            .output()
+            .unwrap();
+        let words = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(4), "{words}");
+        assert!(words.contains(expected), "{expected}: {words}");
+    }
+    fs::write(&path, text).unwrap();
+    let Ok(m3u8_rs::Playlist::MasterPlaylist(master)) = m3u8_rs::parse_playlist_res(&fs::read(&path).unwrap()) else {
+        unreachable!("no multivariant playlist")
+    };
+    let variants: Vec<_> = master
+        .variants
+        .iter()
+        .map(|variant| {
+            let score = variant.other_attributes.as_ref().and_then(|others| others.get("SCORE"));
+            let score = score.map(ToString::to_string).unwrap();
+            let hdcp = variant.hdcp_level.as_ref().map(ToString::to_string);
+            (variant.uri.as_str(), score, hdcp)
+        })
+        .collect();
+    let words = |uri, score: &str, hdcp: Option<&str>| (uri, score.to_owned(), hdcp.map(str::to_owned));
+    assert_eq!(
+        variants,
+        [
+            words("video/360p/playlist.m3u8", "3", Some("TYPE-1")),
+            words("video/180p/playlist.m3u8", "1.5", Some("NONE")),
+            words("video/180p-2/playlist.m3u8", "0.25", None),
+        ]
+    );
+    let rates: Vec<u64> = master.variants.iter().map(|variant| variant.bandwidth).collect();
+    assert!(rates.is_sorted_by(|a, b| a > b), "{rates:?}");
+
+    let Some(ffprobe) = tool("ffprobe8") else { return };
+    let mut command = Command::new(ffprobe);
+    command.args([
+        "-v",
+        "error",
+        "-allowed_extensions",
+        "ALL",
+        "-show_programs",
+        "-count_packets",
+        "-of",
+        "json",
+    ]);
+    let found: Value = serde_json::from_slice(&run(command.arg(&path)).stdout).unwrap();
+    let programs = found.get("programs").and_then(Value::as_array).unwrap();
+    let read: Vec<u64> = programs
+        .iter()
+        .map(|program| {
+            program
+                .pointer("/tags/variant_bitrate")
+                .unwrap()
+                .as_str()
+                .unwrap()
+                .parse()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(read, rates);
+    for program in programs {
+        let packets: Vec<&str> = program
+            .get("streams")
+            .and_then(Value::as_array)
+            .unwrap()
+            .iter()
+            .filter(|stream| stream.get("codec_type").is_some_and(|kind| kind == "video"))
+            .map(|stream| stream.get("nb_read_packets").unwrap().as_str().unwrap())
+            .collect();
+        assert_eq!(packets, ["100"], "{program}");
+    }
+}
+
 #[test]
 fn languages_of_one_file() {
     assert_playlists("languages", &["two-languages.mp4"], &[]);

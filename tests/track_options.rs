@@ -114,6 +114,19 @@ fn what_can_not_be_chosen_is_told() {
         (&["a-en.mp4,forced=yes"], "forced is for subtitles"),
         (&["two-languages.mp4,name=A"], "it may be any of 1, 2, 3"),
         (&["v360.mp4,name=A"], "it is video"),
+        (&["v360.mp4,language=en"], "it is video"),
+        (
+            &["v360.mp4,hdcp=type-1"],
+            "hdcp is 'type-1', expected TYPE-0, TYPE-1 or NONE",
+        ),
+        (&["v360.mp4,score=-1"], "score is '-1', expected a number above 0"),
+        (&["v360.mp4,score=inf"], "score is 'inf', expected a number above 0"),
+        (&["a-en.mp4,hdcp=NONE"], "hdcp and score are for video"),
+        (&["subs_en.vtt,score=1"], "hdcp and score are for video"),
+        (
+            &["v360.mp4,score=1"],
+            "track 1 of two-languages.mp4 has no score, and others have one",
+        ),
         (&["subs_en.vtt:1,name=A"], "subtitles have no track IDs"),
         (
             &["subs_en.vtt,forced=yes,autoselect=no"],

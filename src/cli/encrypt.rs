@@ -1,7 +1,7 @@
 //! `vylux-pack encrypt`: from clear MP4 to an encrypted output.
 
 mod report;
-mod standard_input;
+pub mod standard_input;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +23,7 @@ use vylux_pack::secret::{MASTER_KEY_HEX, SecretText, Settings};
 
 use super::failure::Failure;
 use super::interrupt;
+use super::job_file::JobFile;
 use super::jobs::Jobs;
 use super::output::{self, report as print};
 use super::progress::Progress;
@@ -68,8 +69,13 @@ pub struct Args {
     /// Bytes of each sample's IV under cenc and cens, 8 or 16 [default: 8]
     #[arg(long, value_name = "BYTES", value_parser = ["8", "16"])]
     iv_size: Option<String>,
+    /// Cut video whose keyframes lie elsewhere at its own, with a warning
+    #[arg(long)]
+    allow_misaligned: bool,
     #[command(flatten)]
     track_options: TrackOptions,
+    #[command(flatten)]
+    job_file: JobFile,
     #[command(flatten)]
     jobs: Jobs,
     /// Record store [default: DATABASE_URL, else sqlite://vylux-pack.db]
@@ -183,7 +189,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if !args.quiet {
         args.scheme_warning().iter().for_each(|warning| output::warn(warning));
     }
-    let plan = SegmentPlan::new(&presentation.tracks, args.segment_duration).map_err(Failure::input)?;
+    let plan = plan(args, &presentation.tracks)?;
     let subtitles = presentation.subtitles.iter();
     let text_plans = subtitles.map(|subtitles| TextPlan::new(subtitles, plan.reference()));
     let text_plans: Vec<TextPlan> = text_plans.collect::<Result<_, _>>().map_err(Failure::input)?;
@@ -261,6 +267,20 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         report.print(started.elapsed())?;
     }
     Ok(())
+}
+
+/// Cuts all tracks. Video that can't be cut with the others is an error, or a warning.
+fn plan(args: &Args, tracks: &[Track]) -> Result<SegmentPlan, Failure> {
+    let (plan, misaligned) = SegmentPlan::with_misaligned(tracks, args.segment_duration).map_err(Failure::input)?;
+    match misaligned.first() {
+        Some(error) if !args.allow_misaligned => {
+            let hint = "or cut it at its own with --allow-misaligned";
+            return Err(Failure::input(anyhow!("{error}, {hint}")));
+        }
+        Some(_) if !args.quiet => misaligned.iter().for_each(|error| output::warn(&error.to_string())),
+        _ => {}
+    }
+    Ok(plan)
 }
 
 /// Opens all inputs, warns of what is left out, and gives tracks the labels that were chosen.

@@ -13,6 +13,7 @@ mod failure;
 mod init;
 mod inspect;
 mod interrupt;
+mod job_file;
 mod jobs;
 mod keys;
 mod man;
@@ -29,9 +30,10 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use failure::Failure;
+use job_file::CommandLine;
 
 /// Encrypt MP4 offline into cbcs CMAF and HLS, with keys that a key server derives again.
 ///
@@ -80,7 +82,12 @@ fn dispatch(command: &Command) -> Result<(), Failure> {
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
-    match dispatch(&Cli::parse().command) {
+    let outcome = CommandLine::expand(std::env::args_os().collect(), &Cli::command()).and_then(|line| {
+        let cli =
+            Cli::try_parse_from(&line.words).or_else(|error| line.blame(&error).map_or_else(|| error.exit(), Err))?;
+        dispatch(&cli.command)
+    });
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

@@ -8,17 +8,30 @@ use vylux_pack::media::{MediaKind, Presentation, language};
 use vylux_pack::package::{Labels, hls};
 
 use super::failure::Failure;
+use super::job_file::Form;
 
-const KEYS: &str = "name, language, group, default, autoselect, forced, characteristics";
+/// All keys, and what a job file gives for each.
+pub const KEYS: &[(&str, Form)] = &[
+    ("name", Form::Text),
+    ("language", Form::Text),
+    ("group", Form::Text),
+    ("default", Form::Flag),
+    ("autoselect", Form::Flag),
+    ("forced", Form::Flag),
+    ("characteristics", Form::List),
+    ("hdcp", Form::Text),
+    ("score", Form::Text),
+];
 
 /// What was given, as it stands on the command line.
 #[derive(clap::Args)]
 pub struct TrackOptions {
-    /// What playlists say of an audio track or a WebVTT file, e.g. film.mp4:2,language=fr,name=Commentaire
+    /// What playlists say of a track or a WebVTT file, e.g. film.mp4:2,language=fr,name=Commentaire
     ///
-    /// INPUT is as it was given; ID is the track's, and may be left out where an input has one track. Keys are name, language
-    /// (BCP 47), group, default, autoselect and forced (yes or no; forced is for subtitles), and characteristics, which may come
-    /// more than once. Values have no commas. Each variant is there once for each group of audio and of subtitles; audio that
+    /// INPUT is as it was given; ID is the track's, and may be left out where an input has one track. Keys of audio and subtitles
+    /// are name, language (BCP 47), group, default, autoselect and forced (yes or no; forced is for subtitles), and
+    /// characteristics, which may come more than once; those of video are hdcp (TYPE-0, TYPE-1 or NONE) and score (a number; players
+    /// prefer the highest that they can play). Values have no commas. Each variant is there once for each group of audio and of subtitles; audio that
     /// differs in codec or channels, and comes in the same languages, is in groups of its own unless group says otherwise.
     #[arg(long = "track", value_name = "INPUT[:ID],KEY=VALUE...", allow_hyphen_values = true)]
     tracks: Vec<String>,
@@ -55,6 +68,7 @@ impl TrackOptions {
                 .with_context(|| format!("--track {text}"))
                 .map_err(Failure::usage)?;
         }
+        check_scores(presentation, &labels).map_err(Failure::usage)?;
         let of_kind = |kind| {
             let tracks = presentation.tracks.iter().zip(&labels.tracks);
             tracks.filter(move |(track, _)| track.kind == kind)
@@ -89,31 +103,65 @@ fn apply(
         Target::Track(index) => {
             let has_video = presentation.tracks.iter().any(|track| track.kind == MediaKind::Video);
             let track = presentation.tracks.get_mut(index).context("the track is not there")?;
-            // Players choose among video by its bit rate alone; TYPE=VIDEO is known to few of them.
-            ensure!(
-                track.kind != MediaKind::Video,
-                "it is video, of which playlists name no more than the size"
-            );
-            ensure!(
-                track.kind == MediaKind::Text || !options.is_forced,
-                "forced is for subtitles"
-            );
-            ensure!(
-                has_video || track.kind == MediaKind::Text || options == Labels::default(),
-                "there is no video beside it, and playlists say no more of sound alone than its language"
-            );
+            if track.kind == MediaKind::Video {
+                let of_variant = Labels {
+                    hdcp_level: options.hdcp_level,
+                    score: options.score,
+                    ..Labels::default()
+                };
+                // TYPE=VIDEO, which has names, is known to few players.
+                ensure!(
+                    options == of_variant && language.is_none(),
+                    "it is video, of which playlists say no more than hdcp and score"
+                );
+            } else {
+                check_is_no_video(&options)?;
+                ensure!(
+                    track.kind == MediaKind::Text || !options.is_forced,
+                    "forced is for subtitles"
+                );
+                ensure!(
+                    has_video || track.kind == MediaKind::Text || options == Labels::default(),
+                    "there is no video beside it, and playlists say no more of sound alone than its language"
+                );
+            }
             if let Some(language) = language {
                 track.set_language(&language);
             }
             *labels.tracks.get_mut(index).context("the track is not there")? = options;
         }
         Target::Subtitles(index) => {
+            check_is_no_video(&options)?;
             let subtitles = presentation.subtitles.get_mut(index).context("the file is not there")?;
             subtitles.language = language.or(subtitles.language.take());
             *labels.subtitles.get_mut(index).context("the file is not there")? = options;
         }
     }
     Ok(())
+}
+
+/// Refuses what is said of variants.
+fn check_is_no_video(options: &Labels) -> anyhow::Result<()> {
+    ensure!(
+        options.hdcp_level.is_none() && options.score.is_none(),
+        "hdcp and score are for video"
+    );
+    Ok(())
+}
+
+/// Players ignore scores that not all variants have (RFC 8216bis, 4.4.6.2).
+fn check_scores(presentation: &Presentation, labels: &AllLabels) -> anyhow::Result<()> {
+    let tracks = presentation.tracks.iter().zip(&labels.tracks);
+    let videos = || tracks.clone().filter(|(track, _)| track.kind == MediaKind::Video);
+    let without = videos().find(|(_, labels)| labels.score.is_none());
+    match without {
+        Some((track, _)) if videos().any(|(_, labels)| labels.score.is_some()) => bail!(
+            "--track: track {} of {} has no score, and others have one; give one to all video or to none",
+            track.id,
+            track.source.path().display()
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// What an option is about, and the rest of it.
@@ -190,6 +238,7 @@ fn read(options: &str) -> anyhow::Result<(Option<String>, Labels)> {
             "no" => Ok(false),
             _ => Err(anyhow!("{key} is '{value}', expected yes or no")),
         };
+        let is_wrong = |expected: &str| anyhow!("{key} is '{value}', {expected}");
         match key {
             "name" => labels.name = Some(value.to_owned()),
             "group" => labels.group = Some(value.to_owned()),
@@ -201,8 +250,13 @@ fn read(options: &str) -> anyhow::Result<(Option<String>, Labels)> {
             "default" => labels.is_default = Some(is_yes()?),
             "autoselect" => labels.is_autoselected = Some(is_yes()?),
             "forced" => labels.is_forced = is_yes()?,
+            "hdcp" => labels.hdcp_level = Some(value.parse().map_err(is_wrong)?),
+            "score" => labels.score = Some(value.parse().map_err(is_wrong)?),
             "characteristics" => labels.characteristics.push(value.to_owned()),
-            _ => bail!("there is no key '{key}'; there are {KEYS}"),
+            _ => {
+                let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+                bail!("there is no key '{key}'; there are {}", keys.join(", "))
+            }
         }
     }
     let is_chosen = labels.is_forced || labels.is_default == Some(true);

@@ -17,6 +17,7 @@ pub mod track;
 pub mod tree;
 pub mod webvtt;
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -74,7 +75,8 @@ pub fn stands_at_top(kind: FourCc) -> bool {
 pub struct Presentation {
     /// The inputs, in the order they were given.
     pub sources: Vec<Arc<Source>>,
-    /// Tracks in the order of the inputs, and in each in the order of its movie box.
+    /// Video in front, the largest first; all else in the order of the inputs, and in each in the order of its movie box.
+    /// [`Self::add`] only appends.
     pub tracks: Vec<Track>,
     /// Inputs that are subtitles, in the order they were given.
     pub subtitles: Vec<Subtitles>,
@@ -194,7 +196,19 @@ impl Presentation {
                 cause: SubtitlesError::Alone.into(),
             });
         }
+        presentation.sort_video();
         Ok(presentation)
+    }
+
+    /// A ladder is the same in whatever order its qualities are given: which one decides where segments begin, and which is
+    /// `720p` and which `720p-2`, is seen from the media. Which audio and subtitles come first is for whoever gives them.
+    fn sort_video(&mut self) {
+        self.tracks.sort_by_key(|track| {
+            let (width, height) = track.dimensions;
+            let of_video = (Reverse(height), Reverse(width), Reverse(track.samples.bytes()));
+            let is_video = track.kind == MediaKind::Video;
+            (!is_video, is_video.then_some(of_video))
+        });
     }
 
     /// Adds the tracks of `source`.

@@ -23,7 +23,7 @@ use crate::plan::{PlannedSegment, TrackPlan};
 use crate::protect::whole_segment::SegmentEncryptor;
 use crate::protect::{FragmentWorker, ProtectError, Protection};
 
-pub use labels::Labels;
+pub use labels::{HdcpLevel, Labels, Score};
 pub use publish::{StagedFile, Staging};
 pub use rendition::{Name, Names};
 pub use text::{TextRendition, write_text};

@@ -174,6 +174,41 @@ fn a_rendition_without_a_keyframe_at_a_cut_is_named() {
     assert!((off_by_s - 0.8).abs() < 1e-9, "{off_by_s}");
 }
 
+/// The second has keyframes each 1.6 s: 3.2 and 8 s are nearest to 4 and 8 s.
+#[test]
+fn a_rendition_that_is_not_aligned_can_be_cut_at_its_own_keyframes() {
+    let tracks = [video(300, 50), video(300, 40)];
+    let (plan, misaligned) = SegmentPlan::with_misaligned(&tracks, "4".parse().unwrap()).unwrap();
+    let [error] = misaligned.as_slice() else {
+        panic!("{misaligned:?}");
+    };
+    assert_eq!(
+        Some(error),
+        SegmentPlan::new(&tracks, "4".parse().unwrap()).as_ref().err()
+    );
+    let starts = |index: usize| -> Vec<u32> {
+        let track = plan.tracks.get(index).unwrap();
+        let first = |segment: &PlannedSegment| segment.fragments.first().unwrap().start;
+        track.segments.iter().map(first).collect()
+    };
+    assert_eq!(starts(0), [0, 100, 200]);
+    assert_eq!(starts(1), [0, 80, 200]);
+
+    // One keyframe is nearest to two cuts: it begins one segment.
+    let tracks = [video(300, 25), video(300, 100)];
+    let (plan, misaligned) = SegmentPlan::with_misaligned(&tracks, "1".parse().unwrap()).unwrap();
+    assert_eq!(misaligned.len(), 1);
+    let own = plan.tracks.get(1).unwrap();
+    assert_eq!(own.segments.len(), 3);
+    assert_eq!(
+        own.segments
+            .iter()
+            .map(|segment| segment.duration)
+            .fold(Time::new(0, Timescale::MIN), |sum, each| sum + each),
+        Time::new(12, Timescale::MIN)
+    );
+}
+
 #[test]
 fn every_sample_is_in_one_fragment_of_bounded_size() {
     // 40 MB and one keyframe.

@@ -144,6 +144,10 @@ pub struct Variant {
     pub frame_rate_nhz: Option<i64>,
     /// `VIDEO-RANGE`.
     pub video_range: Option<String>,
+    /// `HDCP-LEVEL`.
+    pub hdcp_level: Option<String>,
+    /// `SCORE`.
+    pub score: Option<f64>,
     /// `AUDIO`.
     pub audio: Option<String>,
     /// `SUBTITLES`.
@@ -311,6 +315,8 @@ pub fn parse_multivariant(text: &str, form: Form, findings: &mut FileFindings<'_
                     }),
                     frame_rate_nhz: attributes.read("FRAME-RATE", decimal_nanos),
                     video_range: attributes.word("VIDEO-RANGE"),
+                    hdcp_level: attributes.word("HDCP-LEVEL"),
+                    score: attributes.read("SCORE", |text| text.parse().ok()),
                     audio: attributes.text("AUDIO"),
                     subtitles: attributes.text("SUBTITLES"),
                     closed_captions: attributes.read("CLOSED-CAPTIONS", |text| {

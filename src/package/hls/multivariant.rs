@@ -1,5 +1,6 @@
 //! The multivariant playlist, `master.m3u8` (RFC 8216bis, 4.4.6).
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -51,7 +52,8 @@ impl<'a> Group<'a> {
         groups
     }
 
-    /// What it adds to a variant's bit rates: one of its renditions is played.
+    /// What it adds to a variant's bit rates: one of its renditions is played. So the rates of a variant are the largest sums
+    /// of any playable combination (RFC 8216bis, 4.4.6.2; Apple's authoring specification, 9.13).
     fn bandwidth(&self) -> Bandwidth {
         let bandwidths = self.media.iter().map(|media| media.bandwidth);
         bandwidths.fold(Bandwidth::default(), Bandwidth::max)
@@ -91,7 +93,28 @@ const AUDIO: &str = "AUDIO";
 
 const SUBTITLES: &str = "SUBTITLES";
 
-/// The multivariant playlist of all renditions, in the order in which they are given.
+/// The average bit rate of the video that players begin with (Apple's authoring specification, 1.32).
+const START_BPS: u64 = 2_000_000;
+
+/// Orders video as players want it, whatever the order of the inputs: the highest bit rate first, but in front of all the
+/// one that is nearest to [`START_BPS`]. Apple's players begin with the first one they can play, and hls.js begins with its
+/// bit rate as the first estimate of the network's.
+fn sort_videos(videos: &mut [&Entry<'_>]) {
+    videos.sort_by_key(|video| {
+        let Bandwidth { peak_bps, average_bps } = video.bandwidth;
+        (Reverse(peak_bps), Reverse(average_bps), video.rendition.name.as_str())
+    });
+    let distances = videos
+        .iter()
+        .map(|video| video.bandwidth.average_bps.abs_diff(START_BPS));
+    let start = distances.enumerate().min_by_key(|(_, distance)| *distance);
+    if let Some(up_to_start) = start.and_then(|(start, _)| videos.get_mut(..=start)) {
+        up_to_start.rotate_right(1);
+    }
+}
+
+/// The multivariant playlist of all renditions: video in the order of [`sort_videos`], all else in the order in which it is
+/// given.
 ///
 /// Each video rendition is a variant, once for each choice of a group of audio and one of subtitles beside it. Without video,
 /// each audio rendition is a variant.
@@ -111,7 +134,8 @@ pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
         })
         .collect();
     let of_kind = |kind| entries.iter().filter(move |entry| entry.rendition.track.kind == kind);
-    let videos: Vec<_> = of_kind(MediaKind::Video).collect();
+    let mut videos: Vec<_> = of_kind(MediaKind::Video).collect();
+    sort_videos(&mut videos);
     let audios: Vec<_> = of_kind(MediaKind::Audio).collect();
 
     // One a key, and no IV: renditions of one key have IVs of their own, in their media playlists.
@@ -254,7 +278,9 @@ impl<'a> Media<'a> {
 
 /// `EXT-X-STREAM-INF` of a variant with one of each kind of `groups`.
 fn write_variant(out: &mut String, entry: &Entry<'_>, groups: &[&Group<'_>], says_range: bool, captions: Captions) {
-    let Rendition { name, track, .. } = entry.rendition;
+    let Rendition {
+        name, track, labels, ..
+    } = entry.rendition;
     let bandwidths = groups.iter().map(|group| group.bandwidth());
     let Bandwidth { peak_bps, average_bps } = bandwidths.fold(entry.bandwidth, Bandwidth::plus);
     let beside: BTreeSet<&str> = groups
@@ -268,8 +294,12 @@ fn write_variant(out: &mut String, entry: &Entry<'_>, groups: &[&Group<'_>], say
     }
     let _ = write!(
         out,
-        "#EXT-X-STREAM-INF:BANDWIDTH={peak_bps},AVERAGE-BANDWIDTH={average_bps},CODECS=\"{codecs}\""
+        "#EXT-X-STREAM-INF:BANDWIDTH={peak_bps},AVERAGE-BANDWIDTH={average_bps}"
     );
+    if let Some(score) = labels.score {
+        let _ = write!(out, ",SCORE={score}");
+    }
+    let _ = write!(out, ",CODECS=\"{codecs}\"");
     if let Some(codecs) = track.codec.supplemental_codecs() {
         let _ = write!(out, ",SUPPLEMENTAL-CODECS=\"{codecs}\"");
     }
@@ -279,6 +309,9 @@ fn write_variant(out: &mut String, entry: &Entry<'_>, groups: &[&Group<'_>], say
         if says_range {
             let _ = write!(out, ",VIDEO-RANGE={}", track.video_range.name());
         }
+    }
+    if let Some(level) = labels.hdcp_level {
+        let _ = write!(out, ",HDCP-LEVEL={level}");
     }
     for Group { kind, id, .. } in groups {
         let _ = write!(out, ",{kind}=\"{id}\"");

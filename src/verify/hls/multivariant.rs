@@ -75,6 +75,7 @@ pub(in crate::verify) fn check_multivariant(
                 }),
         })
     };
+    check_choices(&playlist.variants, &mut file);
     let mut uris = BTreeSet::new();
     // Variants say their range where not all are of the standard one (Apple's authoring specification, 9.16).
     let ranges = renditions.iter().filter_map(|rendition| rendition.init.as_ref());
@@ -99,6 +100,28 @@ pub(in crate::verify) fn check_multivariant(
         (kind == MediaKind::Video).then_some((variant, entry.captions))
     });
     check_captions(playlist, &videos.collect::<Vec<_>>(), &mut file);
+}
+
+/// What somebody chose of variants, which no media tells.
+fn check_choices(variants: &[Located<Variant>], file: &mut FileFindings<'_>) {
+    let has_scores = variants.iter().any(|variant| variant.value.score.is_some());
+    for Located { offset, value } in variants {
+        match value.hdcp_level.as_deref() {
+            None | Some("TYPE-0" | "TYPE-1" | "NONE") => {}
+            Some(other) => file.add_at(
+                *offset,
+                format!("HDCP-LEVEL is {other}, expected TYPE-0, TYPE-1 or NONE"),
+            ),
+        }
+        match value.score {
+            // Players ignore scores that not all variants have (4.4.6.2).
+            None if has_scores => file.add_at(*offset, "SCORE is missing, and other variants have it"),
+            Some(score) if score <= 0.0 || !score.is_finite() => {
+                file.add_at(*offset, format!("SCORE is {score}, expected a number above 0"));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// The lowest version that is true (RFC 8216bis, 8).
