@@ -5,6 +5,7 @@
 //! first sample that starts at or after them. Without video, the first audio track decides. Subtitles are cut at the very
 //! same times.
 
+pub mod periods;
 pub mod text;
 
 use std::ops::Range;

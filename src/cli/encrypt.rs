@@ -14,8 +14,8 @@ use vylux_pack::keys::{BaseUrl, ContentId, KeyRing, TrackName, keys_file};
 use vylux_pack::media::{MediaKind, Presentation, Source, Track, fingerprint};
 use vylux_pack::package::publish::{KEYS_FILE, Staging};
 use vylux_pack::package::{
-    Control, KeyedProtection, Name, PackageError, Rendition, TextRendition, WrittenRendition, hls, write_segments,
-    write_text,
+    Control, KeyedProtection, Name, PackageError, Period, Rendition, TextRendition, WrittenRendition, hls,
+    write_segments, write_text,
 };
 use vylux_pack::plan::{SegmentDuration, SegmentPlan, TextPlan};
 use vylux_pack::protect::{Ivs, Pattern, Protection, SampleScheme, Scheme, SegmentProtection, TrackProtection};
@@ -214,11 +214,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                     key_uri: &encryption.settled.record.key_uri,
                 })
             });
+            let period = Period {
+                segments: 0..plan.segments.len(),
+                protection,
+            };
             Rendition {
                 name,
                 track,
                 plan,
-                protection,
+                periods: vec![period],
                 labels,
             }
         })

@@ -139,10 +139,13 @@ impl Records {
         let Settled { record, replaces } = settled;
         if let Some(store) = &self.store {
             if replaces {
-                store.replace(&record).map_err(Failure::work)?;
+                store.replace(std::slice::from_ref(&record)).map_err(Failure::work)?;
                 return Ok(record);
             }
-            let stored = store.insert_or_get(&record).map_err(Failure::work)?;
+            let stored = store
+                .insert_or_get(std::slice::from_ref(&record))
+                .map_err(Failure::work)?;
+            let stored = stored.into_iter().next().unwrap_or(record.clone());
             if let Some(difference) = stored.conflict_with(&record) {
                 let what = "somebody else encrypted this content at the same time";
                 return Err(refuse(anyhow!("{what}: {difference}; replace it with --replace")));

@@ -13,6 +13,7 @@ pub mod workers;
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,7 +22,7 @@ use crate::isobmff::scan::ScanError;
 use crate::media::{MediaKind, Time, Track, sample_table};
 use crate::plan::{PlannedSegment, TrackPlan};
 use crate::protect::whole_segment::SegmentEncryptor;
-use crate::protect::{FragmentWorker, ProtectError, Protection};
+use crate::protect::{FragmentWorker, ProtectError, Protection, TrackProtection};
 
 pub use labels::Labels;
 pub use publish::{StagedFile, Staging};
@@ -36,10 +37,46 @@ pub struct Rendition<'a> {
     pub track: &'a Track,
     /// How it is cut.
     pub plan: &'a TrackPlan,
-    /// How it is protected, if it is.
-    pub protection: Option<KeyedProtection<'a>>,
+    /// Its periods, in order; one where its key stays the same. Together they have each segment once.
+    pub periods: Vec<Period<'a>>,
     /// What playlists say of it.
     pub labels: Labels,
+}
+
+/// Segments of a rendition, one behind the other, that have their key in common.
+#[derive(Clone)]
+pub struct Period<'a> {
+    /// The segments, by their index in the plan.
+    pub segments: Range<usize>,
+    /// How they are protected, if they are.
+    pub protection: Option<KeyedProtection<'a>>,
+}
+
+impl Period<'_> {
+    /// How its samples are protected, if they are; its init segment says so.
+    #[must_use]
+    pub fn of_samples(&self) -> Option<&TrackProtection> {
+        self.protection?.protection.of_samples()
+    }
+}
+
+impl<'a> Rendition<'a> {
+    /// How the first protected segment is protected.
+    #[must_use]
+    pub fn protection(&self) -> Option<KeyedProtection<'a>> {
+        self.periods.iter().find_map(|period| period.protection)
+    }
+
+    /// The index of each period's init segment. Periods share one that says the same: nothing of protection.
+    pub fn init_segments(&self) -> impl Iterator<Item = usize> {
+        let mut index = 0;
+        let mut before: Option<&Period<'_>> = None;
+        self.periods.iter().map(move |period| {
+            let differs = |before: &Period<'_>| before.of_samples().is_some() || period.of_samples().is_some();
+            index += usize::from(before.replace(period).is_some_and(differs));
+            index
+        })
+    }
 }
 
 /// How a rendition is protected, and where players get its key.
@@ -54,7 +91,7 @@ pub struct KeyedProtection<'a> {
 /// What was written of one track.
 #[derive(Debug, Clone)]
 pub struct WrittenRendition {
-    /// Bytes of its init segment.
+    /// Bytes of its init segments, all together.
     pub init_bytes: u64,
     /// Its segments, in order.
     pub segments: Vec<WrittenSegment>,
@@ -180,10 +217,18 @@ pub fn write_segments(
     for rendition in renditions {
         let path = folder.join(rendition.name.folder());
         std::fs::create_dir_all(&path).map_err(|cause| PackageError::write(&path, cause))?;
-        let of_samples = rendition.protection.and_then(|keyed| keyed.protection.of_samples());
-        let init = init_segment::build(rendition.track, of_samples);
-        let path = path.join(rendition::INIT_SEGMENT);
-        std::fs::write(&path, &init).map_err(|cause| PackageError::write(&path, cause))?;
+        let mut init_bytes = 0;
+        let mut written_inits = 0;
+        for (index, period) in rendition.init_segments().zip(&rendition.periods) {
+            if index < written_inits {
+                continue;
+            }
+            let init = init_segment::build(rendition.track, period.of_samples());
+            let path = path.join(rendition::init_file(index));
+            std::fs::write(&path, &init).map_err(|cause| PackageError::write(&path, cause))?;
+            init_bytes += init.len() as u64;
+            written_inits = index + 1;
+        }
         let segments = rendition.plan.segments.iter().map(|segment| {
             let first = segment
                 .fragments
@@ -196,7 +241,7 @@ pub fn write_segments(
             }
         });
         written.push(WrittenRendition {
-            init_bytes: init.len() as u64,
+            init_bytes,
             segments: segments.collect(),
             captions: Captions::default(),
         });
@@ -228,6 +273,7 @@ pub fn write_segments(
 struct Task<'a> {
     rendition: &'a Rendition<'a>,
     rendition_index: usize,
+    protection: Option<KeyedProtection<'a>>,
     segment: &'a PlannedSegment,
     segment_index: usize,
 }
@@ -238,17 +284,18 @@ fn tasks_by_time<'a>(renditions: &'a [Rendition<'a>]) -> Vec<Task<'a>> {
         .iter()
         .enumerate()
         .flat_map(|(rendition_index, rendition)| {
-            rendition
-                .plan
-                .segments
-                .iter()
-                .enumerate()
-                .map(move |(segment_index, segment)| Task {
+            let of_period = move |period: &'a Period<'a>| {
+                let segments = rendition.plan.segments.get(period.segments.clone()).unwrap_or_default();
+                let indices = period.segments.clone();
+                indices.zip(segments).map(move |(segment_index, segment)| Task {
                     rendition,
                     rendition_index,
+                    protection: period.protection,
                     segment,
                     segment_index,
                 })
+            };
+            rendition.periods.iter().flat_map(of_period)
         })
         .collect();
     tasks.sort_by_key(|task| task.segment.start);
@@ -273,20 +320,15 @@ struct SegmentWorker {
 impl SegmentWorker {
     /// Writes a segment's file.
     fn write(&mut self, task: &Task<'_>, folder: &Path, control: &Control<'_>) -> Result<Found, PackageError> {
-        let Rendition {
-            name,
-            track,
-            protection,
-            ..
-        } = task.rendition;
+        let Rendition { name, track, .. } = task.rendition;
         let path = folder
             .join(name.folder())
             .join(rendition::segment_file(task.segment_index));
         let failed = |cause| PackageError::write(&path, cause);
         let mut file = File::create_new(&path).map_err(failed)?;
-        let of_samples = protection.and_then(|keyed| keyed.protection.of_samples());
+        let of_samples = task.protection.and_then(|keyed| keyed.protection.of_samples());
         let mut scanner = of_samples.and_then(|_| track.codec.scanner());
-        let mut encryptor = match protection.map(|keyed| keyed.protection) {
+        let mut encryptor = match task.protection.map(|keyed| keyed.protection) {
             Some(Protection::Segments(protection)) => Some(protection.encryptor(task.segment_index)),
             _ => None,
         };

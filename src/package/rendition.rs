@@ -7,8 +7,14 @@ use sha2::{Digest, Sha256};
 
 use crate::media::{MediaKind, Presentation};
 
-/// The init segment of a rendition.
-pub const INIT_SEGMENT: &str = "init.mp4";
+/// The file of init segment `index`; the first is 0, and most renditions have no other.
+#[must_use]
+pub fn init_file(index: usize) -> String {
+    match index {
+        0 => "init.mp4".to_owned(),
+        _ => format!("init_{:05}.mp4", index + 1),
+    }
+}
 
 /// The media playlist of a rendition.
 pub const MEDIA_PLAYLIST: &str = "playlist.m3u8";

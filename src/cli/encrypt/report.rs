@@ -96,7 +96,7 @@ impl Report {
     ) -> Self {
         let durations = renditions.iter().flat_map(|rendition| &rendition.plan.segments);
         let target_duration_s = hls::target_duration_s(durations.map(|segment| segment.duration));
-        let protection = renditions.iter().find_map(|rendition| rendition.protection);
+        let protection = renditions.iter().find_map(Rendition::protection);
         let tracks: Vec<TrackReport> = renditions
             .iter()
             .enumerate()
@@ -241,19 +241,17 @@ impl Report {
 
 impl TrackReport {
     fn new(rendition: &Rendition<'_>, written: Option<&WrittenRendition>, target_duration_s: u64) -> Self {
-        let Rendition {
-            name,
-            track,
-            plan,
-            protection,
-            ..
-        } = rendition;
+        let Rendition { name, track, plan, .. } = rendition;
         Self {
             duration_s: plan.segments.iter().map(|segment| segment.duration.seconds()).sum(),
             segments: plan.segments.len(),
             bytes: written.map(WrittenRendition::bytes),
             bandwidth: written.map(|written| Bandwidth::measure(&written.segments, target_duration_s)),
-            ..Self::of(track, name.playlist_uri(), protection.map(|keyed| keyed.protection))
+            ..Self::of(
+                track,
+                name.playlist_uri(),
+                rendition.protection().map(|keyed| keyed.protection),
+            )
         }
     }
 

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::{INDEPENDENT_SEGMENTS, key_attributes, key_of_samples};
 use crate::media::Time;
-use crate::package::rendition::{INIT_SEGMENT, segment_file, text_segment_file};
-use crate::package::{KeyedProtection, WrittenRendition, WrittenSegment};
+use crate::package::rendition::{init_file, segment_file, text_segment_file};
+use crate::package::{KeyedProtection, Rendition, WrittenRendition, WrittenSegment};
 use crate::protect::Protection;
 
 /// `EXT-X-MAP` in a playlist that is not `I-FRAMES-ONLY` needs version 6 (RFC 8216bis, 8).
@@ -16,26 +16,31 @@ pub const TEXT_VERSION: u32 = 3;
 
 /// The media playlist of a rendition.
 #[must_use]
-pub fn render(written: &WrittenRendition, target_duration_s: u64, protection: Option<KeyedProtection<'_>>) -> String {
+pub fn render(rendition: &Rendition<'_>, written: &WrittenRendition, target_duration_s: u64) -> String {
     let mut out = head(VERSION, written, target_duration_s);
-    let _ = writeln!(out, "#EXT-X-MAP:URI=\"{INIT_SEGMENT}\"");
-    // Behind the map: a key in front of it would say that the init segment is encrypted.
-    let of_segments = match protection {
-        None => None,
-        Some(KeyedProtection {
+    let mut periods = rendition.periods.iter().zip(rendition.init_segments()).peekable();
+    let mut init = None;
+    let mut protection: Option<KeyedProtection<'_>> = None;
+    write_segments(&mut out, written, |out, index| {
+        if let Some((period, of_period)) = periods.next_if(|(period, _)| period.segments.start <= index) {
+            if init.replace(of_period) != Some(of_period) {
+                let _ = writeln!(out, "#EXT-X-MAP:URI=\"{}\"", init_file(of_period));
+            }
+            let before = std::mem::replace(&mut protection, period.protection);
+            // Behind the map: a key in front of it would say that the init segment is encrypted.
+            if let Some(of_samples) = period.of_samples()
+                && let Some(keyed) = period.protection
+            {
+                let _ = writeln!(out, "#EXT-X-KEY:{}", key_of_samples(of_samples, keyed.key_uri));
+            } else if before.is_some() && period.protection.is_none() {
+                out.push_str("#EXT-X-KEY:METHOD=NONE\n");
+            }
+        }
+        if let Some(KeyedProtection {
             protection: Protection::Segments(of_segments),
             key_uri,
-        }) => Some((of_segments, key_uri)),
-        Some(KeyedProtection {
-            protection: Protection::Samples(of_samples),
-            key_uri,
-        }) => {
-            let _ = writeln!(out, "#EXT-X-KEY:{}", key_of_samples(of_samples, key_uri));
-            None
-        }
-    };
-    write_segments(&mut out, written, |out, index| {
-        if let Some((of_segments, key_uri)) = of_segments {
+        }) = protection
+        {
             let iv = of_segments.iv(index);
             let _ = writeln!(out, "#EXT-X-KEY:{},IV=0x{iv}", key_attributes(None, key_uri));
         }
@@ -64,7 +69,7 @@ fn head(version: u32, written: &WrittenRendition, target_duration_s: u64) -> Str
 }
 
 /// All segments, and the end. `begin` writes what stands in front of a segment alone, and names its file.
-fn write_segments(out: &mut String, written: &WrittenRendition, begin: impl Fn(&mut String, usize) -> String) {
+fn write_segments(out: &mut String, written: &WrittenRendition, mut begin: impl FnMut(&mut String, usize) -> String) {
     let segments = &written.segments;
     for (segment, (index, duration)) in segments.iter().zip(exact_durations(segments).enumerate()) {
         let file = begin(out, index);

@@ -46,7 +46,7 @@ pub fn write_playlists(contents: &Contents<'_>, folder: &Path) -> Result<(), Pac
     let write =
         |path: &Path, text: String| std::fs::write(path, text).map_err(|cause| PackageError::write(path, cause));
     for (rendition, written) in contents.renditions.iter().zip(contents.written) {
-        let text = media_playlist::render(written, target_duration_s, rendition.protection);
+        let text = media_playlist::render(rendition, written, target_duration_s);
         write(&folder.join(rendition.name.folder()).join(MEDIA_PLAYLIST), text)?;
     }
     for (text, written) in contents.texts.iter().zip(contents.written_texts) {

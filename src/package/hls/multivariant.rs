@@ -114,8 +114,9 @@ pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
     let videos: Vec<_> = of_kind(MediaKind::Video).collect();
     let audios: Vec<_> = of_kind(MediaKind::Audio).collect();
 
-    // One a key, and no IV: renditions of one key have IVs of their own, in their media playlists.
-    let mut protections = entries.iter().filter_map(|entry| entry.rendition.protection);
+    // One a key, and no IV: renditions of one key have IVs of their own, in their media playlists. Of keys that change, those
+    // that playing begins with.
+    let mut protections = entries.iter().filter_map(|entry| entry.rendition.protection());
     let keys: BTreeSet<String> = protections
         .clone()
         .map(|keyed| {
