@@ -25,8 +25,8 @@ pub struct MediaPlaylist {
     pub has_independent_segments: bool,
     /// `EXT-X-MAP`, the first.
     pub map: Option<Located<Map>>,
-    /// All of them, which a tree may have several of.
-    pub maps: Vec<Map>,
+    /// All of them: one for each part of the media.
+    pub maps: Vec<Located<Map>>,
     /// Whether there is an `EXT-X-I-FRAMES-ONLY`.
     pub is_iframes_only: bool,
     /// Each `EXT-X-KEY`, in order.
@@ -79,6 +79,8 @@ pub struct Segment {
     pub range: Option<Range<u64>>,
     /// Which of the maps is in force; `None` where there is none in front of it.
     pub map: Option<usize>,
+    /// Which of the keys is in force; `None` where there is none in front of it, or `METHOD=NONE`.
+    pub key: Option<usize>,
 }
 
 /// A multivariant playlist.
@@ -190,6 +192,7 @@ pub fn parse_media(text: &str, form: Form, findings: &mut FileFindings<'_>) -> M
                             uri: value.to_owned(),
                             range,
                             map: playlist.maps.len().checked_sub(1),
+                            key: playlist.key_in_force(),
                         },
                     });
                 }
@@ -224,10 +227,10 @@ pub fn parse_media(text: &str, form: Form, findings: &mut FileFindings<'_>) -> M
             "EXT-X-ENDLIST" => set(&mut playlist.has_end, &line, findings),
             "EXT-X-MAP" => {
                 let map = map(&line, form, findings);
+                let map = map.map(|value| Located { offset, value });
                 playlist.maps.extend(map.clone());
-                if form == Form::Own || playlist.map.is_none() {
-                    let map = map.map(|value| Located { offset, value });
-                    once(&mut playlist.map, map, &line, findings);
+                if playlist.map.is_none() {
+                    playlist.map = map;
                 }
             }
             "EXT-X-KEY" => {
@@ -342,7 +345,21 @@ pub fn parse_multivariant(text: &str, form: Form, findings: &mut FileFindings<'_
     playlist
 }
 
+impl Key {
+    /// Whether it says that what follows is clear.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.method.as_deref() == Some("NONE")
+    }
+}
+
 impl MediaPlaylist {
+    /// The last key so far, unless it says that what follows is clear.
+    fn key_in_force(&self) -> Option<usize> {
+        let last = self.keys.len().checked_sub(1)?;
+        self.keys.get(last).filter(|key| !key.value.is_none()).map(|_| last)
+    }
+
     /// The bytes of a range of `uri`; one without a start begins where the one before ends (RFC 8216bis, 4.4.4.2).
     fn resolve(&self, uri: &str, (bytes, start): (u64, Option<u64>)) -> Option<Range<u64>> {
         let start = start.or_else(|| {

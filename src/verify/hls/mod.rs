@@ -21,7 +21,7 @@ fn check_key_attributes(key: &Located<Key>, rendition: &Rendition, file: &mut Fi
         key_format,
         ..
     } = &key.value;
-    let protection = rendition.init.as_ref().and_then(|init| init.protection);
+    let protection = rendition.protection();
     let (expected_method, expected_format) = match protection.map(|protection| protection.scheme) {
         None => (AES_128, None),
         Some(scheme) if scheme.is_ctr() => ("SAMPLE-AES-CTR", Some("identity")),
