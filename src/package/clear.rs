@@ -88,7 +88,7 @@ pub fn write(mut tracks: Vec<ClosedTrack>, path: &Path, control: &Control<'_>) -
                 .map_err(|cause| fragment_error(track, cause))?,
             _ => None,
         };
-        for samples in plan::fragments(track, fragment.samples.clone()) {
+        for samples in plan::fragments(track, fragment.samples.clone(), |_| false) {
             if control.cancelled.load(Ordering::Relaxed) {
                 return Err(PackageError::Cancelled);
             }

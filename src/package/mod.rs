@@ -2,6 +2,7 @@
 
 pub mod clear;
 pub mod hls;
+pub mod iframes;
 pub mod init_segment;
 pub mod labels;
 pub mod media_segment;
@@ -24,6 +25,7 @@ use crate::plan::{PlannedSegment, TrackPlan};
 use crate::protect::whole_segment::SegmentEncryptor;
 use crate::protect::{FragmentWorker, ProtectError, Protection, TrackProtection};
 
+pub use iframes::IFrame;
 pub use labels::Labels;
 pub use publish::{StagedFile, Staging};
 pub use rendition::{Name, Names};
@@ -97,6 +99,9 @@ pub struct WrittenRendition {
     pub segments: Vec<WrittenSegment>,
     /// The captions inside of its video.
     pub captions: Captions,
+    /// Its keyframes that can be fetched alone, in the order of their time: all of video, or none where whole segments are
+    /// encrypted, since those are decrypted from their start on.
+    pub iframes: Vec<IFrame>,
 }
 
 impl WrittenRendition {
@@ -244,6 +249,7 @@ pub fn write_segments(
             init_bytes,
             segments: segments.collect(),
             captions: Captions::default(),
+            iframes: Vec::new(),
         });
     }
 
@@ -260,12 +266,16 @@ pub fn write_segments(
                 return;
             };
             rendition.captions = rendition.captions.and(found.watch.captions);
+            rendition.iframes.extend(found.iframes);
             if let Some(segment) = rendition.segments.get_mut(segment) {
                 segment.bytes = found.bytes;
                 segment.is_independent &= found.watch.refers_back.is_none();
             }
         },
     )?;
+    for (rendition, written) in renditions.iter().zip(&mut written) {
+        iframes::put_in_order(&mut written.iframes, rendition.plan.end());
+    }
     Ok(written)
 }
 
@@ -307,6 +317,7 @@ fn tasks_by_time<'a>(renditions: &'a [Rendition<'a>]) -> Vec<Task<'a>> {
 struct Found {
     bytes: u64,
     watch: SegmentWatch,
+    iframes: Vec<IFrame>,
 }
 
 /// Writes segment after segment, reusing its memory.
@@ -332,6 +343,7 @@ impl SegmentWorker {
             Some(Protection::Segments(protection)) => Some(protection.encryptor(task.segment_index)),
             _ => None,
         };
+        let lists_keyframes = task.rendition.plan.keyframes_begin_fragments && encryptor.is_none();
         let mut found = Found::default();
         self.head.clear();
         media_segment::write_type(&mut self.head);
@@ -352,7 +364,16 @@ impl SegmentWorker {
                     found.watch.see(&*track.codec, sample.is_sync(), data);
                 }
             }
+            let fragment_start = found.bytes + self.head.len() as u64;
             media_segment::write_fragment_head(&mut self.head, track, sequence_number, &fragment);
+            if lists_keyframes && let Some(keyframe) = fragment.samples.first().filter(|first| first.is_sync()) {
+                let end = found.bytes + self.head.len() as u64 + u64::from(keyframe.size);
+                found.iframes.push(IFrame {
+                    segment: task.segment_index,
+                    range: fragment_start..end,
+                    time: track.presentation_time(keyframe),
+                });
+            }
             found.bytes += match &mut encryptor {
                 None => write_all(&mut file, &self.head, fragment.data),
                 Some(encryptor) => {

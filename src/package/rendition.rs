@@ -19,6 +19,9 @@ pub fn init_file(index: usize) -> String {
 /// The media playlist of a rendition.
 pub const MEDIA_PLAYLIST: &str = "playlist.m3u8";
 
+/// The I-frame playlist of a rendition.
+pub const IFRAME_PLAYLIST: &str = "iframes.m3u8";
+
 /// The file of segment `index`; the first is 0.
 #[must_use]
 pub fn segment_file(index: usize) -> String {
@@ -98,7 +101,17 @@ impl Name {
     /// The media playlist's URI, relative to the multivariant playlist.
     #[must_use]
     pub fn playlist_uri(&self) -> String {
-        format!("{}/{}/{MEDIA_PLAYLIST}", kind_folder(self.kind), self.name)
+        self.uri(MEDIA_PLAYLIST)
+    }
+
+    /// The I-frame playlist's URI, relative to the multivariant playlist.
+    #[must_use]
+    pub fn iframe_playlist_uri(&self) -> String {
+        self.uri(IFRAME_PLAYLIST)
+    }
+
+    fn uri(&self, file: &str) -> String {
+        format!("{}/{}/{file}", kind_folder(self.kind), self.name)
     }
 }
 
