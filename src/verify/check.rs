@@ -97,6 +97,39 @@ pub(super) struct SegmentFacts {
     pub refers_back: Option<(u64, u64)>,
     /// The IVs of its samples, where each has its own.
     pub ivs: IvRuns,
+    /// Its keyframes, where it is of video.
+    pub keyframes: Vec<Keyframe>,
+}
+
+/// A sync sample of video.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keyframe {
+    /// Bytes from the file's start to its fragment.
+    pub fragment_offset: u64,
+    /// Whether it is the first sample of that.
+    pub begins_fragment: bool,
+    /// Bytes from the file's start to its end.
+    pub end_offset: u64,
+    /// When it is shown, in ticks, shifted by the edit list.
+    pub shown_ticks: i64,
+}
+
+/// The keyframes of fragments of video.
+fn keyframes(fragments: &[Fragment], init: &InitSegment) -> Vec<Keyframe> {
+    let of_fragment = |fragment: &Fragment| -> Vec<Keyframe> {
+        let samples = fragment.samples.iter().enumerate();
+        samples
+            .filter(|(_, sample)| sample.is_sync())
+            .map(|(index, sample)| Keyframe {
+                fragment_offset: fragment.offset,
+                begins_fragment: index == 0,
+                end_offset: sample.end(),
+                shown_ticks: sample.composition_ticks().saturating_add(init.shift.ticks),
+            })
+            .collect()
+    };
+    let is_video = init.kind == MediaKind::Video;
+    fragments.iter().filter(|_| is_video).flat_map(of_fragment).collect()
 }
 
 impl Output {
@@ -141,7 +174,10 @@ impl Output {
             }
         }
         match self.form {
-            Form::Own => hls::check_multivariant(&self.multivariant, &self.renditions, &facts, &mut self.findings),
+            Form::Own => {
+                hls::check_multivariant(&self.multivariant, &self.renditions, &facts, &mut self.findings);
+                hls::check_iframes(&mut self, &facts);
+            }
             Form::Tree => self.check_tree(check.tree)?,
         }
 
@@ -477,6 +513,7 @@ impl SegmentFacts {
                 let sample = samples().nth(usize::try_from(index).ok()?)?;
                 Some((index, sample.offset))
             }),
+            keyframes: keyframes(fragments, init),
             ivs: IvRuns::of(
                 fragments
                     .iter()

@@ -38,6 +38,17 @@ pub struct Output {
     pub(super) multivariant: MultivariantPlaylist,
     /// Files that belong to it beside its renditions: of a tree, I-frame playlists, text and data.
     pub(super) others: BTreeSet<PathBuf>,
+    /// The I-frame playlists that the multivariant playlist names, in its order; of a tree, none.
+    pub(super) iframes: Vec<IFramePlaylist>,
+}
+
+/// An I-frame playlist.
+#[derive(Debug)]
+pub(super) struct IFramePlaylist {
+    /// Relative to the output.
+    pub file: PathBuf,
+    /// What it says.
+    pub playlist: MediaPlaylist,
 }
 
 /// One rendition. All paths are relative to the output.
@@ -156,6 +167,20 @@ impl Output {
             rendition.is_webvtt = is_subtitles && rendition.playlist.map.is_none();
             renditions.push(rendition);
         }
+        let mut iframes = Vec::new();
+        for Located { offset, value } in &multivariant.iframes {
+            let Some(file) = relative(Path::new(""), &value.uri) else {
+                findings.of(master_file).add_at(*offset, leaves_the_output(&value.uri));
+                continue;
+            };
+            match read_text(folder, &file, &mut findings)? {
+                Some(text) => {
+                    let playlist = playlist::parse_media(&text, Form::Own, &mut findings.of(&file));
+                    iframes.push(IFramePlaylist { file, playlist });
+                }
+                None => findings.of(&file).add("is missing"),
+            }
+        }
         Ok(Self {
             folder: folder.to_owned(),
             renditions,
@@ -164,6 +189,7 @@ impl Output {
             top: master_file.to_owned(),
             multivariant,
             others: BTreeSet::new(),
+            iframes,
         })
     }
 
@@ -201,6 +227,7 @@ impl Output {
     /// Reports files that no playlist names.
     fn find_strays(&mut self) -> Result<(), VerifyError> {
         let mut known = self.others.clone();
+        known.extend(self.iframes.iter().map(|iframes| iframes.file.clone()));
         known.insert(self.top.clone());
         if self.is_encrypted() {
             known.insert(PathBuf::from(KEYS_FILE));
@@ -300,6 +327,14 @@ impl Rendition {
             files.push((*offset, resolve(*offset, &value.uri).unwrap_or_default()));
         }
         let mut seen = BTreeSet::new();
+        if playlist.is_iframes_only {
+            let what = "EXT-X-I-FRAMES-ONLY, where a playlist of whole segments is expected";
+            findings.of(&rendition.playlist_file).add(what);
+        }
+        if let Some(ranged) = playlist.segments.iter().find(|segment| segment.value.range.is_some()) {
+            let what = "EXT-X-BYTERANGE, and each segment is a file";
+            findings.of(&rendition.playlist_file).add_at(ranged.offset, what);
+        }
         for (offset, file) in files {
             let segment = SegmentFile::find(folder, file.clone(), None);
             if !seen.insert(file.clone()) {
@@ -401,7 +436,7 @@ pub(super) fn read_text(folder: &Path, file: &Path, findings: &mut Findings) -> 
 }
 
 /// A URI of a playlist in `folder` as a path in the output; `None` where it leads elsewhere.
-fn relative(folder: &Path, uri: &str) -> Option<PathBuf> {
+pub(super) fn relative(folder: &Path, uri: &str) -> Option<PathBuf> {
     let is_plain = !uri.is_empty() && !uri.contains(|c: char| c.is_control() || ":%?#\\".contains(c));
     let path = Path::new(uri);
     let stays = path.components().all(|part| matches!(part, Component::Normal(_)));

@@ -96,8 +96,8 @@ pub struct MultivariantPlaylist {
     pub media: Vec<Located<Media>>,
     /// `EXT-X-STREAM-INF`.
     pub variants: Vec<Located<Variant>>,
-    /// `EXT-X-I-FRAME-STREAM-INF`: the URIs.
-    pub iframes: Vec<Located<String>>,
+    /// `EXT-X-I-FRAME-STREAM-INF`, which has attributes of a variant.
+    pub iframes: Vec<Located<Variant>>,
     /// `EXT-X-SESSION-DATA` with a URI: the URIs.
     pub data: Vec<Located<String>>,
 }
@@ -237,7 +237,7 @@ pub fn parse_media(text: &str, form: Form, findings: &mut FileFindings<'_>) -> M
                 let value = key(&line, form, findings);
                 playlist.keys.push(Located { offset, value });
             }
-            "EXT-X-BYTERANGE" if form == Form::Tree => {
+            "EXT-X-BYTERANGE" => {
                 range = byte_range(value);
                 if range.is_none() {
                     findings.add_at(
@@ -246,7 +246,7 @@ pub fn parse_media(text: &str, form: Form, findings: &mut FileFindings<'_>) -> M
                     );
                 }
             }
-            "EXT-X-I-FRAMES-ONLY" if form == Form::Tree => playlist.is_iframes_only = true,
+            "EXT-X-I-FRAMES-ONLY" => set(&mut playlist.is_iframes_only, &line, findings),
             _ if form == Form::Tree => {}
             other => findings.add_at(offset, format!("the tag {other:?}, which an output does not have")),
         }
@@ -301,9 +301,10 @@ pub fn parse_multivariant(text: &str, form: Form, findings: &mut FileFindings<'_
                 attributes.finish(form, findings);
                 playlist.media.push(Located { offset, value });
             }
-            "EXT-X-STREAM-INF" => {
+            "EXT-X-STREAM-INF" | "EXT-X-I-FRAME-STREAM-INF" => {
+                let is_iframes = name == "EXT-X-I-FRAME-STREAM-INF";
                 let mut attributes = Attributes::parse(&line, findings);
-                variant = Some(Variant {
+                let value = Variant {
                     bandwidth_bps: attributes.read("BANDWIDTH", |text| text.parse().ok()),
                     average_bandwidth_bps: attributes.read("AVERAGE-BANDWIDTH", |text| text.parse().ok()),
                     codecs: attributes.text("CODECS"),
@@ -321,19 +322,27 @@ pub fn parse_multivariant(text: &str, form: Form, findings: &mut FileFindings<'_
                         let group = group.map(|group| ClosedCaptions::Group(group.to_owned()));
                         group.or_else(|| (text == "NONE").then_some(ClosedCaptions::None))
                     }),
-                    uri: String::new(),
-                });
+                    // That of a variant stands behind its line.
+                    uri: if is_iframes {
+                        attributes.text("URI").unwrap_or_default()
+                    } else {
+                        String::new()
+                    },
+                };
                 attributes.finish(form, findings);
+                if !is_iframes {
+                    variant = Some(value);
+                } else if value.uri.is_empty() {
+                    findings.add_at(offset, "EXT-X-I-FRAME-STREAM-INF without a URI");
+                } else {
+                    playlist.iframes.push(Located { offset, value });
+                }
             }
-            "EXT-X-I-FRAME-STREAM-INF" | "EXT-X-SESSION-DATA" if form == Form::Tree => {
+            "EXT-X-SESSION-DATA" if form == Form::Tree => {
                 let mut attributes = Attributes::parse(&line, findings);
                 let uri = attributes.text("URI").map(|value| Located { offset, value });
                 attributes.finish(form, findings);
-                if name == "EXT-X-SESSION-DATA" {
-                    playlist.data.extend(uri);
-                } else {
-                    playlist.iframes.extend(uri);
-                }
+                playlist.data.extend(uri);
             }
             _ if form == Form::Tree => {}
             other => findings.add_at(offset, format!("the tag {other:?}, which an output does not have")),

@@ -56,6 +56,7 @@ impl Output {
             top: top.clone(),
             multivariant: MultivariantPlaylist::default(),
             others: BTreeSet::new(),
+            iframes: Vec::new(),
         };
         let names_playlists = |line: &str| {
             ["#EXT-X-STREAM-INF:", "#EXT-X-MEDIA:", "#EXT-X-I-FRAME-STREAM-INF:"]
@@ -79,7 +80,7 @@ impl Output {
         let iframes = multivariant
             .iframes
             .iter()
-            .map(|iframes| (iframes.offset, iframes.value.clone(), false));
+            .map(|iframes| (iframes.offset, iframes.value.uri.clone(), false));
         let data: Vec<_> = multivariant
             .data
             .iter()

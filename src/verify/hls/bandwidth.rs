@@ -13,22 +13,25 @@ pub(super) struct Measured {
 impl Measured {
     /// `None` where a segment is missing, or lasts no time.
     pub fn of(rendition: &Rendition) -> Option<Self> {
-        let bytes: Vec<u64> = rendition
-            .segments
-            .iter()
-            .map(|segment| segment.bytes)
-            .collect::<Option<_>>()?;
-        let durations: Vec<i64> = durations_ns(rendition).collect();
-        let half_target_ns = i64::try_from(rendition.playlist.target_duration_s?)
+        let bytes = rendition.segments.iter().map(|segment| segment.bytes);
+        let bytes: Vec<u64> = bytes.collect::<Option<_>>()?;
+        let segments: Vec<(u64, i64)> = bytes.into_iter().zip(durations_ns(rendition)).collect();
+        Self::of_segments(&segments, rendition.playlist.target_duration_s?)
+    }
+
+    /// Of bytes and nanoseconds of each segment; `None` where they last no time.
+    pub fn of_segments(segments: &[(u64, i64)], target_duration_s: u64) -> Option<Self> {
+        let half_target_ns = i64::try_from(target_duration_s)
             .ok()?
             .checked_mul(NANOSECONDS_PER_SECOND / 2)?;
         let average_bps = rate(
-            bytes.iter().fold(0, |sum, bytes| sum.saturating_add(*bytes)),
-            durations.iter().fold(0, |sum, duration| sum.saturating_add(*duration)),
+            segments.iter().fold(0, |sum, (bytes, _)| sum.saturating_add(*bytes)),
+            segments
+                .iter()
+                .fold(0, |sum, (_, duration)| sum.saturating_add(*duration)),
         )?;
         // The largest rate of contiguous segments that last between 0.5 and 1.5 target durations together.
         let mut peak_bps = average_bps;
-        let segments: Vec<(u64, i64)> = bytes.into_iter().zip(durations).collect();
         for first in 0..segments.len() {
             let (mut sum_bytes, mut sum_ns) = (0_u64, 0_i64);
             for (bytes, duration_ns) in segments.iter().skip(first) {

@@ -10,7 +10,7 @@ use crate::verify::output::{Part, Rendition};
 use crate::verify::playlist::{Key, Located, MediaPlaylist};
 
 /// `EXTINF` has six decimals, and both ends of a segment are rounded to them.
-const DURATION_TOLERANCE_NS: i64 = 1_000;
+pub(super) const DURATION_TOLERANCE_NS: i64 = 1_000;
 
 /// Checks one media playlist against its init segment and segments.
 pub(in crate::verify) fn check_media_playlist(

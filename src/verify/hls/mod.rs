@@ -1,6 +1,7 @@
 //! Playlists against what the segments really are (RFC 8216bis; Apple's authoring specification).
 
 mod bandwidth;
+mod iframes;
 mod media_playlist;
 mod multivariant;
 
@@ -8,6 +9,7 @@ use super::findings::FileFindings;
 use super::output::Rendition;
 use super::playlist::{AES_128, Key, Located};
 
+pub(super) use iframes::check_iframes;
 pub(super) use media_playlist::{check_keys, check_media_playlist};
 pub(super) use multivariant::{check_multivariant, check_session_keys};
 

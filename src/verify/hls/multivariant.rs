@@ -375,7 +375,13 @@ fn check_variant(
     }
 }
 
-fn check_bandwidth(name: &str, declared: Option<u64>, measured: u64, offset: u64, file: &mut FileFindings<'_>) {
+pub(super) fn check_bandwidth(
+    name: &str,
+    declared: Option<u64>,
+    measured: u64,
+    offset: u64,
+    file: &mut FileFindings<'_>,
+) {
     let is_close = |declared: u64| {
         declared.abs_diff(measured).saturating_mul(100) <= measured.saturating_mul(BANDWIDTH_TOLERANCE_PERCENT)
     };
