@@ -156,6 +156,7 @@ mod tests {
         };
         TrackPlan {
             segments: starts_ms.iter().map(segment).collect(),
+            keyframes_begin_fragments: false,
         }
     }
 
