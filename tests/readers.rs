@@ -140,7 +140,7 @@ fn shiguredo_samples(rendition: &RenditionFiles) -> Result<Vec<Sample>, String> 
             .map(|(start, end)| bytes.get(*start..end).unwrap());
         for bytes in fragments {
             for sample in demuxer
-                .handle_media_segment(&bytes)
+                .handle_media_segment(bytes)
                 .map_err(|error| error.to_string())?
             {
                 let start = usize::try_from(sample.data_offset).unwrap();
