@@ -139,10 +139,7 @@ fn shiguredo_samples(rendition: &RenditionFiles) -> Result<Vec<Sample>, String> 
             .zip(ends)
             .map(|(start, end)| bytes.get(*start..end).unwrap());
         for bytes in fragments {
-            for sample in demuxer
-                .handle_media_segment(bytes)
-                .map_err(|error| error.to_string())?
-            {
+            for sample in demuxer.handle_media_segment(bytes).map_err(|error| error.to_string())? {
                 let start = usize::try_from(sample.data_offset).unwrap();
                 found.push(Sample {
                     decode_ticks: sample.timestamp,
