@@ -11,7 +11,7 @@ use vylux_pack::codec::Captions;
 use vylux_pack::content_key::{ContentKey, Iv, Kid};
 use vylux_pack::media::{Presentation, Time, Timescale};
 use vylux_pack::package::hls::{self, Bandwidth, Contents};
-use vylux_pack::package::{KeyedProtection, Labels, Name, Rendition, WrittenRendition, WrittenSegment};
+use vylux_pack::package::{KeyedProtection, Labels, Name, Period, Rendition, WrittenRendition, WrittenSegment};
 use vylux_pack::plan::TrackPlan;
 use vylux_pack::protect::{Ivs, Pattern, Protection, SampleScheme, SegmentProtection, TrackProtection};
 
@@ -83,10 +83,13 @@ fn main() -> Result<(), Box<dyn Error>> {
                 name,
                 track,
                 plan: &no_plan,
-                protection: Some(KeyedProtection {
-                    protection,
-                    key_uri: "https://keys.example.com/api/key/channel",
-                }),
+                periods: vec![Period {
+                    segments: 0..SEGMENTS as usize,
+                    protection: Some(KeyedProtection {
+                        protection,
+                        key_uri: "https://keys.example.com/api/key/channel",
+                    }),
+                }],
                 labels: Labels::default(),
             })
             .collect();
@@ -96,6 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 init_bytes: 1000,
                 segments: segments(index),
                 captions: Captions::default(),
+                iframes: Vec::new(),
             })
             .collect();
         let out = folder.path().join(scheme);

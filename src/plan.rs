@@ -5,12 +5,13 @@
 //! where that is asked for. Audio is cut at the first sample that starts at or after those times. Without video, the first
 //! audio track decides. Subtitles are cut at the very same times.
 
+pub mod periods;
 pub mod text;
 
 use std::ops::Range;
 use std::str::FromStr;
 
-use crate::media::{MediaKind, Time, Timescale, Track};
+use crate::media::{MediaKind, Sample, Time, Timescale, Track};
 
 pub use text::{TextPlan, TextSegment};
 
@@ -20,6 +21,11 @@ pub const MAX_FRAGMENT_BYTES: u64 = 8 << 20;
 
 /// A fragment holds at most this many samples: it bounds the memory of a worker where samples are tiny.
 pub const MAX_FRAGMENT_SAMPLES: u32 = 1 << 16;
+
+/// A track of at most this many keyframes, three days of one a second, has each of them at the start of a fragment, where it can be
+/// fetched alone. Where there are more, nearly every picture is one: a list of them would be longer than players read, and each
+/// would cost the boxes of a fragment.
+pub const MAX_LISTED_KEYFRAMES: usize = 1 << 18;
 
 /// A track has at most this many segments, three days of one second each; each becomes a file.
 pub const MAX_SEGMENTS: usize = 1 << 18;
@@ -68,6 +74,8 @@ pub struct SegmentPlan {
 pub struct TrackPlan {
     /// In order; together they hold every sample once.
     pub segments: Vec<PlannedSegment>,
+    /// Whether each keyframe begins a fragment: of video with at most [`MAX_LISTED_KEYFRAMES`].
+    pub keyframes_begin_fragments: bool,
 }
 
 /// One segment.
@@ -386,6 +394,18 @@ fn extent(track: &Track) -> (Time, Time) {
 }
 
 impl TrackPlan {
+    /// When it starts being shown; `None` where it has no segments.
+    #[must_use]
+    pub fn start(&self) -> Option<Time> {
+        self.segments.first().map(|first| first.start)
+    }
+
+    /// When it ends being shown; `None` where it has no segments.
+    #[must_use]
+    pub fn end(&self) -> Option<Time> {
+        self.segments.last().map(|last| last.start + last.duration)
+    }
+
     fn new(track: &Track, mut cuts: Vec<Cut>) -> Self {
         let (start, end) = extent(track);
         if let Some(first) = cuts.first_mut() {
@@ -400,12 +420,15 @@ impl TrackPlan {
             .skip(1)
             .map(|cut| (cut.sample, cut.time))
             .chain([(track.samples.len(), end)]);
+        let keyframes = || track.samples.all().filter(Sample::is_sync);
+        let keyframes_begin_fragments = track.kind == MediaKind::Video && keyframes().count() <= MAX_LISTED_KEYFRAMES;
         let mut sequence_number = 1;
         let segments = cuts
             .iter()
             .zip(ends)
             .map(|(cut, (next_sample, next_time))| {
-                let fragments = fragments(track, cut.sample..next_sample);
+                let begins = |sample: &Sample| keyframes_begin_fragments && sample.is_sync();
+                let fragments = fragments(track, cut.sample..next_sample, begins);
                 let segment = PlannedSegment {
                     start: cut.time,
                     duration: next_time - cut.time,
@@ -416,13 +439,17 @@ impl TrackPlan {
                 segment
             })
             .collect();
-        Self { segments }
+        Self {
+            segments,
+            keyframes_begin_fragments,
+        }
     }
 }
 
-/// Splits a segment's samples into fragments of at most [`MAX_FRAGMENT_BYTES`] and [`MAX_FRAGMENT_SAMPLES`].
+/// Splits a segment's samples into fragments of at most [`MAX_FRAGMENT_BYTES`] and [`MAX_FRAGMENT_SAMPLES`]; one more begins at
+/// each sample that `begins` names.
 #[must_use]
-pub fn fragments(track: &Track, samples: Range<u32>) -> Vec<Range<u32>> {
+pub fn fragments(track: &Track, samples: Range<u32>, begins: impl Fn(&Sample) -> bool) -> Vec<Range<u32>> {
     let mut fragments = Vec::new();
     let mut start = samples.start;
     let mut bytes = 0;
@@ -433,7 +460,7 @@ pub fn fragments(track: &Track, samples: Range<u32>) -> Vec<Range<u32>> {
         let gap_ticks = sample.decode_ticks.saturating_sub(last_decode_ticks);
         let is_full =
             bytes > MAX_FRAGMENT_BYTES || index - start >= MAX_FRAGMENT_SAMPLES || u32::try_from(gap_ticks).is_err();
-        if is_full && index > start {
+        if (is_full || begins(&sample)) && index > start {
             fragments.push(start..index);
             start = index;
             bytes = u64::from(sample.size);

@@ -24,7 +24,10 @@ fn encrypt(workspace: &Workspace, inputs: &[&str], more: &[&str]) -> MasterPlayl
         .args(more));
     let text = fs::read(workspace.path(MASTER)).unwrap();
     match m3u8_rs::parse_playlist_res(&text) {
-        Ok(Playlist::MasterPlaylist(master)) => master,
+        Ok(Playlist::MasterPlaylist(mut master)) => {
+            master.variants.retain(|variant| !variant.is_i_frame);
+            master
+        }
         _ => unreachable!("no multivariant playlist"),
     }
 }

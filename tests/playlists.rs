@@ -10,7 +10,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use common::{Workspace, fixture, for_each, inputs, run, tool};
+use common::{RenditionFiles, Workspace, fixture, for_each, inputs, run, tool};
 use serde_json::Value;
 use snapbox::{Data, assert_data_eq};
 
@@ -22,10 +22,12 @@ fn assert_playlists(name: &str, inputs: &[&str], more: &[&str]) {
     let out = work.path("out");
     let text = ["text/en", "text/fr"].map(|folder| out.join(folder).join("playlist.m3u8"));
     let text = text.into_iter().filter(|path| path.exists());
-    let media = renditions
-        .iter()
-        .map(|rendition| rendition.playlist.clone())
-        .chain(text);
+    let of_rendition = |rendition: &RenditionFiles| {
+        let playlist = rendition.playlist.clone();
+        let iframes = playlist.with_file_name("iframes.m3u8");
+        std::iter::once(playlist).chain(iframes.exists().then_some(iframes))
+    };
+    let media = renditions.iter().flat_map(of_rendition).chain(text);
     let mut text = String::new();
     for path in std::iter::once(out.join("master.m3u8")).chain(media) {
         let name = path.strip_prefix(&out).unwrap().display().to_string();

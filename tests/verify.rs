@@ -685,6 +685,89 @@ fn media_playlists() {
 }
 
 #[test]
+fn iframe_playlists() {
+    const IFRAMES: &str = "video/90p/iframes.m3u8";
+    let film = Film::new();
+    let text = fs::read_to_string(film.path(IFRAMES)).unwrap();
+    let entry = |index: usize| {
+        let entries: Vec<&str> = text.split_inclusive(".m4s\n").collect();
+        let start = entries[index].find("#EXTINF").unwrap();
+        entries[index][start..].to_owned()
+    };
+    let range = entry(1).lines().nth(1).unwrap().to_owned();
+    let (bytes, offset) = range.split_once('@').unwrap();
+    for (old, new, what) in [
+        (&*range, &*format!("{bytes}1@{offset}"), "the range of the I-frame is"),
+        (&*range, &*format!("{bytes}@1{offset}"), "the range of the I-frame is"),
+        (&*range, "#EXT-X-BYTERANGE:1@x", "EXT-X-BYTERANGE is \"1@x\""),
+        (&*entry(1), "", "lists 2 I-frames, and there are 3 keyframes"),
+        ("#EXTINF:1.000000,\n", "#EXTINF:1.000002,\n", "EXTINF is 1.000002 s"),
+        ("VERSION:5", "VERSION:6", "5 is the lowest that is true"),
+        (
+            "TARGETDURATION:1",
+            "TARGETDURATION:2",
+            "EXT-X-TARGETDURATION is 2, expected 1",
+        ),
+        ("#EXT-X-I-FRAMES-ONLY\n", "", "there is no EXT-X-I-FRAMES-ONLY"),
+        ("#EXT-X-ENDLIST\n", "", "there is no EXT-X-ENDLIST"),
+        ("IV=0x", "IV=0x0", "can't be read"),
+        ("METHOD=SAMPLE-AES", "METHOD=AES-128", "METHOD is AES-128"),
+        ("api/key", "api/keys", "the key URI of the I-frame is"),
+        (
+            "URI=\"init.mp4\"",
+            "URI=\"seg_00001.m4s\"",
+            "EXT-X-MAP of the I-frame is",
+        ),
+        ("seg_00002.m4s", "seg_00003.m4s", "names seg_00003.m4s"),
+    ] {
+        let film = Film::new();
+        film.change(IFRAMES, |data| *data = text.replacen(old, new, 1).into());
+        film.verdict().finds(IFRAMES, None, None, what);
+    }
+    for (old, new, what) in [
+        (
+            "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=",
+            "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=9",
+            "BANDWIDTH is 9",
+        ),
+        ("iframes.m3u8", "playlist.m3u8", "a second I-frame playlist"),
+        (
+            "#EXT-X-I-FRAME-STREAM-INF:",
+            "#EXT-X-I-FRAME-STREAM-INF:FRAME-RATE=25,",
+            "FRAME-RATE or",
+        ),
+        (
+            "#EXT-X-I-FRAME-STREAM-INF:",
+            "#EXT-X-I-FRAME-STREAM-INF:AUDIO=\"audio\",",
+            "AUDIO is",
+        ),
+        (
+            ",URI=\"video/90p/iframes.m3u8\"",
+            "",
+            "EXT-X-I-FRAME-STREAM-INF without a URI",
+        ),
+    ] {
+        let film = Film::new();
+        film.replace("master.m3u8", old, new);
+        let verdict = film.verdict();
+        let file = if new == "playlist.m3u8" { IFRAMES } else { "master.m3u8" };
+        let what = if file == IFRAMES {
+            "a file that no playlist names"
+        } else {
+            what
+        };
+        verdict.finds(file, None, None, what);
+    }
+    let film = Film::new();
+    film.change("master.m3u8", |data| {
+        let text = String::from_utf8(data.clone()).unwrap();
+        *data = text[..text.find("#EXT-X-I-FRAME-STREAM-INF").unwrap()].into();
+    });
+    film.verdict()
+        .finds("master.m3u8", None, None, "there is no EXT-X-I-FRAME-STREAM-INF");
+}
+
+#[test]
 fn a_key_in_front_of_the_map() {
     let film = Film::new();
     film.change(&playlist(VIDEO), |data| {

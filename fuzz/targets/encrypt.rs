@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use vylux_pack::content_key::{ContentKey, Iv, Kid};
 use vylux_pack::media::{MediaKind, Presentation, Track};
-use vylux_pack::package::{Control, KeyedProtection, Labels, Name, Rendition, hls, write_segments};
+use vylux_pack::package::{Control, KeyedProtection, Labels, Name, Period, Rendition, hls, write_segments};
 use vylux_pack::plan::SegmentPlan;
 use vylux_pack::protect::{Ivs, Pattern, Protection, Scheme, SegmentProtection, TrackProtection};
 
@@ -54,10 +54,13 @@ fn encrypt(presentation: &Presentation, scheme: Scheme, folder: &Path) {
             name,
             track,
             plan,
-            protection: protection.as_ref().map(|protection| KeyedProtection {
-                protection,
-                key_uri: "https://keys.example.com/api/key/fuzz",
-            }),
+            periods: vec![Period {
+                segments: 0..plan.segments.len(),
+                protection: protection.as_ref().map(|protection| KeyedProtection {
+                    protection,
+                    key_uri: "https://keys.example.com/api/key/fuzz",
+                }),
+            }],
             labels: Labels::default(),
         })
         .collect();

@@ -16,7 +16,7 @@ use vylux_pack::package::clear::{self, ClosedTrack};
 use vylux_pack::package::{Control, StagedFile};
 use vylux_pack::protect::whole_segment::OpenedSegment;
 use vylux_pack::protect::{Cipher, Pattern, SampleScheme};
-use vylux_pack::verify::{Output, Rendition};
+use vylux_pack::verify::{Output, Part, Rendition};
 
 use super::decimal;
 use super::failure::Failure;
@@ -99,17 +99,22 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let tracks = open(&output, &mut keys)?;
     let mut closed = Vec::new();
     let mut reports = Vec::new();
-    for (track_id, (rendition, track, segment_kid)) in (1..).zip(tracks) {
-        let cipher = cipher(&track, rendition, &mut keys)?;
+    for (track_id, opened) in (1..).zip(tracks) {
+        let OpenedTrack {
+            rendition,
+            track,
+            ciphers,
+            kid,
+        } = opened;
         reports.push(TrackReport {
             track_id,
             playlist: rendition.playlist_file.clone(),
             kind: track.kind,
             codec: track.codec.rfc6381(),
             samples: track.samples.len(),
-            kid: segment_kid.or(track.encryption.as_ref().map(|encryption| encryption.tenc.kid)),
+            kid,
         });
-        closed.push(ClosedTrack { track, cipher });
+        closed.push(ClosedTrack { track, ciphers });
     }
 
     let file = StagedFile::create(&args.out, args.replace)?;
@@ -153,8 +158,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A track of a rendition, and the key that opened its segments, where those are encrypted as whole files.
-type OpenedTrack<'o> = (&'o Rendition, Track, Option<Kid>);
+/// A track of a rendition, and what opens it.
+struct OpenedTrack<'o> {
+    rendition: &'o Rendition,
+    track: Track,
+    /// One a part, which ends in front of that sample.
+    ciphers: Vec<(u32, Option<Cipher>)>,
+    /// The ID of its first key.
+    kid: Option<Kid>,
+}
 
 /// The track of each rendition, video first, as in the inputs that people make.
 fn open<'o>(output: &'o Output, keys: &mut Keys) -> Result<Vec<OpenedTrack<'o>>, Failure> {
@@ -170,28 +182,92 @@ fn open<'o>(output: &'o Output, keys: &mut Keys) -> Result<Vec<OpenedTrack<'o>>,
             let what = "has several init segments, which are no one film; decrypt takes playlists of one";
             return Err(Failure::input(anyhow!("{} {what}", playlist.display())));
         }
-        let init = rendition.init_file.as_ref().ok_or_else(|| {
-            let playlist = output.folder.join(&rendition.playlist_file);
-            Failure::input(anyhow!(
-                "{}: it is missing, or names no init segment",
-                playlist.display()
-            ))
-        })?;
-        let segment_key = match rendition.key_uri().filter(|_| rendition.has_encrypted_segments()) {
-            Some(uri) => Some(keys.find_by_uri(uri, rendition)?),
-            None => None,
-        };
-        let key = segment_key.as_ref().map(|(_, key)| key);
-        let source = Arc::new(join(output, rendition, init, key)?);
-        let mut presentation = Presentation::default();
-        presentation
-            .add(&source, EncryptedInput::Accept)
-            .map_err(|cause| InputError::in_source(&source, cause))?;
-        let kid = segment_key.map(|(kid, _)| kid);
-        tracks.extend(presentation.tracks.into_iter().map(|track| (rendition, track, kid)));
+        tracks.extend(open_rendition(output, rendition, keys)?);
     }
-    tracks.sort_by_key(|(_, track, _)| track.kind);
+    tracks.sort_by_key(|opened| opened.track.kind);
     Ok(tracks)
+}
+
+/// The tracks of a rendition: read from all of its segments behind the init segment of its first protected part. What its
+/// samples are encrypted by is read from each part behind its own.
+fn open_rendition<'o>(
+    output: &'o Output,
+    rendition: &'o Rendition,
+    keys: &mut Keys,
+) -> Result<Vec<OpenedTrack<'o>>, Failure> {
+    let mut segment_keys = Vec::new();
+    for part in &rendition.parts {
+        let uri = part.key_uri.as_deref().filter(|_| rendition.has_encrypted_segments());
+        segment_keys.push(uri.map(|uri| keys.find_by_uri(uri, rendition)).transpose()?);
+    }
+    let segment_kid = segment_keys.iter().flatten().map(|(kid, _)| *kid).next();
+    let parts: Vec<JoinedPart<'_>> = rendition.parts.iter().zip(&segment_keys).map(JoinedPart::new).collect();
+    let is_protected = |joined: &&JoinedPart<'_>| joined.part.protection().is_some();
+    let whole = parts.iter().find(is_protected).or(parts.first());
+    let init = whole.map(|joined| joined.part);
+    let whole = tracks_of(output, rendition, init, &parts)?;
+    if let [_] = parts.as_slice() {
+        let open = |track: Track| {
+            let cipher = cipher(&track, rendition, keys)?;
+            let kid = segment_kid.or(track.encryption.as_ref().map(|encryption| encryption.tenc.kid));
+            Ok(OpenedTrack {
+                rendition,
+                ciphers: vec![(track.samples.len(), cipher)],
+                kid,
+                track,
+            })
+        };
+        return whole.into_iter().map(open).collect();
+    }
+    let mut whole: Vec<OpenedTrack<'o>> = whole
+        .into_iter()
+        .map(|track| OpenedTrack {
+            rendition,
+            track,
+            ciphers: Vec::new(),
+            kid: segment_kid,
+        })
+        .collect();
+    for joined in &parts {
+        let of_part = tracks_of(output, rendition, Some(joined.part), std::slice::from_ref(joined))?;
+        for (whole, track) in whole.iter_mut().zip(of_part) {
+            let begin = whole.ciphers.last().map_or(0, |(end, _)| *end);
+            let end = begin.saturating_add(track.samples.len());
+            whole.ciphers.push((end, cipher(&track, rendition, keys)?));
+            whole.kid = whole
+                .kid
+                .or(track.encryption.as_ref().map(|encryption| encryption.tenc.kid));
+        }
+    }
+    Ok(whole)
+}
+
+/// A part of a rendition, and the key that opens its segments, where those are encrypted as whole files.
+struct JoinedPart<'o> {
+    part: &'o Part,
+    key: Option<&'o ContentKey>,
+}
+
+impl<'o> JoinedPart<'o> {
+    fn new((part, key): (&'o Part, &'o Option<(Kid, ContentKey)>)) -> Self {
+        let key = key.as_ref().map(|(_, key)| key);
+        Self { part, key }
+    }
+}
+
+/// The tracks of parts behind an init segment.
+fn tracks_of(
+    output: &Output,
+    rendition: &Rendition,
+    init: Option<&Part>,
+    parts: &[JoinedPart<'_>],
+) -> Result<Vec<Track>, Failure> {
+    let source = Arc::new(join(output, rendition, init, parts)?);
+    let mut presentation = Presentation::default();
+    presentation
+        .add(&source, EncryptedInput::Accept)
+        .map_err(|cause| InputError::in_source(&source, cause))?;
+    Ok(presentation.tracks)
 }
 
 /// What opens a track's samples; `None` where they are clear.
@@ -216,28 +292,44 @@ fn cipher(track: &Track, rendition: &Rendition, keys: &mut Keys) -> Result<Optio
     Ok(Some(Cipher::new(scheme, &key, constant_iv, Pattern::of(tenc))))
 }
 
-/// The files of a rendition, read as one: each segment as it was, where segments are encrypted as whole files.
-fn join(output: &Output, rendition: &Rendition, init: &Path, key: Option<&ContentKey>) -> Result<Source, Failure> {
-    let segments = rendition.segments.iter().enumerate().map(|(index, segment)| {
-        let path = output.folder.join(&segment.file);
-        let Some(key) = key else {
-            return Ok((path, Piece::from(segment.range.clone())));
-        };
-        let iv = rendition.segment_iv(index).ok_or_else(|| {
-            let playlist = output.folder.join(&rendition.playlist_file);
-            let what = format!("segment {} has no EXT-X-KEY with an IV", index + 1);
-            Failure::input(anyhow!("{}: {what}", playlist.display()))
+/// The init segment of a part and the segments of `parts`, read as one: each segment as it was, where segments are encrypted as
+/// whole files.
+fn join(
+    output: &Output,
+    rendition: &Rendition,
+    init: Option<&Part>,
+    parts: &[JoinedPart<'_>],
+) -> Result<Source, Failure> {
+    let playlist = || output.folder.join(&rendition.playlist_file);
+    let (init, range) = init
+        .and_then(|part| Some((part.init_file.as_ref()?, part.init_range.clone())))
+        .ok_or_else(|| {
+            Failure::input(anyhow!(
+                "{}: it is missing, or names no init segment",
+                playlist().display()
+            ))
         })?;
-        let opened = OpenedSegment::open(path.clone(), key, iv)
-            .with_context(|| path.display().to_string())
-            .map_err(Failure::input)?;
-        Ok((path, Piece::View(Box::new(opened))))
-    });
-    let of_init = Piece::from(rendition.init_range.clone());
-    let init = std::iter::once(Ok((output.folder.join(init), of_init)));
-    let parts: Vec<(PathBuf, Piece)> = init.chain(segments).collect::<Result<_, Failure>>()?;
-    for (path, piece) in &parts {
+    let mut pieces = vec![(output.folder.join(init), Piece::from(range))];
+    for JoinedPart { part, key } in parts {
+        let segments = rendition.segments.get(part.segments.clone()).unwrap_or_default();
+        for (index, segment) in part.segments.clone().zip(segments) {
+            let path = output.folder.join(&segment.file);
+            let Some(key) = key else {
+                pieces.push((path, Piece::from(segment.range.clone())));
+                continue;
+            };
+            let iv = rendition.segment_iv(index).ok_or_else(|| {
+                let what = format!("segment {} has no EXT-X-KEY with an IV", index + 1);
+                Failure::input(anyhow!("{}: {what}", playlist().display()))
+            })?;
+            let opened = OpenedSegment::open(path.clone(), key, iv)
+                .with_context(|| path.display().to_string())
+                .map_err(Failure::input)?;
+            pieces.push((path, Piece::View(Box::new(opened))));
+        }
+    }
+    for (path, piece) in &pieces {
         media::check_whole(path, piece)?;
     }
-    Source::assemble(parts).map_err(Failure::input)
+    Source::assemble(pieces).map_err(Failure::input)
 }

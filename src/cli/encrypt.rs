@@ -1,5 +1,6 @@
 //! `vylux-pack encrypt`: from clear MP4 to an encrypted output.
 
+mod keys;
 mod report;
 pub mod standard_input;
 mod tree;
@@ -8,18 +9,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, anyhow};
-use vylux_pack::content_key::Iv;
-use vylux_pack::keys::{BaseUrl, ContentId, KeyRing, TrackName, keys_file};
-use vylux_pack::media::{MediaKind, Presentation, Source, Track, fingerprint};
+use anyhow::anyhow;
+use vylux_pack::keys::{BaseUrl, ContentId, keys_file};
+use vylux_pack::media::{Presentation, Source, Track};
 use vylux_pack::package::publish::{KEYS_FILE, Staging};
 use vylux_pack::package::{
-    Control, KeyedProtection, Name, PackageError, Rendition, TextRendition, WrittenRendition, hls, write_segments,
+    Control, Name, Names, PackageError, Period, Rendition, TextRendition, WrittenRendition, hls, write_segments,
     write_text,
 };
 use vylux_pack::plan::{SegmentDuration, SegmentPlan, TextPlan};
-use vylux_pack::protect::{Ivs, Pattern, Protection, SampleScheme, Scheme, SegmentProtection, TrackProtection};
-use vylux_pack::secret::{MASTER_KEY_HEX, SecretText, Settings};
+use vylux_pack::protect::{Pattern, SampleScheme, Scheme};
+use vylux_pack::secret::{MASTER_KEY_HEX, Settings};
 
 use super::failure::Failure;
 use super::interrupt;
@@ -27,8 +27,8 @@ use super::job_file::JobFile;
 use super::jobs::Jobs;
 use super::output::{self, report as print};
 use super::progress::Progress;
-use super::records::{Content, Records, Settled, base_url, store_url};
 use super::track_options::{AllLabels, TrackOptions};
+use keys::{Encryption, KeyOptions};
 use standard_input::is_meant;
 
 /// Encrypt MP4 files into CMAF segments and HLS playlists
@@ -73,6 +73,8 @@ pub struct Args {
     #[arg(long)]
     allow_misaligned: bool,
     #[command(flatten)]
+    key_options: KeyOptions,
+    #[command(flatten)]
     track_options: TrackOptions,
     #[command(flatten)]
     job_file: JobFile,
@@ -102,14 +104,6 @@ pub struct Args {
     /// Write a .env with fresh secrets first, if there is none
     #[arg(long)]
     init: bool,
-}
-
-/// The keys of what is encrypted, and the record that says so.
-struct Encryption {
-    /// One a track; text has none.
-    tracks: Vec<Option<Protection>>,
-    records: Records,
-    settled: Settled,
 }
 
 impl Args {
@@ -159,15 +153,6 @@ impl Args {
     }
 }
 
-/// The first IV of a run whose IVs must never come again under its key.
-fn random_iv() -> Result<Iv, Failure> {
-    let mut iv = [0; 16];
-    getrandom::fill(&mut iv)
-        .context("no random IV")
-        .map_err(Failure::work)?;
-    Ok(Iv(iv))
-}
-
 pub fn run(args: &Args) -> Result<(), Failure> {
     let started = Instant::now();
     let mut settings = Settings::load().map_err(Failure::usage)?;
@@ -194,18 +179,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let text_plans = subtitles.map(|subtitles| TextPlan::new(subtitles, plan.reference()));
     let text_plans: Vec<TextPlan> = text_plans.collect::<Result<_, _>>().map_err(Failure::input)?;
     let names = Name::all(&presentation);
-    let encryption = match args.scheme {
-        Scheme::None if !args.replace && output.join(KEYS_FILE).exists() => {
-            let what =
-                "is an encrypted output; package it in the clear over that with --replace, or name another --out";
-            return Err(Failure::work(anyhow::anyhow!("{} {what}", output.display())));
-        }
-        Scheme::None => None,
-        Scheme::Samples(_) | Scheme::Segments => {
-            let names: Vec<&str> = names.tracks.iter().map(Name::as_str).collect();
-            Some(prepare_keys(args, &settings, &presentation.tracks, &names, &output)?)
-        }
-    };
+    let encryption = prepare_keys(args, &settings, &presentation, (&plan, &names), &output)?;
 
     let renditions: Vec<Rendition<'_>> = presentation
         .tracks
@@ -214,17 +188,19 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .zip(names.tracks.into_iter().zip(labels.tracks))
         .enumerate()
         .map(|(index, ((track, plan), (name, labels)))| {
-            let protection = encryption.as_ref().and_then(|encryption| {
-                Some(KeyedProtection {
-                    protection: encryption.tracks.get(index)?.as_ref()?,
-                    key_uri: &encryption.settled.record.key_uri,
-                })
-            });
+            let clear = || {
+                let segments = 0..plan.segments.len();
+                vec![Period {
+                    segments,
+                    protection: None,
+                }]
+            };
+            let periods = encryption.as_ref().map(|encryption| encryption.periods(index));
             Rendition {
                 name,
                 track,
                 plan,
-                protection,
+                periods: periods.unwrap_or_else(clear),
                 labels,
             }
         })
@@ -256,7 +232,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Some(written?)
     };
     let of_both = written.as_ref().map(|written| (&*written.tracks, &*written.texts));
-    let report = report::Report::new(args, &output, &renditions, &texts, of_both);
+    let report = report::Report::new(args, &output, &renditions, &texts, of_both, encryption.as_ref());
 
     if let Some(Written { staging, .. }) = written {
         publish(args, staging, encryption, &cancelled)?;
@@ -281,6 +257,28 @@ fn plan(args: &Args, tracks: &[Track]) -> Result<SegmentPlan, Failure> {
         _ => {}
     }
     Ok(plan)
+}
+
+/// The keys of a presentation; `None` where it stays clear.
+fn prepare_keys(
+    args: &Args,
+    settings: &Settings,
+    presentation: &Presentation,
+    (plan, names): (&SegmentPlan, &Names),
+    output: &Path,
+) -> Result<Option<Encryption>, Failure> {
+    if args.scheme == Scheme::None {
+        if !args.replace && output.join(KEYS_FILE).exists() {
+            let what =
+                "is an encrypted output; package it in the clear over that with --replace, or name another --out";
+            return Err(Failure::work(anyhow!("{} {what}", output.display())));
+        }
+        args.key_options.check_none("--scheme none has no keys")?;
+        return Ok(None);
+    }
+    let names: Vec<&str> = names.tracks.iter().map(Name::as_str).collect();
+    let periods = args.key_options.periods(plan)?;
+    keys::prepare(args, settings, &presentation.tracks, &names, &periods, output).map(Some)
 }
 
 /// Opens all inputs, warns of what is left out, and gives tracks the labels that were chosen.
@@ -336,9 +334,9 @@ fn publish(
     encryption: Option<Encryption>,
     cancelled: &AtomicBool,
 ) -> Result<(), Failure> {
-    if let Some(Encryption { records, settled, .. }) = encryption {
-        let record = records.store(settled)?;
-        keys_file::write(&staging.folder().join(KEYS_FILE), &[record]).map_err(Failure::work)?;
+    if let Some(encryption) = encryption {
+        let records = encryption.store()?;
+        keys_file::write(&staging.folder().join(KEYS_FILE), &records).map_err(Failure::work)?;
     }
     if args.sync {
         staging.sync()?;
@@ -347,77 +345,4 @@ fn publish(
         return Err(PackageError::Cancelled.into());
     }
     Ok(staging.publish(args.sync)?)
-}
-
-/// Refuses tracks that the scheme is not defined for.
-fn check_codecs(scheme: Scheme, tracks: &[Track]) -> Result<(), Failure> {
-    let Scheme::Samples(scheme) = scheme else { return Ok(()) };
-    match tracks.iter().find(|track| !scheme.is_defined_for(&*track.codec)) {
-        None => Ok(()),
-        Some(track) => {
-            let (path, id, codec) = (track.source.path().display(), track.id, track.codec.name());
-            let scheme = scheme.name();
-            let what = "for which Common Encryption has no scheme but cenc; choose --scheme cenc instead of";
-            Err(Failure::input(anyhow!(
-                "{path}: track {id} is {codec}, {what} {scheme}"
-            )))
-        }
-    }
-}
-
-/// Derives the keys, and finds or makes the record; `names` has one a track.
-fn prepare_keys(
-    args: &Args,
-    settings: &Settings,
-    tracks: &[Track],
-    names: &[&str],
-    output: &Path,
-) -> Result<Encryption, Failure> {
-    check_codecs(args.scheme, tracks)?;
-    let keys = KeyRing::load(settings).map_err(Failure::usage)?;
-    let base_url = base_url(args.base_url.clone(), settings)?;
-    let url = store_url(args.store.clone(), args.no_store, settings)?;
-    let records = Records::open(
-        url.as_ref().map(SecretText::expose),
-        &args.content_id,
-        output,
-        args.dry_run,
-    )?;
-    let media_fingerprint = hex::encode(fingerprint(tracks));
-    let content = Content {
-        id: &args.content_id,
-        scheme: args.scheme.name(),
-        media_fingerprint: &media_fingerprint,
-        base_url: &base_url,
-    };
-    let settled = records.settle(&keys, &content, args.replace)?;
-    let master = keys.primary();
-    let key = master.content_key(&args.content_id, None);
-    let random_iv = random_iv()?;
-    let tracks = tracks.iter().zip(names).zip(0..).map(|((track, name), number)| {
-        if track.kind == MediaKind::Text {
-            return Ok(None);
-        }
-        let name: TrackName = name.parse().context("a rendition's name").map_err(Failure::work)?;
-        let derived_iv = master.iv(&args.content_id, &name, None);
-        let kid = settled.record.kid;
-        let Scheme::Samples(scheme) = args.scheme else {
-            let protection = SegmentProtection::new(key.clone(), kid, derived_iv);
-            return Ok(Some(Protection::Segments(protection)));
-        };
-        let ivs = match scheme {
-            SampleScheme::Cbcs => Ivs::Constant(derived_iv),
-            // CBC bears an IV that comes again in the next run; those of samples still differ.
-            SampleScheme::Cbc1 => Ivs::per_sample(derived_iv, 16, 0),
-            SampleScheme::Cenc | SampleScheme::Cens => Ivs::per_sample(random_iv, args.iv_size(), number),
-        };
-        let pattern = args.pattern.unwrap_or(Pattern::ONE_IN_TEN);
-        let protection = TrackProtection::new(scheme, pattern, track, &key, kid, ivs);
-        Ok(Some(Protection::Samples(Box::new(protection))))
-    });
-    Ok(Encryption {
-        tracks: tracks.collect::<Result<_, Failure>>()?,
-        records,
-        settled,
-    })
 }

@@ -1,9 +1,11 @@
 //! The key record of what is encrypted: the one that is there, or a new one.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use vylux_pack::keys::{self, BaseUrl, ContentId, KeyRecord, KeyRing, RecordDraft, keys_file};
+use vylux_pack::content_key::Kid;
+use vylux_pack::keys::{self, BaseUrl, ContentId, Difference, KeyName, KeyRecord, KeyRing, RecordDraft, keys_file};
 use vylux_pack::package::publish::KEYS_FILE;
 use vylux_pack::secret::{SecretText, Settings};
 
@@ -61,13 +63,17 @@ impl Records {
         Ok(Self { store, known })
     }
 
-    /// The record of `content`: the one that is there if it says the same, else a new one, if `replace` allows it.
-    pub fn settle(&self, keys: &KeyRing, content: &Content<'_>, replace: bool) -> Result<Settled, Failure> {
+    /// The records of keys of `content` with these names: those that are there if they say the same, else new ones, if `replace`
+    /// allows it.
+    pub fn settle(
+        &self,
+        keys: &KeyRing,
+        content: &Content<'_>,
+        names: &[Option<KeyName>],
+        replace: bool,
+    ) -> Result<Vec<Settled>, Failure> {
         let Content {
-            id,
-            scheme,
-            media_fingerprint,
-            base_url,
+            id, media_fingerprint, ..
         } = content;
         if let Some(other) = self.known.iter().find(|record| record.content_id != **id)
             && !replace
@@ -79,78 +85,129 @@ impl Records {
             )));
         }
         let master = keys.primary();
-        let kid = master.kid(id, None);
-        let primary_records = || {
-            self.known
-                .iter()
-                .filter(|record| record.content_id == **id && record.key_name.is_none())
-        };
-        let there = primary_records().find(|record| record.kid == kid);
-        let other_master = primary_records().find(|record| record.kid != kid);
-
-        let (plain_uri, kid_uri) = (base_url.key_uri(id, None), base_url.key_uri(id, Some(&kid)));
-        let key_uri = match (there, other_master) {
-            (Some(there), _) if there.key_uri == kid_uri => kid_uri,
-            (None, Some(_)) => kid_uri,
-            _ => plain_uri,
-        };
-        let draft = RecordDraft {
-            content_id: (*id).clone(),
-            key_name: None,
-            kid,
-            scheme: (*scheme).to_owned(),
-            key_uri,
-            master_key_id: master.id().to_owned(),
-            media_fingerprint: (*media_fingerprint).to_owned(),
-        };
-        let record = keys.wrap(&master.content_key(id, None), draft).map_err(Failure::work)?;
-        let Some(there) = there else {
-            return match other_master {
-                Some(other) if !replace => Err(refuse(anyhow!(
-                    "content '{id}' was encrypted under another master key (its ID is {}); encrypt it again under this \
-                     one with --replace, and the playlists that are out there go on working",
-                    other.master_key_id
-                ))),
-                _ => Ok(Settled {
-                    record,
-                    replaces: false,
-                }),
-            };
-        };
-        match there.conflict_with(&record) {
-            None => {
-                // A record that can't be opened is found now, not by the first player.
-                keys.unwrap(there).map_err(Failure::work)?;
-                Ok(Settled {
-                    record: there.clone(),
-                    replaces: false,
-                })
-            }
-            Some(_) if replace => Ok(Settled { record, replaces: true }),
-            Some(difference) => Err(refuse(anyhow!(
-                "content '{id}' was encrypted before and is not the same now: {difference}; use another --content-id, or \
-                 replace it with --replace"
-            ))),
+        let (ours, of_other_masters): (Vec<&KeyRecord>, Vec<&KeyRecord>) = self
+            .known
+            .iter()
+            .filter(|record| record.content_id == **id)
+            .partition(|record| record.kid == master.kid(id, record.key_name.as_ref()));
+        if let (true, Some(other), false) = (ours.is_empty(), of_other_masters.first(), replace) {
+            return Err(refuse(anyhow!(
+                "content '{id}' was encrypted under another master key (its ID is {}); encrypt it again under this \
+                 one with --replace, and the playlists that are out there go on working",
+                other.master_key_id
+            )));
         }
+        // Under keys of other names too, one content is one film.
+        let is_other_film = |record: &&&KeyRecord| record.media_fingerprint != *media_fingerprint;
+        if let Some(there) = ours.iter().find(is_other_film)
+            && !replace
+        {
+            let difference = Difference {
+                field: "media_fingerprint",
+                recorded: there.media_fingerprint.clone(),
+                new: (*media_fingerprint).to_owned(),
+            };
+            return Err(not_the_same(id, &difference));
+        }
+        let by_kid: HashMap<Kid, &KeyRecord> = ours.into_iter().map(|record| (record.kid, record)).collect();
+        let settle = |name: &Option<KeyName>| {
+            let there = by_kid.get(&master.kid(id, name.as_ref())).copied();
+            settle_one(
+                keys,
+                content,
+                name.as_ref(),
+                there,
+                !of_other_masters.is_empty(),
+                replace,
+            )
+        };
+        names.iter().map(settle).collect()
     }
 
-    /// Puts the record into the store, before anything is published, and returns the one that stands there.
-    pub fn store(&self, settled: Settled) -> Result<KeyRecord, Failure> {
-        let Settled { record, replaces } = settled;
-        if let Some(store) = &self.store {
-            if replaces {
-                store.replace(&record).map_err(Failure::work)?;
-                return Ok(record);
-            }
-            let stored = store.insert_or_get(&record).map_err(Failure::work)?;
-            if let Some(difference) = stored.conflict_with(&record) {
+    /// Puts the records into the store, before anything is published, and returns those that stand there.
+    pub fn store(&self, settled: Vec<Settled>) -> Result<Vec<KeyRecord>, Failure> {
+        let Some(store) = &self.store else {
+            return Ok(settled.into_iter().map(|settled| settled.record).collect());
+        };
+        let (replacing, new): (Vec<Settled>, Vec<Settled>) = settled.into_iter().partition(|settled| settled.replaces);
+        let records =
+            |settled: Vec<Settled>| -> Vec<KeyRecord> { settled.into_iter().map(|settled| settled.record).collect() };
+        let (mut replacing, new) = (records(replacing), records(new));
+        if !replacing.is_empty() {
+            store.replace(&replacing).map_err(Failure::work)?;
+        }
+        let stored = store.insert_or_get(&new).map_err(Failure::work)?;
+        for (stored, new) in stored.iter().zip(&new) {
+            if let Some(difference) = stored.conflict_with(new) {
                 let what = "somebody else encrypted this content at the same time";
                 return Err(refuse(anyhow!("{what}: {difference}; replace it with --replace")));
             }
-            return Ok(stored);
         }
-        Ok(record)
+        replacing.extend(stored);
+        Ok(replacing)
     }
+}
+
+/// The record of the key of that name: the one that is `there` if it says the same, else a new one, if `replace` allows it.
+fn settle_one(
+    keys: &KeyRing,
+    content: &Content<'_>,
+    name: Option<&KeyName>,
+    there: Option<&KeyRecord>,
+    has_other_masters: bool,
+    replace: bool,
+) -> Result<Settled, Failure> {
+    let Content {
+        id,
+        scheme,
+        media_fingerprint,
+        base_url,
+    } = content;
+    let master = keys.primary();
+    let kid = master.kid(id, name);
+    let (plain_uri, kid_uri) = (base_url.key_uri(id, None), base_url.key_uri(id, Some(&kid)));
+    // The plain one is of the primary key, and of the master that was the first to have one.
+    let key_uri = match there {
+        _ if name.is_some() => kid_uri,
+        Some(there) if there.key_uri == kid_uri => kid_uri,
+        None if has_other_masters => kid_uri,
+        _ => plain_uri,
+    };
+    let draft = RecordDraft {
+        content_id: (*id).clone(),
+        key_name: name.cloned(),
+        kid,
+        scheme: (*scheme).to_owned(),
+        key_uri,
+        master_key_id: master.id().to_owned(),
+        media_fingerprint: (*media_fingerprint).to_owned(),
+    };
+    let record = keys.wrap(&master.content_key(id, name), draft).map_err(Failure::work)?;
+    let Some(there) = there else {
+        return Ok(Settled {
+            record,
+            replaces: false,
+        });
+    };
+    match there.conflict_with(&record) {
+        None => {
+            // A record that can't be opened is found now, not by the first player.
+            keys.unwrap(there).map_err(Failure::work)?;
+            Ok(Settled {
+                record: there.clone(),
+                replaces: false,
+            })
+        }
+        Some(_) if replace => Ok(Settled { record, replaces: true }),
+        Some(difference) => Err(not_the_same(id, &difference)),
+    }
+}
+
+fn not_the_same(id: &ContentId, difference: &Difference) -> Failure {
+    refuse(anyhow!(
+        "content '{id}' was encrypted before and is not the same now: {difference}; use another --content-id, or \
+         replace it with --replace"
+    ))
 }
 
 fn refuse(error: anyhow::Error) -> Failure {

@@ -33,11 +33,11 @@ mod absent {
             match *self {}
         }
 
-        pub fn insert_or_get(&self, _: &KeyRecord) -> Result<KeyRecord, Infallible> {
+        pub fn insert_or_get(&self, _: &[KeyRecord]) -> Result<Vec<KeyRecord>, Infallible> {
             match *self {}
         }
 
-        pub fn replace(&self, _: &KeyRecord) -> Result<(), Infallible> {
+        pub fn replace(&self, _: &[KeyRecord]) -> Result<(), Infallible> {
             match *self {}
         }
     }

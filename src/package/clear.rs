@@ -22,8 +22,16 @@ const MAX_MOOF_BYTES: usize = 64 << 20;
 pub struct ClosedTrack {
     /// The track.
     pub track: Track,
-    /// Opens its samples; `None` where they are clear.
-    pub cipher: Option<Cipher>,
+    /// What opens its samples, part after part: a part ends in front of this sample. `None` where they are clear.
+    pub ciphers: Vec<(u32, Option<Cipher>)>,
+}
+
+impl ClosedTrack {
+    /// What opens the sample of that index.
+    fn cipher(&self, sample: u32) -> Option<&Cipher> {
+        let part = self.ciphers.partition_point(|(end, _)| *end <= sample);
+        self.ciphers.get(part)?.1.as_ref()
+    }
 }
 
 /// A track fragment of one of the tracks.
@@ -68,28 +76,29 @@ pub fn write(mut tracks: Vec<ClosedTrack>, path: &Path, control: &Control<'_>) -
     let mut sequence_number = 0;
     let mut bytes = 0;
     for fragment in &fragments {
-        let Some(ClosedTrack { track, cipher }) = tracks.get(fragment.track_index) else {
+        let Some(closed) = tracks.get(fragment.track_index) else {
             continue;
         };
+        let track = &closed.track;
+        // A fragment is in one segment, and that in one part.
+        let cipher = closed.cipher(fragment.samples.start);
         let original_id = original_ids.get(fragment.track_index).copied().unwrap_or_default();
         let maps = match (cipher, &track.encryption) {
             (Some(_), Some(encryption)) => read_auxiliary(track, encryption, original_id, fragment)
                 .map_err(|cause| fragment_error(track, cause))?,
             _ => None,
         };
-        for samples in plan::fragments(track, fragment.samples.clone()) {
+        for samples in plan::fragments(track, fragment.samples.clone(), |_| false) {
             if control.cancelled.load(Ordering::Relaxed) {
                 return Err(PackageError::Cancelled);
             }
             let at = (samples.start - fragment.samples.start) as usize;
             let maps = maps.as_ref().map(|maps| maps.get(at..).unwrap_or_default());
-            let clear = worker
-                .unprotect(track, samples, cipher.as_ref(), maps)
-                .map_err(|cause| {
-                    let offset = track.samples.get(cause.index).map_or(0, |sample| sample.offset);
-                    let path = track.source.locate(offset).0.to_owned();
-                    PackageError::Sample { path, cause }
-                })?;
+            let clear = worker.unprotect(track, samples, cipher, maps).map_err(|cause| {
+                let offset = track.samples.get(cause.index).map_or(0, |sample| sample.offset);
+                let path = track.source.locate(offset).0.to_owned();
+                PackageError::Sample { path, cause }
+            })?;
             sequence_number += 1;
             media_segment::write_fragment_head(&mut head, track, sequence_number, &clear);
             bytes += write_all(&mut file, &head, clear.data).map_err(failed)?;

@@ -2,6 +2,7 @@
 
 pub mod clear;
 pub mod hls;
+pub mod iframes;
 pub mod init_segment;
 pub mod labels;
 pub mod media_segment;
@@ -13,6 +14,7 @@ pub mod workers;
 
 use std::fs::File;
 use std::io::{self, IoSlice, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,8 +23,9 @@ use crate::isobmff::scan::ScanError;
 use crate::media::{MediaKind, Time, Track, sample_table};
 use crate::plan::{PlannedSegment, TrackPlan};
 use crate::protect::whole_segment::SegmentEncryptor;
-use crate::protect::{FragmentWorker, ProtectError, Protection};
+use crate::protect::{FragmentWorker, ProtectError, Protection, TrackProtection};
 
+pub use iframes::IFrame;
 pub use labels::{HdcpLevel, Labels, Score};
 pub use publish::{StagedFile, Staging};
 pub use rendition::{Name, Names};
@@ -36,10 +39,46 @@ pub struct Rendition<'a> {
     pub track: &'a Track,
     /// How it is cut.
     pub plan: &'a TrackPlan,
-    /// How it is protected, if it is.
-    pub protection: Option<KeyedProtection<'a>>,
+    /// Its periods, in order; one where its key stays the same. Together they have each segment once.
+    pub periods: Vec<Period<'a>>,
     /// What playlists say of it.
     pub labels: Labels,
+}
+
+/// Segments of a rendition, one behind the other, that have their key in common.
+#[derive(Clone)]
+pub struct Period<'a> {
+    /// The segments, by their index in the plan.
+    pub segments: Range<usize>,
+    /// How they are protected, if they are.
+    pub protection: Option<KeyedProtection<'a>>,
+}
+
+impl Period<'_> {
+    /// How its samples are protected, if they are; its init segment says so.
+    #[must_use]
+    pub fn of_samples(&self) -> Option<&TrackProtection> {
+        self.protection?.protection.of_samples()
+    }
+}
+
+impl<'a> Rendition<'a> {
+    /// How the first protected segment is protected.
+    #[must_use]
+    pub fn protection(&self) -> Option<KeyedProtection<'a>> {
+        self.periods.iter().find_map(|period| period.protection)
+    }
+
+    /// The index of each period's init segment. Periods share one that says the same: nothing of protection.
+    pub fn init_segments(&self) -> impl Iterator<Item = usize> {
+        let mut index = 0;
+        let mut before: Option<&Period<'_>> = None;
+        self.periods.iter().map(move |period| {
+            let differs = |before: &Period<'_>| before.of_samples().is_some() || period.of_samples().is_some();
+            index += usize::from(before.replace(period).is_some_and(differs));
+            index
+        })
+    }
 }
 
 /// How a rendition is protected, and where players get its key.
@@ -54,12 +93,15 @@ pub struct KeyedProtection<'a> {
 /// What was written of one track.
 #[derive(Debug, Clone)]
 pub struct WrittenRendition {
-    /// Bytes of its init segment.
+    /// Bytes of its init segments, all together.
     pub init_bytes: u64,
     /// Its segments, in order.
     pub segments: Vec<WrittenSegment>,
     /// The captions inside of its video.
     pub captions: Captions,
+    /// Its keyframes that can be fetched alone, in the order of their time: all of video, or none where whole segments are
+    /// encrypted, since those are decrypted from their start on.
+    pub iframes: Vec<IFrame>,
 }
 
 impl WrittenRendition {
@@ -180,10 +222,18 @@ pub fn write_segments(
     for rendition in renditions {
         let path = folder.join(rendition.name.folder());
         std::fs::create_dir_all(&path).map_err(|cause| PackageError::write(&path, cause))?;
-        let of_samples = rendition.protection.and_then(|keyed| keyed.protection.of_samples());
-        let init = init_segment::build(rendition.track, of_samples);
-        let path = path.join(rendition::INIT_SEGMENT);
-        std::fs::write(&path, &init).map_err(|cause| PackageError::write(&path, cause))?;
+        let mut init_bytes = 0;
+        let mut written_inits = 0;
+        for (index, period) in rendition.init_segments().zip(&rendition.periods) {
+            if index < written_inits {
+                continue;
+            }
+            let init = init_segment::build(rendition.track, period.of_samples());
+            let path = path.join(rendition::init_file(index));
+            std::fs::write(&path, &init).map_err(|cause| PackageError::write(&path, cause))?;
+            init_bytes += init.len() as u64;
+            written_inits = index + 1;
+        }
         let segments = rendition.plan.segments.iter().map(|segment| {
             let first = segment
                 .fragments
@@ -196,9 +246,10 @@ pub fn write_segments(
             }
         });
         written.push(WrittenRendition {
-            init_bytes: init.len() as u64,
+            init_bytes,
             segments: segments.collect(),
             captions: Captions::default(),
+            iframes: Vec::new(),
         });
     }
 
@@ -215,12 +266,16 @@ pub fn write_segments(
                 return;
             };
             rendition.captions = rendition.captions.and(found.watch.captions);
+            rendition.iframes.extend(found.iframes);
             if let Some(segment) = rendition.segments.get_mut(segment) {
                 segment.bytes = found.bytes;
                 segment.is_independent &= found.watch.refers_back.is_none();
             }
         },
     )?;
+    for (rendition, written) in renditions.iter().zip(&mut written) {
+        iframes::put_in_order(&mut written.iframes, rendition.plan.end());
+    }
     Ok(written)
 }
 
@@ -228,6 +283,7 @@ pub fn write_segments(
 struct Task<'a> {
     rendition: &'a Rendition<'a>,
     rendition_index: usize,
+    protection: Option<KeyedProtection<'a>>,
     segment: &'a PlannedSegment,
     segment_index: usize,
 }
@@ -238,17 +294,18 @@ fn tasks_by_time<'a>(renditions: &'a [Rendition<'a>]) -> Vec<Task<'a>> {
         .iter()
         .enumerate()
         .flat_map(|(rendition_index, rendition)| {
-            rendition
-                .plan
-                .segments
-                .iter()
-                .enumerate()
-                .map(move |(segment_index, segment)| Task {
+            let of_period = move |period: &'a Period<'a>| {
+                let segments = rendition.plan.segments.get(period.segments.clone()).unwrap_or_default();
+                let indices = period.segments.clone();
+                indices.zip(segments).map(move |(segment_index, segment)| Task {
                     rendition,
                     rendition_index,
+                    protection: period.protection,
                     segment,
                     segment_index,
                 })
+            };
+            rendition.periods.iter().flat_map(of_period)
         })
         .collect();
     tasks.sort_by_key(|task| task.segment.start);
@@ -260,6 +317,7 @@ fn tasks_by_time<'a>(renditions: &'a [Rendition<'a>]) -> Vec<Task<'a>> {
 struct Found {
     bytes: u64,
     watch: SegmentWatch,
+    iframes: Vec<IFrame>,
 }
 
 /// Writes segment after segment, reusing its memory.
@@ -273,23 +331,19 @@ struct SegmentWorker {
 impl SegmentWorker {
     /// Writes a segment's file.
     fn write(&mut self, task: &Task<'_>, folder: &Path, control: &Control<'_>) -> Result<Found, PackageError> {
-        let Rendition {
-            name,
-            track,
-            protection,
-            ..
-        } = task.rendition;
+        let Rendition { name, track, .. } = task.rendition;
         let path = folder
             .join(name.folder())
             .join(rendition::segment_file(task.segment_index));
         let failed = |cause| PackageError::write(&path, cause);
         let mut file = File::create_new(&path).map_err(failed)?;
-        let of_samples = protection.and_then(|keyed| keyed.protection.of_samples());
+        let of_samples = task.protection.and_then(|keyed| keyed.protection.of_samples());
         let mut scanner = of_samples.and_then(|_| track.codec.scanner());
-        let mut encryptor = match protection.map(|keyed| keyed.protection) {
+        let mut encryptor = match task.protection.map(|keyed| keyed.protection) {
             Some(Protection::Segments(protection)) => Some(protection.encryptor(task.segment_index)),
             _ => None,
         };
+        let lists_keyframes = task.rendition.plan.keyframes_begin_fragments && encryptor.is_none();
         let mut found = Found::default();
         self.head.clear();
         media_segment::write_type(&mut self.head);
@@ -310,7 +364,16 @@ impl SegmentWorker {
                     found.watch.see(&*track.codec, sample.is_sync(), data);
                 }
             }
+            let fragment_start = found.bytes + self.head.len() as u64;
             media_segment::write_fragment_head(&mut self.head, track, sequence_number, &fragment);
+            if lists_keyframes && let Some(keyframe) = fragment.samples.first().filter(|first| first.is_sync()) {
+                let end = found.bytes + self.head.len() as u64 + u64::from(keyframe.size);
+                found.iframes.push(IFrame {
+                    segment: task.segment_index,
+                    range: fragment_start..end,
+                    time: track.presentation_time(keyframe),
+                });
+            }
             found.bytes += match &mut encryptor {
                 None => write_all(&mut file, &self.head, fragment.data),
                 Some(encryptor) => {

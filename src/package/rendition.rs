@@ -7,11 +7,20 @@ use sha2::{Digest, Sha256};
 
 use crate::media::{MediaKind, Presentation};
 
-/// The init segment of a rendition.
-pub const INIT_SEGMENT: &str = "init.mp4";
+/// The file of init segment `index`; the first is 0, and most renditions have no other.
+#[must_use]
+pub fn init_file(index: usize) -> String {
+    match index {
+        0 => "init.mp4".to_owned(),
+        _ => format!("init_{:05}.mp4", index + 1),
+    }
+}
 
 /// The media playlist of a rendition.
 pub const MEDIA_PLAYLIST: &str = "playlist.m3u8";
+
+/// The I-frame playlist of a rendition.
+pub const IFRAME_PLAYLIST: &str = "iframes.m3u8";
 
 /// The file of segment `index`; the first is 0.
 #[must_use]
@@ -92,7 +101,17 @@ impl Name {
     /// The media playlist's URI, relative to the multivariant playlist.
     #[must_use]
     pub fn playlist_uri(&self) -> String {
-        format!("{}/{}/{MEDIA_PLAYLIST}", kind_folder(self.kind), self.name)
+        self.uri(MEDIA_PLAYLIST)
+    }
+
+    /// The I-frame playlist's URI, relative to the multivariant playlist.
+    #[must_use]
+    pub fn iframe_playlist_uri(&self) -> String {
+        self.uri(IFRAME_PLAYLIST)
+    }
+
+    fn uri(&self, file: &str) -> String {
+        format!("{}/{}/{file}", kind_folder(self.kind), self.name)
     }
 }
 

@@ -54,6 +54,7 @@ pub fn write_text(
             });
         }
         Ok(WrittenRendition {
+            iframes: Vec::new(),
             init_bytes: 0,
             segments,
             captions: Captions::default(),

@@ -103,7 +103,7 @@ impl WrittenFile {
 /// The first [`PackageError`] of any worker.
 pub fn write(
     tree: &Tree,
-    protections: &[Option<Protection>],
+    protections: &[Option<&Protection>],
     folder: &Path,
     control: &Control<'_>,
 ) -> Result<BTreeMap<PathBuf, WrittenFile>, PackageError> {

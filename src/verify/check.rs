@@ -1,6 +1,6 @@
 //! Checks segments against init segments, keys and source, and playlists against segments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::findings::Findings;
 use super::init::{InitSegment, Protection};
 use super::ivs::IvRuns;
-use super::output::{Output, Rendition, SegmentFile};
+use super::output::{Output, Part, Rendition, SegmentFile};
 use super::playlist::MultivariantPlaylist;
 use super::report::{Report, TrackReport};
 use super::samples::{Expected, SampleChecker, Seen};
@@ -58,8 +58,8 @@ pub(super) enum Opener {
 }
 
 impl Opener {
-    fn new(rendition: &Rendition, keys: &[KnownKey]) -> Option<Self> {
-        let init = rendition.init.as_ref()?;
+    fn new(part: &Part, keys: &[KnownKey]) -> Option<Self> {
+        let init = part.init.as_ref()?;
         if let Some(protection) = &init.protection {
             let known = keys.iter().find(|known| known.kid == protection.kid)?;
             let Protection {
@@ -71,8 +71,8 @@ impl Opener {
             let cipher = Cipher::new(scheme, &known.key, constant_iv, pattern);
             return Some(Self::Samples(Box::new(cipher)));
         }
-        let uri = rendition.key_uri().filter(|_| rendition.has_encrypted_segments())?;
-        let known = keys.iter().find(|known| known.uri == uri)?;
+        let uri = part.key_uri.as_ref()?;
+        let known = keys.iter().find(|known| known.uri == *uri)?;
         Some(Self::Segments(known.kid, known.key.clone()))
     }
 }
@@ -97,6 +97,39 @@ pub(super) struct SegmentFacts {
     pub refers_back: Option<(u64, u64)>,
     /// The IVs of its samples, where each has its own.
     pub ivs: IvRuns,
+    /// Its keyframes, where it is of video.
+    pub keyframes: Vec<Keyframe>,
+}
+
+/// A sync sample of video.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Keyframe {
+    /// Bytes from the file's start to its fragment.
+    pub fragment_offset: u64,
+    /// Whether it is the first sample of that.
+    pub begins_fragment: bool,
+    /// Bytes from the file's start to its end.
+    pub end_offset: u64,
+    /// When it is shown, in ticks, shifted by the edit list.
+    pub shown_ticks: i64,
+}
+
+/// The keyframes of fragments of video.
+fn keyframes(fragments: &[Fragment], init: &InitSegment) -> Vec<Keyframe> {
+    let of_fragment = |fragment: &Fragment| -> Vec<Keyframe> {
+        let samples = fragment.samples.iter().enumerate();
+        samples
+            .filter(|(_, sample)| sample.is_sync())
+            .map(|(index, sample)| Keyframe {
+                fragment_offset: fragment.offset,
+                begins_fragment: index == 0,
+                end_offset: sample.end(),
+                shown_ticks: sample.composition_ticks().saturating_add(init.shift.ticks),
+            })
+            .collect()
+    };
+    let is_video = init.kind == MediaKind::Video;
+    fragments.iter().filter(|_| is_video).flat_map(of_fragment).collect()
 }
 
 impl Output {
@@ -115,11 +148,11 @@ impl Output {
             Form::Own => self.match_subtitles(names.as_ref()),
             Form::Tree => Vec::new(),
         };
-        let openers: Vec<Option<Opener>> = self
-            .renditions
-            .iter()
-            .map(|rendition| Opener::new(rendition, check.keys))
-            .collect();
+        let openers = |rendition: &Rendition| {
+            let parts = rendition.parts.iter();
+            parts.map(|part| Opener::new(part, check.keys)).collect()
+        };
+        let openers: Vec<Vec<Option<Opener>>> = self.renditions.iter().map(openers).collect();
         self.check_patterns(check.pattern);
         let mut facts = self.check_segments(&sources, &openers, |kind| kind != MediaKind::Text, check)?;
         let cut_texts = self.cut_texts(&sources, &facts);
@@ -136,12 +169,15 @@ impl Output {
                 Form::Own => hls::check_media_playlist(rendition, facts, &mut notes, &mut self.findings),
                 Form::Tree => tree::check_media_playlist(rendition, &mut self.findings),
             }
-            if let (Some(Some(track)), Some(_)) = (sources.get(index), &rendition.init) {
+            if let (Some(Some(track)), Some(_)) = (sources.get(index), rendition.init()) {
                 check_complete(rendition, facts, track, &mut self.findings);
             }
         }
         match self.form {
-            Form::Own => hls::check_multivariant(&self.multivariant, &self.renditions, &facts, &mut self.findings),
+            Form::Own => {
+                hls::check_multivariant(&self.multivariant, &self.renditions, &facts, &mut self.findings);
+                hls::check_iframes(&mut self, &facts);
+            }
             Form::Tree => self.check_tree(check.tree)?,
         }
 
@@ -153,7 +189,11 @@ impl Output {
                 let cues = text::check(&self.folder, rendition, reference.as_ref(), source, &mut self.findings)?;
                 TrackReport::of_webvtt(rendition, cues)
             } else {
-                TrackReport::new(rendition, facts, openers.get(index).and_then(Option::as_ref))
+                TrackReport::new(
+                    rendition,
+                    facts,
+                    openers.get(index).map(Vec::as_slice).unwrap_or_default(),
+                )
             });
         }
         for track in tracks.iter().filter(|track| !track.opened) {
@@ -194,7 +234,7 @@ impl Output {
         &mut self,
         sources: &mut [Option<&'a Track>],
         cut: &'a [Option<Track>],
-        openers: &[Option<Opener>],
+        openers: &[Vec<Option<Opener>>],
         check: &Check<'_>,
     ) -> Result<Vec<Vec<Option<SegmentFacts>>>, VerifyError> {
         for (source, cut) in sources.iter_mut().zip(cut) {
@@ -216,7 +256,7 @@ impl Output {
             }
             let track = by_file.remove(&rendition.playlist_file);
             let mut findings = self.findings.of(&rendition.playlist_file);
-            match (track, &rendition.init) {
+            match (track, rendition.init()) {
                 (None, _) => findings.add("the source has no track of this name"),
                 (Some(track), Some(init)) if track.timescale != init.timescale || track.kind != init.kind => {
                     let (found, expected) = ((init.kind, init.timescale), (track.kind, track.timescale));
@@ -226,8 +266,14 @@ impl Output {
                 }
                 _ => {}
             }
-            if let (Some(track), Some(init), Some(file)) = (track, &rendition.init, &rendition.init_file) {
-                description::compare(&init.description, &track.description, &mut self.findings.of(file));
+            let mut compared = BTreeSet::new();
+            for part in &rendition.parts {
+                let (Some(init), Some(file)) = (&part.init, &part.init_file) else {
+                    continue;
+                };
+                if let Some(track) = track.filter(|_| compared.insert(file)) {
+                    description::compare(&init.description, &track.description, &mut self.findings.of(file));
+                }
             }
             matched.push(track);
         }
@@ -240,10 +286,14 @@ impl Output {
 
     /// Which blocks are encrypted: of video by the pattern, of audio all (Apple's authoring specification, 13.7).
     fn check_patterns(&mut self, of_video: Pattern) {
-        for rendition in &self.renditions {
-            let (Some(init), Some(file)) = (&rendition.init, &rendition.init_file) else {
+        let mut seen = BTreeSet::new();
+        for part in self.renditions.iter().flat_map(|rendition| &rendition.parts) {
+            let (Some(init), Some(file)) = (&part.init, &part.init_file) else {
                 continue;
             };
+            if !seen.insert((file, part.init_range.as_ref().map(|range| range.start), init.track_id)) {
+                continue;
+            }
             let Some(protection) = init.protection else { continue };
             let is_patterned = protection.scheme.has_pattern() && init.codec.scanner().is_some();
             let expected = if is_patterned { of_video } else { Pattern::ALL };
@@ -280,29 +330,32 @@ impl Output {
     fn check_segments(
         &mut self,
         sources: &[Option<&Track>],
-        openers: &[Option<Opener>],
+        openers: &[Vec<Option<Opener>>],
         is_meant: impl Fn(MediaKind) -> bool,
         check: &Check<'_>,
     ) -> Result<Vec<Vec<Option<SegmentFacts>>>, VerifyError> {
         let mut tasks: Vec<Task<'_>> = Vec::new();
         for (rendition_index, rendition) in self.renditions.iter().enumerate() {
-            let Some(init) = rendition.init.as_ref().filter(|init| is_meant(init.kind)) else {
-                continue;
-            };
-            let opener = openers.get(rendition_index).and_then(Option::as_ref);
+            let openers = openers.get(rendition_index).map(Vec::as_slice).unwrap_or_default();
             let source = sources.get(rendition_index).copied().flatten();
-            let cipher = match opener {
-                Some(Opener::Samples(cipher)) => Some(&**cipher),
-                _ => None,
-            };
-            let expected = Expected { init, cipher, source };
-            for (index, segment) in rendition.segments.iter().enumerate() {
-                let envelope = match opener {
-                    Some(Opener::Segments(_, key)) => Envelope::Opened(key, rendition.segment_iv(index)),
-                    _ if rendition.has_encrypted_segments() => Envelope::Closed,
-                    _ => Envelope::None,
+            for (part, opener) in rendition.parts.iter().zip(openers) {
+                let Some(init) = part.init.as_deref().filter(|init| is_meant(init.kind)) else {
+                    continue;
                 };
-                tasks.push((rendition_index, index, segment, envelope, expected));
+                let cipher = match opener {
+                    Some(Opener::Samples(cipher)) => Some(&**cipher),
+                    _ => None,
+                };
+                let expected = Expected { init, cipher, source };
+                let segments = rendition.segments.get(part.segments.clone()).unwrap_or_default();
+                for (index, segment) in part.segments.clone().zip(segments) {
+                    let envelope = match opener {
+                        Some(Opener::Segments(_, key)) => Envelope::Opened(key, rendition.segment_iv(index)),
+                        _ if rendition.has_encrypted_segments() && part.key_uri.is_some() => Envelope::Closed,
+                        _ => Envelope::None,
+                    };
+                    tasks.push((rendition_index, index, segment, envelope, expected));
+                }
             }
         }
         let mut all: Vec<Vec<Option<SegmentFacts>>> = self
@@ -457,6 +510,7 @@ impl SegmentFacts {
                 let sample = samples().nth(usize::try_from(index).ok()?)?;
                 Some((index, sample.offset))
             }),
+            keyframes: keyframes(fragments, init),
             ivs: IvRuns::of(
                 fragments
                     .iter()

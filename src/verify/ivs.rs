@@ -46,14 +46,16 @@ impl IvRuns {
 pub(super) fn check(renditions: &[Rendition], facts: &[Vec<Option<SegmentFacts>>], findings: &mut Findings) {
     let mut of_keys: BTreeMap<_, Vec<(IvRun, &Path)>> = BTreeMap::new();
     for (rendition, facts) in renditions.iter().zip(facts) {
-        let protection = rendition.init.as_ref().and_then(|init| init.protection);
-        let Some(protection) = protection.filter(|protection| protection.scheme.is_ctr()) else {
-            continue;
-        };
-        let runs = of_keys.entry(protection.kid).or_default();
-        for (segment, facts) in rendition.segments.iter().zip(facts) {
-            let of_segment = facts.iter().flat_map(|facts| &facts.ivs.0);
-            runs.extend(of_segment.map(|run| (*run, segment.file.as_path())));
+        for part in &rendition.parts {
+            let Some(protection) = part.protection().filter(|protection| protection.scheme.is_ctr()) else {
+                continue;
+            };
+            let runs = of_keys.entry(protection.kid).or_default();
+            let segments = rendition.segments.iter().zip(facts);
+            for (segment, facts) in segments.take(part.segments.end).skip(part.segments.start) {
+                let of_segment = facts.iter().flat_map(|facts| &facts.ivs.0);
+                runs.extend(of_segment.map(|run| (*run, segment.file.as_path())));
+            }
         }
     }
     for runs in of_keys.values_mut() {

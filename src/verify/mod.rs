@@ -27,7 +27,7 @@ use crate::package::hls::MULTIVARIANT_PLAYLIST;
 pub use check::{Check, KnownKey};
 pub use findings::{Difference, Findings};
 pub use init::InitSegment;
-pub use output::{Output, Rendition, SegmentFile};
+pub use output::{Output, Part, Rendition, SegmentFile};
 pub use report::{Report, TrackReport};
 
 /// What an output is.

@@ -1,13 +1,14 @@
 //! What an output says of itself: its playlists and init segments, and which files there are.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use super::findings::Findings;
-use super::init::InitSegment;
+use super::init::{InitSegment, Protection};
 use super::playlist::{self, AES_128, Key, Located, MediaPlaylist, MultivariantPlaylist};
 use super::{Form, VerifyError};
 use crate::content_key::Iv;
@@ -37,6 +38,17 @@ pub struct Output {
     pub(super) multivariant: MultivariantPlaylist,
     /// Files that belong to it beside its renditions: of a tree, I-frame playlists, text and data.
     pub(super) others: BTreeSet<PathBuf>,
+    /// The I-frame playlists that the multivariant playlist names, in its order; of a tree, none.
+    pub(super) iframes: Vec<IFramePlaylist>,
+}
+
+/// An I-frame playlist.
+#[derive(Debug)]
+pub(super) struct IFramePlaylist {
+    /// Relative to the output.
+    pub file: PathBuf,
+    /// What it says.
+    pub playlist: MediaPlaylist,
 }
 
 /// One rendition. All paths are relative to the output.
@@ -48,16 +60,35 @@ pub struct Rendition {
     pub playlist_file: PathBuf,
     /// What that says.
     pub playlist: MediaPlaylist,
-    /// Its init segment, where the playlist names one.
-    pub init_file: Option<PathBuf>,
-    /// Which bytes of it; `None` is all.
-    pub init_range: Option<Range<u64>>,
-    /// What that says; `None` where it is missing or too damaged.
-    pub init: Option<InitSegment>,
+    /// Its parts, in order; at least one.
+    pub parts: Vec<Part>,
     /// Its media segments, in order.
     pub segments: Vec<SegmentFile>,
     /// Whether they are WebVTT: subtitles without an init segment.
     pub is_webvtt: bool,
+}
+
+/// Segments of a rendition, one behind the other, that have their init segment and their key in common.
+#[derive(Debug, Clone, Default)]
+pub struct Part {
+    /// The segments, by their index.
+    pub segments: Range<usize>,
+    /// Their init segment, where the playlist names one.
+    pub init_file: Option<PathBuf>,
+    /// Which bytes of it; `None` is all.
+    pub init_range: Option<Range<u64>>,
+    /// What that says; `None` where it is missing or too damaged.
+    pub init: Option<Arc<InitSegment>>,
+    /// Where the playlist says that the key is; `None` where they are clear.
+    pub key_uri: Option<String>,
+}
+
+impl Part {
+    /// How its samples are protected, as its init segment says.
+    #[must_use]
+    pub fn protection(&self) -> Option<Protection> {
+        self.init.as_ref()?.protection
+    }
 }
 
 /// A media segment.
@@ -136,6 +167,20 @@ impl Output {
             rendition.is_webvtt = is_subtitles && rendition.playlist.map.is_none();
             renditions.push(rendition);
         }
+        let mut iframes = Vec::new();
+        for Located { offset, value } in &multivariant.iframes {
+            let Some(file) = relative(Path::new(""), &value.uri) else {
+                findings.of(master_file).add_at(*offset, leaves_the_output(&value.uri));
+                continue;
+            };
+            match read_text(folder, &file, &mut findings)? {
+                Some(text) => {
+                    let playlist = playlist::parse_media(&text, Form::Own, &mut findings.of(&file));
+                    iframes.push(IFramePlaylist { file, playlist });
+                }
+                None => findings.of(&file).add("is missing"),
+            }
+        }
         Ok(Self {
             folder: folder.to_owned(),
             renditions,
@@ -144,6 +189,7 @@ impl Output {
             top: master_file.to_owned(),
             multivariant,
             others: BTreeSet::new(),
+            iframes,
         })
     }
 
@@ -152,20 +198,18 @@ impl Output {
     pub fn is_encrypted(&self) -> bool {
         self.renditions.iter().any(|rendition| {
             let says_so = !rendition.playlist.keys.is_empty();
-            says_so || rendition.init.as_ref().is_some_and(|init| init.protection.is_some())
+            says_so || rendition.protection().is_some()
         })
     }
 
     /// Renditions that have an init segment together: in a tree, the tracks of one file.
     pub fn files(&self) -> impl Iterator<Item = &[Rendition]> {
         let place = |rendition: &Rendition| {
-            let Rendition {
-                playlist_file,
-                init_file,
-                init_range,
-                ..
-            } = rendition;
-            (playlist_file.clone(), init_file.clone(), init_range.clone())
+            let init = rendition
+                .parts
+                .first()
+                .map(|part| (part.init_file.clone(), part.init_range.clone()));
+            (rendition.playlist_file.clone(), init)
         };
         self.renditions.chunk_by(move |a, b| place(a) == place(b))
     }
@@ -183,13 +227,14 @@ impl Output {
     /// Reports files that no playlist names.
     fn find_strays(&mut self) -> Result<(), VerifyError> {
         let mut known = self.others.clone();
+        known.extend(self.iframes.iter().map(|iframes| iframes.file.clone()));
         known.insert(self.top.clone());
         if self.is_encrypted() {
             known.insert(PathBuf::from(KEYS_FILE));
         }
         for rendition in &self.renditions {
             known.insert(rendition.playlist_file.clone());
-            known.extend(rendition.init_file.clone());
+            known.extend(rendition.parts.iter().filter_map(|part| part.init_file.clone()));
             known.extend(rendition.segments.iter().map(|segment| segment.file.clone()));
         }
         let mut folders = vec![PathBuf::new()];
@@ -218,10 +263,22 @@ impl Output {
 }
 
 impl Rendition {
-    /// The URI of its key, as its playlist says; all of its `EXT-X-KEY` have one.
+    /// What its first init segment says; the others say the same, but for protection.
+    #[must_use]
+    pub fn init(&self) -> Option<&InitSegment> {
+        self.parts.first()?.init.as_deref()
+    }
+
+    /// How samples of the first part that has protected ones are protected.
+    #[must_use]
+    pub fn protection(&self) -> Option<Protection> {
+        self.parts.iter().find_map(Part::protection)
+    }
+
+    /// The URI of its first key, as its playlist says.
     #[must_use]
     pub fn key_uri(&self) -> Option<&str> {
-        self.playlist.keys.first()?.value.uri.as_deref()
+        self.parts.iter().find_map(|part| part.key_uri.as_deref())
     }
 
     /// Whether its segments are encrypted as whole files, as its playlist says.
@@ -234,10 +291,8 @@ impl Rendition {
     /// The IV of the segment of that index, where segments are encrypted as whole files and its playlist says it.
     #[must_use]
     pub fn segment_iv(&self, index: usize) -> Option<Iv> {
-        let segment = self.playlist.segments.get(index)?;
-        let keys = &self.playlist.keys;
-        let behind = keys.partition_point(|key| key.offset < segment.offset);
-        keys.get(behind.checked_sub(1)?)?.value.iv
+        let key = self.playlist.segments.get(index)?.value.key?;
+        self.playlist.keys.get(key)?.value.iv
     }
 
     fn read(folder: &Path, playlist_file: PathBuf, findings: &mut Findings) -> Result<Self, VerifyError> {
@@ -245,9 +300,7 @@ impl Rendition {
         let mut rendition = Self {
             name: parent.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             playlist: MediaPlaylist::default(),
-            init_file: None,
-            init_range: None,
-            init: None,
+            parts: vec![Part::default()],
             segments: Vec::new(),
             is_webvtt: false,
             playlist_file,
@@ -266,15 +319,22 @@ impl Rendition {
             }
             path
         };
-        if let Some(Located { offset, value }) = &playlist.map {
-            rendition.init_file = resolve(*offset, &value.uri);
-        }
+        let maps = playlist.maps.iter();
+        let init_files: Vec<Option<PathBuf>> = maps.map(|map| resolve(map.offset, &map.value.uri)).collect();
         let mut files = Vec::new();
         for Located { offset, value } in &playlist.segments {
             // What is not there keeps its place, so that segments and playlist entries stay side by side.
             files.push((*offset, resolve(*offset, &value.uri).unwrap_or_default()));
         }
         let mut seen = BTreeSet::new();
+        if playlist.is_iframes_only {
+            let what = "EXT-X-I-FRAMES-ONLY, where a playlist of whole segments is expected";
+            findings.of(&rendition.playlist_file).add(what);
+        }
+        if let Some(ranged) = playlist.segments.iter().find(|segment| segment.value.range.is_some()) {
+            let what = "EXT-X-BYTERANGE, and each segment is a file";
+            findings.of(&rendition.playlist_file).add_at(ranged.offset, what);
+        }
         for (offset, file) in files {
             let segment = SegmentFile::find(folder, file.clone(), None);
             if !seen.insert(file.clone()) {
@@ -286,18 +346,53 @@ impl Rendition {
             }
             rendition.segments.push(segment);
         }
-        if let Some(file) = &rendition.init_file {
+        rendition.parts = parts(&playlist, &init_files);
+        let mut seen: BTreeMap<PathBuf, Option<Arc<InitSegment>>> = BTreeMap::new();
+        for part in &mut rendition.parts {
+            let Some(file) = &part.init_file else { continue };
+            if let Some(init) = seen.get(file) {
+                part.init.clone_from(init);
+                continue;
+            }
             match read_file(folder, file, None)? {
                 Some(data) => {
                     let mut tracks = InitSegment::read(&data, Form::Own, &mut findings.of(file)).into_iter();
-                    rendition.init = tracks.next();
+                    part.init = tracks.next().map(Arc::new);
                 }
                 None => findings.of(file).add("is missing"),
             }
+            seen.insert(file.clone(), part.init.clone());
         }
         rendition.playlist = playlist;
         Ok(rendition)
     }
+}
+
+/// The parts of a playlist whose maps name these files; at least one.
+fn parts(playlist: &MediaPlaylist, init_files: &[Option<PathBuf>]) -> Vec<Part> {
+    let key_uri = |key: Option<usize>| playlist.keys.get(key?)?.value.uri.clone();
+    let mut parts: Vec<Part> = Vec::new();
+    let mut before = None;
+    for (index, Located { value, .. }) in playlist.segments.iter().enumerate() {
+        let place = (value.map, key_uri(value.key));
+        match parts.last_mut().filter(|_| before.as_ref() == Some(&place)) {
+            Some(part) => part.segments.end = index + 1,
+            None => parts.push(Part {
+                segments: index..index + 1,
+                init_file: value.map.and_then(|map| init_files.get(map)?.clone()),
+                key_uri: place.1.clone(),
+                ..Part::default()
+            }),
+        }
+        before = Some(place);
+    }
+    if parts.is_empty() {
+        parts.push(Part {
+            init_file: init_files.first().cloned().flatten(),
+            ..Part::default()
+        });
+    }
+    parts
 }
 
 /// Reads a file of the output, or a range of it; `None` where it is not there.
@@ -341,7 +436,7 @@ pub(super) fn read_text(folder: &Path, file: &Path, findings: &mut Findings) -> 
 }
 
 /// A URI of a playlist in `folder` as a path in the output; `None` where it leads elsewhere.
-fn relative(folder: &Path, uri: &str) -> Option<PathBuf> {
+pub(super) fn relative(folder: &Path, uri: &str) -> Option<PathBuf> {
     let is_plain = !uri.is_empty() && !uri.contains(|c: char| c.is_control() || ":%?#\\".contains(c));
     let path = Path::new(uri);
     let stays = path.components().all(|part| matches!(part, Component::Normal(_)));

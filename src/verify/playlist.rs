@@ -25,8 +25,8 @@ pub struct MediaPlaylist {
     pub has_independent_segments: bool,
     /// `EXT-X-MAP`, the first.
     pub map: Option<Located<Map>>,
-    /// All of them, which a tree may have several of.
-    pub maps: Vec<Map>,
+    /// All of them: one for each part of the media.
+    pub maps: Vec<Located<Map>>,
     /// Whether there is an `EXT-X-I-FRAMES-ONLY`.
     pub is_iframes_only: bool,
     /// Each `EXT-X-KEY`, in order.
@@ -79,6 +79,8 @@ pub struct Segment {
     pub range: Option<Range<u64>>,
     /// Which of the maps is in force; `None` where there is none in front of it.
     pub map: Option<usize>,
+    /// Which of the keys is in force; `None` where there is none in front of it, or `METHOD=NONE`.
+    pub key: Option<usize>,
 }
 
 /// A multivariant playlist.
@@ -94,8 +96,8 @@ pub struct MultivariantPlaylist {
     pub media: Vec<Located<Media>>,
     /// `EXT-X-STREAM-INF`.
     pub variants: Vec<Located<Variant>>,
-    /// `EXT-X-I-FRAME-STREAM-INF`: the URIs.
-    pub iframes: Vec<Located<String>>,
+    /// `EXT-X-I-FRAME-STREAM-INF`, which has attributes of a variant.
+    pub iframes: Vec<Located<Variant>>,
     /// `EXT-X-SESSION-DATA` with a URI: the URIs.
     pub data: Vec<Located<String>>,
 }
@@ -194,6 +196,7 @@ pub fn parse_media(text: &str, form: Form, findings: &mut FileFindings<'_>) -> M
                             uri: value.to_owned(),
                             range,
                             map: playlist.maps.len().checked_sub(1),
+                            key: playlist.key_in_force(),
                         },
                     });
                 }
@@ -228,17 +231,17 @@ pub fn parse_media(text: &str, form: Form, findings: &mut FileFindings<'_>) -> M
             "EXT-X-ENDLIST" => set(&mut playlist.has_end, &line, findings),
             "EXT-X-MAP" => {
                 let map = map(&line, form, findings);
+                let map = map.map(|value| Located { offset, value });
                 playlist.maps.extend(map.clone());
-                if form == Form::Own || playlist.map.is_none() {
-                    let map = map.map(|value| Located { offset, value });
-                    once(&mut playlist.map, map, &line, findings);
+                if playlist.map.is_none() {
+                    playlist.map = map;
                 }
             }
             "EXT-X-KEY" => {
                 let value = key(&line, form, findings);
                 playlist.keys.push(Located { offset, value });
             }
-            "EXT-X-BYTERANGE" if form == Form::Tree => {
+            "EXT-X-BYTERANGE" => {
                 range = byte_range(value);
                 if range.is_none() {
                     findings.add_at(
@@ -247,7 +250,7 @@ pub fn parse_media(text: &str, form: Form, findings: &mut FileFindings<'_>) -> M
                     );
                 }
             }
-            "EXT-X-I-FRAMES-ONLY" if form == Form::Tree => playlist.is_iframes_only = true,
+            "EXT-X-I-FRAMES-ONLY" => set(&mut playlist.is_iframes_only, &line, findings),
             _ if form == Form::Tree => {}
             other => findings.add_at(offset, format!("the tag {other:?}, which an output does not have")),
         }
@@ -302,9 +305,10 @@ pub fn parse_multivariant(text: &str, form: Form, findings: &mut FileFindings<'_
                 attributes.finish(form, findings);
                 playlist.media.push(Located { offset, value });
             }
-            "EXT-X-STREAM-INF" => {
+            "EXT-X-STREAM-INF" | "EXT-X-I-FRAME-STREAM-INF" => {
+                let is_iframes = name == "EXT-X-I-FRAME-STREAM-INF";
                 let mut attributes = Attributes::parse(&line, findings);
-                variant = Some(Variant {
+                let value = Variant {
                     bandwidth_bps: attributes.read("BANDWIDTH", |text| text.parse().ok()),
                     average_bandwidth_bps: attributes.read("AVERAGE-BANDWIDTH", |text| text.parse().ok()),
                     codecs: attributes.text("CODECS"),
@@ -324,19 +328,27 @@ pub fn parse_multivariant(text: &str, form: Form, findings: &mut FileFindings<'_
                         let group = group.map(|group| ClosedCaptions::Group(group.to_owned()));
                         group.or_else(|| (text == "NONE").then_some(ClosedCaptions::None))
                     }),
-                    uri: String::new(),
-                });
+                    // That of a variant stands behind its line.
+                    uri: if is_iframes {
+                        attributes.text("URI").unwrap_or_default()
+                    } else {
+                        String::new()
+                    },
+                };
                 attributes.finish(form, findings);
+                if !is_iframes {
+                    variant = Some(value);
+                } else if value.uri.is_empty() {
+                    findings.add_at(offset, "EXT-X-I-FRAME-STREAM-INF without a URI");
+                } else {
+                    playlist.iframes.push(Located { offset, value });
+                }
             }
-            "EXT-X-I-FRAME-STREAM-INF" | "EXT-X-SESSION-DATA" if form == Form::Tree => {
+            "EXT-X-SESSION-DATA" if form == Form::Tree => {
                 let mut attributes = Attributes::parse(&line, findings);
                 let uri = attributes.text("URI").map(|value| Located { offset, value });
                 attributes.finish(form, findings);
-                if name == "EXT-X-SESSION-DATA" {
-                    playlist.data.extend(uri);
-                } else {
-                    playlist.iframes.extend(uri);
-                }
+                playlist.data.extend(uri);
             }
             _ if form == Form::Tree => {}
             other => findings.add_at(offset, format!("the tag {other:?}, which an output does not have")),
@@ -348,7 +360,21 @@ pub fn parse_multivariant(text: &str, form: Form, findings: &mut FileFindings<'_
     playlist
 }
 
+impl Key {
+    /// Whether it says that what follows is clear.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.method.as_deref() == Some("NONE")
+    }
+}
+
 impl MediaPlaylist {
+    /// The last key so far, unless it says that what follows is clear.
+    fn key_in_force(&self) -> Option<usize> {
+        let last = self.keys.len().checked_sub(1)?;
+        self.keys.get(last).filter(|key| !key.value.is_none()).map(|_| last)
+    }
+
     /// The bytes of a range of `uri`; one without a start begins where the one before ends (RFC 8216bis, 4.4.4.2).
     fn resolve(&self, uri: &str, (bytes, start): (u64, Option<u64>)) -> Option<Range<u64>> {
         let start = start.or_else(|| {

@@ -1,12 +1,13 @@
 //! What was checked, and what was found.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
 use super::check::{Opener, SegmentFacts};
 use super::findings::Difference;
-use super::output::Rendition;
+use super::output::{Part, Rendition};
 use crate::content_key::Kid;
 use crate::media::{MediaKind, Time, Timescale};
 
@@ -48,8 +49,10 @@ pub struct TrackReport {
     pub kind: Option<MediaKind>,
     /// RFC 6381; `None` for WebVTT that is no MP4.
     pub codec: Option<String>,
-    /// The key's ID.
+    /// The ID of its first key.
     pub kid: Option<Kid>,
+    /// How many keys it has.
+    pub key_count: usize,
     /// Whether its samples were opened, or are clear.
     pub opened: bool,
     /// Media segments that were read.
@@ -72,6 +75,7 @@ impl TrackReport {
             kind: Some(MediaKind::Text),
             codec: None,
             kid: None,
+            key_count: 0,
             opened: true,
             segments: rendition
                 .segments
@@ -84,13 +88,16 @@ impl TrackReport {
         }
     }
 
-    pub(super) fn new(rendition: &Rendition, facts: &[Option<SegmentFacts>], opener: Option<&Opener>) -> Self {
-        let init = rendition.init.as_ref();
-        let kid = match opener {
+    pub(super) fn new(rendition: &Rendition, facts: &[Option<SegmentFacts>], openers: &[Option<Opener>]) -> Self {
+        let init = rendition.init();
+        let kid = |(part, opener): (&Part, &Option<Opener>)| match opener {
             Some(Opener::Segments(kid, _)) => Some(*kid),
-            _ => init.and_then(|init| Some(init.protection?.kid)),
+            _ => Some(part.protection()?.kid),
         };
-        let is_closed = kid.is_some() || rendition.has_encrypted_segments();
+        let is_open = |(part, opener): (&Part, &Option<Opener>)| {
+            opener.is_some() || (part.key_uri.is_none() && part.protection().is_none())
+        };
+        let parts = || rendition.parts.iter().zip(openers);
         let shown = facts.iter().flatten();
         let start = shown.clone().map(|facts| facts.earliest_ticks).min().unwrap_or(0);
         let end = shown.clone().map(|facts| facts.latest_end_ticks).max().unwrap_or(0);
@@ -98,8 +105,9 @@ impl TrackReport {
             playlist: rendition.playlist_file.clone(),
             kind: init.map(|init| init.kind),
             codec: init.map(|init| init.codec.rfc6381()),
-            kid,
-            opened: init.is_some() && (opener.is_some() || !is_closed),
+            kid: parts().find_map(kid),
+            key_count: parts().filter_map(kid).collect::<BTreeSet<_>>().len(),
+            opened: init.is_some() && parts().all(is_open),
             segments: shown.clone().count() as u64,
             samples: shown.map(|facts| facts.samples).sum(),
             bytes: rendition.segments.iter().filter_map(|segment| segment.bytes).sum(),

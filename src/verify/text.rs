@@ -20,7 +20,7 @@ pub(super) struct Reference<'a> {
 impl<'a> Reference<'a> {
     pub fn new(rendition: &'a Rendition, facts: &[Option<SegmentFacts>]) -> Self {
         let start = |facts: &Option<SegmentFacts>| {
-            let (facts, init) = (facts.as_ref()?, rendition.init.as_ref()?);
+            let (facts, init) = (facts.as_ref()?, rendition.init()?);
             let ticks = facts.first.composition_ticks().saturating_add(init.shift.ticks);
             Some(Time::new(ticks, init.timescale))
         };

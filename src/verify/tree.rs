@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::findings::{FileFindings, Findings};
 use super::init::InitSegment;
-use super::output::{Output, Rendition, SegmentFile, read_file, read_text};
+use super::output::{Output, Part, Rendition, SegmentFile, read_file, read_text};
 use super::playlist::{self, MediaPlaylist, MultivariantPlaylist};
 use super::{Form, VerifyError, hls};
 use crate::isobmff::scan::{ReadAt, ScanError, TopLevel, read_at, read_box};
@@ -55,6 +56,7 @@ impl Output {
             top: top.clone(),
             multivariant: MultivariantPlaylist::default(),
             others: BTreeSet::new(),
+            iframes: Vec::new(),
         };
         let names_playlists = |line: &str| {
             ["#EXT-X-STREAM-INF:", "#EXT-X-MEDIA:", "#EXT-X-I-FRAME-STREAM-INF:"]
@@ -78,7 +80,7 @@ impl Output {
         let iframes = multivariant
             .iframes
             .iter()
-            .map(|iframes| (iframes.offset, iframes.value.clone(), false));
+            .map(|iframes| (iframes.offset, iframes.value.uri.clone(), false));
         let data: Vec<_> = multivariant
             .data
             .iter()
@@ -106,10 +108,12 @@ impl Output {
             return Ok(());
         };
         let playlist = playlist::parse_media(&text, Form::Tree, &mut self.findings.of(&playlist_file));
-        let offset = playlist.map.as_ref().map_or(0, |map| map.offset);
         let mut init_files = Vec::new();
         for map in &playlist.maps {
-            init_files.push(self.resolve(&playlist_file, offset, &map.uri).unwrap_or_default());
+            init_files.push(
+                self.resolve(&playlist_file, map.offset, &map.value.uri)
+                    .unwrap_or_default(),
+            );
         }
         let mut segments = Vec::new();
         for segment in &playlist.segments {
@@ -154,8 +158,8 @@ impl Output {
         let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
         for (at, segment) in playlist.segments.iter().enumerate() {
             let map = segment.value.map.and_then(|map| {
-                let value = playlist.maps.get(map)?;
-                playlist.maps.iter().position(|first| first == value)
+                let value = &playlist.maps.get(map)?.value;
+                playlist.maps.iter().position(|first| first.value == *value)
             });
             let map = map.unwrap_or(usize::MAX);
             match groups.iter_mut().find(|(first, _)| *first == map) {
@@ -165,7 +169,7 @@ impl Output {
         }
         for (map, group) in groups {
             let init = init_files.get(map).zip(playlist.maps.get(map));
-            let (file, range) = init.map(|(file, map)| (file.clone(), map.range.clone())).unzip();
+            let (file, range) = init.map(|(file, map)| (file.clone(), map.value.range.clone())).unzip();
             let range = range.flatten();
             let tracks = match &file {
                 None => Vec::new(),
@@ -188,9 +192,13 @@ impl Output {
                         segments: lines.clone(),
                         ..playlist.clone()
                     },
-                    init_file: file.clone(),
-                    init_range: range.clone(),
-                    init,
+                    parts: vec![Part {
+                        segments: 0..files.len(),
+                        init_file: file.clone(),
+                        init_range: range.clone(),
+                        init: init.map(Arc::new),
+                        key_uri: playlist.keys.first().and_then(|key| key.value.uri.clone()),
+                    }],
                     segments: files.clone(),
                 });
             }
@@ -241,8 +249,8 @@ impl Output {
                 .iter()
                 .find(|source| source.file == rendition.playlist_file);
             let tracks = tracks.and_then(|source| tree.presentation.tracks.get(source.tracks.clone()));
-            let track = rendition.init.as_ref().and_then(|init| {
-                let init_file = rendition.init_file.as_ref()?;
+            let track = rendition.init().and_then(|init| {
+                let init_file = rendition.parts.first()?.init_file.as_ref()?;
                 let place = seen
                     .entry((&rendition.playlist_file, init_file, init.track_id))
                     .or_default();
@@ -313,7 +321,7 @@ impl Output {
 pub(super) fn check_media_playlist(rendition: &Rendition, findings: &mut Findings) {
     let mut file = findings.of(&rendition.playlist_file);
     hls::check_keys(rendition, &mut file);
-    if rendition.init.as_ref().is_some_and(|init| init.protection.is_none()) {
+    if rendition.init().is_some_and(|init| init.protection.is_none()) {
         file.add("its init segment says that samples are clear");
     }
     check_version(&rendition.playlist, &mut file);
@@ -339,7 +347,7 @@ fn check_same_key(rendition: &Rendition, iframes: &MediaPlaylist, file: &mut Fil
 
 /// Each piece of an I-frame playlist holds its sync sample whole.
 fn check_iframe(folder: &Path, rendition: &Rendition, piece: &SegmentFile, offset: u64, file: &mut FileFindings<'_>) {
-    let Some(init) = rendition.init.as_ref().filter(|_| piece.bytes.is_some()) else {
+    let Some(init) = rendition.init().filter(|_| piece.bytes.is_some()) else {
         return;
     };
     let source = Source::assemble([(folder.join(&piece.file), piece.range.clone())]);

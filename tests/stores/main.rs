@@ -75,7 +75,7 @@ fn a_later_schema_is_left_alone_and_damage_is_named() {
     let Some(postgres) = Postgres::start() else { return };
     let url = postgres.create("films");
     let store = Blocking::open(&url).unwrap();
-    store.replace(&record("a", 1)).unwrap();
+    store.replace(&[record("a", 1)]).unwrap();
     postgres.sql("films", "UPDATE key_records SET wrap_nonce = 'zz'");
     let error = store.list(None).unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");

@@ -16,7 +16,7 @@ const STORE_OF_CHILD: &str = "VYLUX_PACK_TEST_STORE";
 fn many_processes_create_one_schema() {
     if let Ok(url) = std::env::var(STORE_OF_CHILD) {
         let store = Blocking::open(&url).unwrap();
-        store.insert_or_get(&record("a", 1)).unwrap();
+        store.insert_or_get(&[record("a", 1)]).unwrap();
         return;
     }
     let Some(postgres) = Postgres::start() else { return };

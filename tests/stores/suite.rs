@@ -48,13 +48,16 @@ fn records_come_back(store: &Blocking) {
     };
     for record in [&named, &primary] {
         assert_eq!(store.get(&record.content_id, &record.kid).unwrap(), None);
-        assert_eq!(store.insert_or_get(record).unwrap(), *record);
+        assert_eq!(
+            store.insert_or_get(std::slice::from_ref(record)).unwrap(),
+            [record.clone()]
+        );
         assert_eq!(
             store.get(&record.content_id, &record.kid).unwrap().as_ref(),
             Some(record)
         );
     }
-    let other = store.insert_or_get(&record("another", 1)).unwrap();
+    let other = store.insert_or_get(&[record("another", 1)]).unwrap().remove(0);
     let of_content = store.list(Some(&primary.content_id)).unwrap();
     assert_eq!(of_content, [primary.clone(), named.clone()]);
     assert_eq!(store.list(None).unwrap(), [other, primary, named]);
@@ -72,7 +75,7 @@ fn the_first_wrap_wins(url: &str) {
             .map(|wrap| {
                 scope.spawn(move || {
                     let store = Blocking::open(url).unwrap();
-                    store.insert_or_get(&one_of(wrap)).unwrap().wrapped_key.to_string()
+                    store.insert_or_get(&[one_of(wrap)]).unwrap()[0].wrapped_key.to_string()
                 })
             })
             .collect();
@@ -82,7 +85,7 @@ fn the_first_wrap_wins(url: &str) {
 }
 
 fn a_record_is_replaced(store: &Blocking) {
-    let old = store.insert_or_get(&record("replaced", 1)).unwrap();
+    let old = store.insert_or_get(&[record("replaced", 1)]).unwrap().remove(0);
     // Every field that is not the key.
     let new = KeyRecord {
         key_name: Some("uhd".parse().unwrap()),
@@ -97,14 +100,14 @@ fn a_record_is_replaced(store: &Blocking) {
         media_fingerprint: "dd".to_owned(),
         ..old
     };
-    store.replace(&new).unwrap();
+    store.replace(std::slice::from_ref(&new)).unwrap();
     assert_eq!(store.list(Some(&new.content_id)).unwrap(), [new]);
-    store.replace(&record("replaced", 2)).unwrap();
+    store.replace(&[record("replaced", 2)]).unwrap();
     assert_eq!(store.list(Some(&"replaced".parse().unwrap())).unwrap().len(), 2);
 }
 
 fn a_wrap_is_compared_and_set(store: &Blocking) {
-    let old = store.insert_or_get(&record("rewrapped", 1)).unwrap();
+    let old = store.insert_or_get(&[record("rewrapped", 1)]).unwrap().remove(0);
     let new = KeyRecord {
         wrapped_key: HexBytes([1; 32]),
         wrap_nonce: HexBytes([2; 12]),
@@ -128,7 +131,7 @@ fn a_wrap_is_compared_and_set(store: &Blocking) {
 }
 
 fn an_import_is_all_or_nothing(url: &str, store: &Blocking) {
-    let there = store.insert_or_get(&record("imported", 1)).unwrap();
+    let there = store.insert_or_get(&[record("imported", 1)]).unwrap().remove(0);
     let wrapped_again = KeyRecord {
         wrapped_key: HexBytes([1; 32]),
         ..there.clone()
@@ -163,7 +166,10 @@ fn imports_and_inserts_at_once_lose_nothing(url: &str) {
             scope.spawn(move || {
                 let store = open();
                 for record in records {
-                    assert_eq!(store.insert_or_get(record).unwrap(), *record);
+                    assert_eq!(
+                        store.insert_or_get(std::slice::from_ref(record)).unwrap(),
+                        [record.clone()]
+                    );
                 }
             })
         });
@@ -186,7 +192,7 @@ fn imports_and_inserts_at_once_lose_nothing(url: &str) {
 fn order_is_that_of_bytes(store: &Blocking) {
     let ids = ["order-B", "order-a", "order-Z", "order-_", "order-0"];
     for id in ids {
-        store.insert_or_get(&record(id, 1)).unwrap();
+        store.insert_or_get(&[record(id, 1)]).unwrap();
     }
     let all = store.list(None).unwrap();
     let listed: Vec<&str> = all.iter().map(|record| record.content_id.as_str()).collect();

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use serde::Serialize;
 use vylux_pack::content_key::Kid;
+use vylux_pack::keys::KeyName;
 use vylux_pack::media::playlist::Content;
 use vylux_pack::media::{MediaKind, Time, Timescale, Track, Tree};
 use vylux_pack::package::hls::Bandwidth;
+use vylux_pack::package::publish::KEYS_FILE;
 use vylux_pack::package::tree::WrittenFile;
 use vylux_pack::package::{Rendition, TextRendition, WrittenRendition, hls};
 use vylux_pack::protect::{Protection, Scheme};
@@ -16,7 +18,11 @@ use vylux_pack::protect::{Protection, Scheme};
 use super::print;
 use super::tree::WrittenTree;
 use super::{Args, Encryption, standard_input};
+use crate::cli::records::Settled;
 use crate::cli::{decimal, output};
+
+/// Keys that a person is shown; a film whose keys change has hundreds.
+const SHOWN_KEYS: usize = 8;
 
 const NANOSECONDS: Timescale = Timescale::new(1_000_000_000).unwrap();
 
@@ -34,9 +40,11 @@ pub struct Report {
     inputs: Vec<PathBuf>,
     #[serde(skip)]
     track_options: Vec<String>,
-    /// Where players get the key.
+    /// Where players get the first key.
     key_uri: Option<String>,
     kid: Option<Kid>,
+    /// All keys, in the order in which they are first used.
+    keys: Vec<KeyReport>,
     target_duration_s: u64,
     tracks: Vec<TrackReport>,
     subtitles: Vec<TextReport>,
@@ -48,6 +56,28 @@ pub struct Report {
     /// What `verify` is given.
     #[serde(skip)]
     verified: PathBuf,
+}
+
+/// One key.
+#[derive(Serialize)]
+struct KeyReport {
+    /// `None` of the content's primary key.
+    name: Option<KeyName>,
+    kid: Kid,
+    /// Where players get it.
+    uri: String,
+}
+
+impl KeyReport {
+    fn all(encryption: Option<&Encryption>) -> Vec<Self> {
+        let settled = encryption.map_or(&[][..], Encryption::settled);
+        let report = |settled: &Settled| Self {
+            name: settled.record.key_name.clone(),
+            kid: settled.record.kid,
+            uri: settled.record.key_uri.clone(),
+        };
+        settled.iter().map(report).collect()
+    }
 }
 
 /// One rendition.
@@ -69,7 +99,10 @@ struct TrackReport {
     segments: usize,
     bytes: Option<u64>,
     bandwidth: Option<Bandwidth>,
+    /// The first of its keys.
     kid: Option<Kid>,
+    /// How many keys it has, one after the other.
+    key_count: usize,
     /// The constant IV, or that of the first sample or segment.
     iv: Option<String>,
 }
@@ -93,10 +126,11 @@ impl Report {
         renditions: &[Rendition<'_>],
         texts: &[TextRendition<'_>],
         written: Option<(&[WrittenRendition], &[WrittenRendition])>,
+        encryption: Option<&Encryption>,
     ) -> Self {
         let durations = renditions.iter().flat_map(|rendition| &rendition.plan.segments);
         let target_duration_s = hls::target_duration_s(durations.map(|segment| segment.duration));
-        let protection = renditions.iter().find_map(|rendition| rendition.protection);
+        let keys = KeyReport::all(encryption);
         let tracks: Vec<TrackReport> = renditions
             .iter()
             .enumerate()
@@ -118,8 +152,9 @@ impl Report {
             dry_run: args.dry_run,
             inputs: args.inputs.clone(),
             track_options: args.track_options.words().to_vec(),
-            key_uri: protection.map(|protection| protection.key_uri.to_owned()),
-            kid: protection.map(|keyed| keyed.protection.kid()),
+            key_uri: keys.first().map(|key| key.uri.clone()),
+            kid: keys.first().map(|key| key.kid),
+            keys,
             target_duration_s,
             bytes: tracks
                 .iter()
@@ -141,7 +176,8 @@ impl Report {
         encryption: &Encryption,
         written: Option<&WrittenTree>,
     ) -> Self {
-        let record = &encryption.settled.record;
+        let keys = KeyReport::all(Some(encryption));
+        let protections = encryption.protections();
         let mut tracks = Vec::new();
         let mut target_duration_s = 0;
         for (index, playlist) in tree.playlists.iter().enumerate() {
@@ -165,7 +201,7 @@ impl Report {
             for index_of_track in rendition.tracks.clone() {
                 let (Some(track), Some(protection)) = (
                     tree.presentation.tracks.get(index_of_track),
-                    encryption.tracks.get(index_of_track).and_then(Option::as_ref),
+                    protections.get(index_of_track).copied().flatten(),
                 ) else {
                     continue;
                 };
@@ -191,8 +227,9 @@ impl Report {
             inputs: args.inputs.clone(),
             track_options: Vec::new(),
             subtitles: Vec::new(),
-            key_uri: Some(record.key_uri.clone()),
-            kid: Some(record.kid),
+            key_uri: keys.first().map(|key| key.uri.clone()),
+            kid: keys.first().map(|key| key.kid),
+            keys,
             target_duration_s,
             bytes: tracks.iter().map(|track| track.bytes).sum(),
             tracks,
@@ -215,8 +252,12 @@ impl Report {
         for text in &self.subtitles {
             print!("  {text}")?;
         }
-        if let (Some(key_uri), Some(kid)) = (&self.key_uri, &self.kid) {
-            print!("  key {kid} at {key_uri}")?;
+        for KeyReport { name, kid, uri } in self.keys.iter().take(SHOWN_KEYS) {
+            let name = name.as_ref().map_or_else(String::new, |name| format!(" ({name})"));
+            print!("  key {kid}{name} at {uri}")?;
+        }
+        if let Some(more) = self.keys.len().checked_sub(SHOWN_KEYS).filter(|more| *more > 0) {
+            print!("  and {more} more keys, which {} and --json list", KEYS_FILE)?;
         }
         let Some(bytes) = self.bytes else { return Ok(()) };
         print!("  {} in {:.2} s", decimal::bytes(bytes), elapsed.as_secs_f64())?;
@@ -241,19 +282,22 @@ impl Report {
 
 impl TrackReport {
     fn new(rendition: &Rendition<'_>, written: Option<&WrittenRendition>, target_duration_s: u64) -> Self {
-        let Rendition {
-            name,
-            track,
-            plan,
-            protection,
-            ..
-        } = rendition;
+        let Rendition { name, track, plan, .. } = rendition;
         Self {
             duration_s: plan.segments.iter().map(|segment| segment.duration.seconds()).sum(),
             segments: plan.segments.len(),
             bytes: written.map(WrittenRendition::bytes),
             bandwidth: written.map(|written| Bandwidth::measure(&written.segments, target_duration_s)),
-            ..Self::of(track, name.playlist_uri(), protection.map(|keyed| keyed.protection))
+            key_count: rendition
+                .periods
+                .iter()
+                .filter(|period| period.protection.is_some())
+                .count(),
+            ..Self::of(
+                track,
+                name.playlist_uri(),
+                rendition.protection().map(|keyed| keyed.protection),
+            )
         }
     }
 
@@ -277,6 +321,7 @@ impl TrackReport {
             bytes: None,
             bandwidth: None,
             kid: protection.map(Protection::kid),
+            key_count: usize::from(protection.is_some()),
             iv: protection.map(|protection| protection.first_iv().to_string()),
         }
     }

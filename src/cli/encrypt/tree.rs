@@ -16,8 +16,9 @@ use vylux_pack::package::{Control, rendition, tree};
 use vylux_pack::protect::Scheme;
 use vylux_pack::secret::Settings;
 
+use super::keys::{self, TrackPeriods};
 use super::report::Report;
-use super::{Args, prepare_keys, publish};
+use super::{Args, publish};
 use crate::cli::failure::Failure;
 use crate::cli::output;
 use crate::cli::progress::Progress;
@@ -88,7 +89,13 @@ pub fn run(
         .flat_map(|rendition| rendition.tracks.clone().map(|_| rendition::tree_name(&rendition.file)))
         .collect();
     let track_names: Vec<&str> = track_names.iter().map(String::as_str).collect();
-    let encryption = prepare_keys(args, settings, &tree.presentation.tracks, &track_names, output)?;
+    args.key_options
+        .check_none("a tree has one key, as its playlists may share files")?;
+    let tracks = &tree.presentation.tracks;
+    let periods = TrackPeriods::single(tracks.len());
+    let encryption = keys::prepare(args, settings, tracks, &track_names, &periods, output)?;
+    let all_protections = encryption.protections();
+    let key_uri = encryption.settled().first().map(|settled| &*settled.record.key_uri);
 
     let written = if args.dry_run {
         None
@@ -101,18 +108,16 @@ pub fn run(
             cancelled,
             progress: &|bytes| progress.add(bytes),
         };
-        let written = tree::write(&tree, &encryption.tracks, staging.folder(), &control);
+        let written = tree::write(&tree, &all_protections, staging.folder(), &control);
         progress.finish();
         let files = written?;
         let first_tracks = tree
             .renditions
             .iter()
-            .map(|rendition| encryption.tracks.get(rendition.tracks.start));
-        let protections: Vec<_> = first_tracks
-            .map(|protection| protection?.as_ref()?.of_samples())
-            .collect();
+            .map(|rendition| all_protections.get(rendition.tracks.start).copied().flatten());
+        let protections: Vec<_> = first_tracks.map(|protection| protection?.of_samples()).collect();
         let keys = TreeKeys {
-            uri: &encryption.settled.record.key_uri,
+            uri: key_uri.unwrap_or_default(),
             protections: &protections,
         };
         let bandwidths = write_tree_playlists(&tree, &files, &keys, staging.folder())?;

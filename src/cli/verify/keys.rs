@@ -1,5 +1,6 @@
 //! Key records against secrets, `tenc` and playlists: where the two planes meet.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use vylux_pack::content_key::{ContentKey, Iv, Kid};
@@ -9,7 +10,7 @@ use vylux_pack::package::publish::KEYS_FILE;
 use vylux_pack::protect::Scheme;
 use vylux_pack::secret::{SecretText, Settings};
 use vylux_pack::verify::findings::FileFindings;
-use vylux_pack::verify::{Findings, KnownKey, Output, Rendition};
+use vylux_pack::verify::{Findings, KnownKey, Output, Part, Rendition};
 
 use crate::cli::failure::Failure;
 use crate::cli::records::is_missing_file;
@@ -47,6 +48,10 @@ pub fn check(
     };
     let stored = look_up(store, &records)?;
     let media_fingerprint = source.map(|source| hex::encode(fingerprint(&source.tracks)));
+    let parts = output.renditions.iter().flat_map(|rendition| &rendition.parts);
+    let used: BTreeSet<Kid> = parts
+        .filter_map(|part| Some(find_record(part, &records)?.kid))
+        .collect();
     let mut keys = Vec::new();
     for (record, stored) in records.iter().zip(stored) {
         let mut findings = output.findings.of(file);
@@ -65,10 +70,7 @@ pub fn check(
             Stored::Missing => findings.add(format!("record {} is not in the record store", record.kid)),
             Stored::There(stored) => check_stored(record, &stored, key.as_ref(), &ring, &mut findings),
         }
-        let is_used = output
-            .renditions
-            .iter()
-            .any(|rendition| find_record(rendition, std::slice::from_ref(record)).is_some());
+        let is_used = used.contains(&record.kid);
         if !is_used {
             output
                 .findings
@@ -77,7 +79,9 @@ pub fn check(
         }
     }
     for rendition in &output.renditions {
-        check_rendition(rendition, &records, &ring, &mut output.findings);
+        for part in &rendition.parts {
+            check_part(rendition, part, &records, &ring, &mut output.findings);
+        }
     }
     Ok(keys)
 }
@@ -171,16 +175,16 @@ fn check_stored(
     }
 }
 
-/// `tenc` and `EXT-X-KEY` of a rendition against its record.
-fn check_rendition(rendition: &Rendition, records: &[KeyRecord], ring: &KeyRing, findings: &mut Findings) {
-    let protection = rendition.init.as_ref().and_then(|init| init.protection);
+/// `tenc` and key URI of a rendition's part against its record.
+fn check_part(rendition: &Rendition, part: &Part, records: &[KeyRecord], ring: &KeyRing, findings: &mut Findings) {
+    let protection = part.protection();
     let scheme = match protection {
         Some(protection) => Scheme::Samples(protection.scheme),
-        None if rendition.has_encrypted_segments() => Scheme::Segments,
+        None if rendition.has_encrypted_segments() && part.key_uri.is_some() => Scheme::Segments,
         None => return,
     };
-    let init_file = rendition.init_file.as_deref().unwrap_or(&rendition.playlist_file);
-    let record = find_record(rendition, records);
+    let init_file = part.init_file.as_deref().unwrap_or(&rendition.playlist_file);
+    let record = find_record(part, records);
     if record.is_none() {
         match protection {
             Some(protection) => findings
@@ -203,11 +207,14 @@ fn check_rendition(rendition: &Rendition, records: &[KeyRecord], ring: &KeyRing,
             .of(init_file)
             .add(format!("it is protected by {found}, and the record says {recorded:?}"));
     }
-    for key in &rendition.playlist.keys {
-        if key.value.uri.as_ref() != Some(&record.key_uri) {
-            let found = key.value.uri.as_deref().unwrap_or("missing");
-            let what = format!("the key URI is {found:?}, and the record says {:?}", record.key_uri);
-            findings.of(&rendition.playlist_file).add_at(key.offset, what);
+    if part.key_uri.as_ref() != Some(&record.key_uri) {
+        let found = part.key_uri.as_deref().unwrap_or("missing");
+        let what = format!("the key URI is {found:?}, and the record says {:?}", record.key_uri);
+        let mut findings = findings.of(&rendition.playlist_file);
+        let segment = rendition.playlist.segments.get(part.segments.start);
+        match segment.and_then(|segment| rendition.playlist.keys.get(segment.value.key?)) {
+            Some(key) => findings.add_at(key.offset, what),
+            None => findings.add(what),
         }
     }
     let Some(master) = ring.master_by_id(&record.master_key_id) else {
@@ -228,7 +235,7 @@ fn check_rendition(rendition: &Rendition, records: &[KeyRecord], ring: &KeyRing,
         findings.of(init_file).add(what);
     }
     if protection.is_none() {
-        for index in 0..rendition.segments.len() {
+        for index in part.segments.clone() {
             let expected = u128::from_be_bytes(derived.0).wrapping_add(index as u128);
             let expected = Iv(expected.to_be_bytes());
             if let Some(found) = rendition.segment_iv(index).filter(|found| *found != expected) {
@@ -245,13 +252,13 @@ fn derived_iv(master: &Master, record: &KeyRecord, rendition: &Rendition) -> Opt
     Some(master.iv(&record.content_id, &track, record.key_name.as_ref()))
 }
 
-/// The record of a rendition's key: by its ID in `tenc`, or where segments are encrypted as whole files, by its URI.
-fn find_record<'r>(rendition: &Rendition, records: &'r [KeyRecord]) -> Option<&'r KeyRecord> {
-    if let Some(protection) = rendition.init.as_ref()?.protection {
+/// The record of a part's key: by its ID in `tenc`, or where segments are encrypted as whole files, by its URI.
+fn find_record<'r>(part: &Part, records: &'r [KeyRecord]) -> Option<&'r KeyRecord> {
+    if let Some(protection) = part.protection() {
         return records.iter().find(|record| record.kid == protection.kid);
     }
-    let uri = rendition.key_uri().filter(|_| rendition.has_encrypted_segments())?;
-    records.iter().find(|record| record.key_uri == uri)
+    let uri = part.key_uri.as_ref()?;
+    records.iter().find(|record| record.key_uri == *uri)
 }
 
 /// What the store has of a record.

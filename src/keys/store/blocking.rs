@@ -40,13 +40,13 @@ impl Blocking {
     }
 
     /// See [`RecordStore::insert_or_get`].
-    pub fn insert_or_get(&self, record: &KeyRecord) -> Result<KeyRecord, StoreError> {
-        self.runtime.block_on(self.store.insert_or_get(record))
+    pub fn insert_or_get(&self, records: &[KeyRecord]) -> Result<Vec<KeyRecord>, StoreError> {
+        self.runtime.block_on(self.store.insert_or_get(records))
     }
 
     /// See [`RecordStore::replace`].
-    pub fn replace(&self, record: &KeyRecord) -> Result<(), StoreError> {
-        self.runtime.block_on(self.store.replace(record))
+    pub fn replace(&self, records: &[KeyRecord]) -> Result<(), StoreError> {
+        self.runtime.block_on(self.store.replace(records))
     }
 
     /// See [`RecordStore::update_wraps`].

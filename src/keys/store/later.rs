@@ -69,12 +69,12 @@ impl RecordStore for Later {
         self.store()?.any().await
     }
 
-    async fn insert_or_get(&self, record: &KeyRecord) -> Result<KeyRecord, StoreError> {
-        self.store()?.insert_or_get(record).await
+    async fn insert_or_get(&self, records: &[KeyRecord]) -> Result<Vec<KeyRecord>, StoreError> {
+        self.store()?.insert_or_get(records).await
     }
 
-    async fn replace(&self, record: &KeyRecord) -> Result<(), StoreError> {
-        self.store()?.replace(record).await
+    async fn replace(&self, records: &[KeyRecord]) -> Result<(), StoreError> {
+        self.store()?.replace(records).await
     }
 
     async fn update_wraps(&self, old: &[KeyRecord], new: &[KeyRecord]) -> Result<(), StoreError> {

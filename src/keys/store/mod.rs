@@ -32,11 +32,12 @@ pub trait RecordStore: Send + Sync {
     /// One record, whichever; `None` of an empty store.
     async fn any(&self) -> Result<Option<KeyRecord>, StoreError>;
 
-    /// Puts a record in, unless its key has one. Returns the one that is in the store now: the first wrap wins.
-    async fn insert_or_get(&self, record: &KeyRecord) -> Result<KeyRecord, StoreError>;
+    /// Puts records in, all of them or none, but for those whose key has one. Returns those that are in the store now, in the
+    /// order of `records`: the first wrap wins.
+    async fn insert_or_get(&self, records: &[KeyRecord]) -> Result<Vec<KeyRecord>, StoreError>;
 
-    /// Puts a record in, in place of the one that its key may have.
-    async fn replace(&self, record: &KeyRecord) -> Result<(), StoreError>;
+    /// Puts records in, all of them or none, in place of those that their keys may have.
+    async fn replace(&self, records: &[KeyRecord]) -> Result<(), StoreError>;
 
     /// Gives each record of `old` the wrap of the one at its place in `new`: all of them or, if one no longer has the wrap
     /// of `old` or is gone, none.

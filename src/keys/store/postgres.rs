@@ -228,6 +228,38 @@ impl Postgres {
         Ok(())
     }
 
+    /// Puts records in, or finds those that are there.
+    async fn insert_or_find_all(
+        &self,
+        connection: &mut PgConnection,
+        records: &[KeyRecord],
+    ) -> Result<Vec<KeyRecord>, StoreError> {
+        self.lock_for_several(connection, records).await?;
+        let mut stored = Vec::with_capacity(records.len());
+        for record in records {
+            let found = self.insert_or_find(connection, record).await?;
+            stored.push(found.unwrap_or_else(|| record.clone()));
+        }
+        Ok(stored)
+    }
+
+    async fn replace_all(&self, connection: &mut PgConnection, records: &[KeyRecord]) -> Result<(), StoreError> {
+        self.lock_for_several(connection, records).await?;
+        for record in records {
+            let replace = query(sql::REPLACE, sql::values(record)).execute(&mut *connection);
+            self.done(WORK_TIMEOUT, replace).await?;
+        }
+        Ok(())
+    }
+
+    /// Two that write the same records in another order would wait for each other; one record has no order.
+    async fn lock_for_several(&self, connection: &mut PgConnection, records: &[KeyRecord]) -> Result<(), StoreError> {
+        match records {
+            [] | [_] => Ok(()),
+            _ => self.execute(connection, LOCK_RECORDS).await,
+        }
+    }
+
     /// Does an import while nobody else writes.
     async fn import_alone(&self, connection: &mut PgConnection, records: &[KeyRecord]) -> Result<Imported, StoreError> {
         self.execute(connection, LOCK_RECORDS).await?;
@@ -284,17 +316,15 @@ impl RecordStore for Postgres {
         row.map(|row| self.record(&row)).transpose()
     }
 
-    async fn insert_or_get(&self, record: &KeyRecord) -> Result<KeyRecord, StoreError> {
+    async fn insert_or_get(&self, records: &[KeyRecord]) -> Result<Vec<KeyRecord>, StoreError> {
         let mut transaction = self.begin().await?;
-        let found = self.insert_or_find(&mut transaction, record).await;
-        let found = self.finish(transaction, found).await?;
-        Ok(found.unwrap_or_else(|| record.clone()))
+        let stored = self.insert_or_find_all(&mut transaction, records).await;
+        self.finish(transaction, stored).await
     }
 
-    async fn replace(&self, record: &KeyRecord) -> Result<(), StoreError> {
+    async fn replace(&self, records: &[KeyRecord]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let replace = query(sql::REPLACE, sql::values(record)).execute(&mut *transaction);
-        let replaced = self.done(WORK_TIMEOUT, replace).await.map(|_| ());
+        let replaced = self.replace_all(&mut transaction, records).await;
         self.finish(transaction, replaced).await
     }
 

@@ -170,16 +170,24 @@ impl RecordStore for Sqlite {
         row.map(|row| self.record(&row)).transpose()
     }
 
-    async fn insert_or_get(&self, record: &KeyRecord) -> Result<KeyRecord, StoreError> {
+    async fn insert_or_get(&self, records: &[KeyRecord]) -> Result<Vec<KeyRecord>, StoreError> {
         let mut transaction = self.begin_write().await?;
-        let found = self.insert_or_find(&mut transaction, record).await?;
+        let mut stored = Vec::with_capacity(records.len());
+        for record in records {
+            let found = self.insert_or_find(&mut transaction, record).await?;
+            stored.push(found.unwrap_or_else(|| record.clone()));
+        }
         transaction.commit().await.map_err(|error| self.failed(error))?;
-        Ok(found.unwrap_or_else(|| record.clone()))
+        Ok(stored)
     }
 
-    async fn replace(&self, record: &KeyRecord) -> Result<(), StoreError> {
-        let replaced = query(sql::REPLACE, sql::values(record)).execute(&self.pool).await;
-        replaced.map(|_| ()).map_err(|error| self.failed(error))
+    async fn replace(&self, records: &[KeyRecord]) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write().await?;
+        for record in records {
+            let replaced = query(sql::REPLACE, sql::values(record)).execute(&mut *transaction);
+            replaced.await.map_err(|error| self.failed(error))?;
+        }
+        transaction.commit().await.map_err(|error| self.failed(error))
     }
 
     async fn update_wraps(&self, old: &[KeyRecord], new: &[KeyRecord]) -> Result<(), StoreError> {
@@ -295,7 +303,7 @@ mod tests {
     fn only_its_owner_may_use_it() {
         let folder = tempfile::tempdir().unwrap();
         let store = Blocking::open(&url(&folder)).unwrap();
-        store.replace(&record("a", 1)).unwrap();
+        store.replace(&[record("a", 1)]).unwrap();
         let mut files = 0;
         for file in std::fs::read_dir(folder.path()).unwrap() {
             let mode = file.unwrap().metadata().unwrap().permissions().mode();
@@ -311,7 +319,7 @@ mod tests {
     fn both_forms_of_the_url_name_one_file() {
         let folder = tempfile::tempdir().unwrap();
         let store = Blocking::open(&url(&folder)).unwrap();
-        store.replace(&record("a", 1)).unwrap();
+        store.replace(&[record("a", 1)]).unwrap();
         let short = Blocking::open(&url(&folder).replace("//", "")).unwrap();
         assert_eq!(short.list(None).unwrap().len(), 1);
     }
@@ -323,7 +331,7 @@ mod tests {
     fn many_processes_create_one_store() {
         if let Ok(url) = std::env::var(STORE_OF_CHILD) {
             let store = Blocking::open(&url).unwrap();
-            store.insert_or_get(&record("a", 1)).unwrap();
+            store.insert_or_get(&[record("a", 1)]).unwrap();
             return;
         }
         let this_test = std::thread::current().name().unwrap().to_owned();
@@ -358,7 +366,7 @@ mod tests {
                     scope.spawn(move || {
                         ready.wait();
                         let store = Blocking::open(&url(folder)).unwrap();
-                        store.insert_or_get(&record("a", kid)).unwrap();
+                        store.insert_or_get(&[record("a", kid)]).unwrap();
                     });
                 }
             });
@@ -409,7 +417,7 @@ mod tests {
     fn a_damaged_row_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let store = Blocking::open(&url(&folder)).unwrap();
-        store.replace(&record("a", 1)).unwrap();
+        store.replace(&[record("a", 1)]).unwrap();
         execute(&url(&folder), "UPDATE key_records SET wrap_nonce = 'zz'");
         let error = store.list(None).unwrap_err();
         assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");

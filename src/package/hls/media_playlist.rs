@@ -4,71 +4,114 @@ use std::fmt::Write;
 
 use super::{INDEPENDENT_SEGMENTS, key_attributes, key_of_samples};
 use crate::media::Time;
-use crate::package::rendition::{INIT_SEGMENT, segment_file, text_segment_file};
-use crate::package::{KeyedProtection, WrittenRendition, WrittenSegment};
+use crate::package::rendition::{init_file, segment_file, text_segment_file};
+use crate::package::{IFrame, KeyedProtection, Rendition, WrittenRendition, WrittenSegment};
 use crate::protect::Protection;
 
 /// `EXT-X-MAP` in a playlist that is not `I-FRAMES-ONLY` needs version 6 (RFC 8216bis, 8).
 pub const VERSION: u32 = 6;
+
+/// `EXT-X-MAP` in a playlist that is `I-FRAMES-ONLY`, and `KEYFORMAT`, need version 5 (RFC 8216bis, 8).
+pub const IFRAMES_VERSION: u32 = 5;
 
 /// Decimals in `EXTINF` need version 3 (RFC 8216bis, 8).
 pub const TEXT_VERSION: u32 = 3;
 
 /// The media playlist of a rendition.
 #[must_use]
-pub fn render(written: &WrittenRendition, target_duration_s: u64, protection: Option<KeyedProtection<'_>>) -> String {
-    let mut out = head(VERSION, written, target_duration_s);
-    let _ = writeln!(out, "#EXT-X-MAP:URI=\"{INIT_SEGMENT}\"");
-    // Behind the map: a key in front of it would say that the init segment is encrypted.
-    let of_segments = match protection {
-        None => None,
-        Some(KeyedProtection {
-            protection: Protection::Segments(of_segments),
-            key_uri,
-        }) => Some((of_segments, key_uri)),
-        Some(KeyedProtection {
-            protection: Protection::Samples(of_samples),
-            key_uri,
-        }) => {
-            let _ = writeln!(out, "#EXT-X-KEY:{}", key_of_samples(of_samples, key_uri));
-            None
-        }
-    };
-    write_segments(&mut out, written, |out, index| {
-        if let Some((of_segments, key_uri)) = of_segments {
-            let iv = of_segments.iv(index);
-            let _ = writeln!(out, "#EXT-X-KEY:{},IV=0x{iv}", key_attributes(None, key_uri));
-        }
+pub fn render(rendition: &Rendition<'_>, written: &WrittenRendition, target_duration_s: u64) -> String {
+    let mut out = head(VERSION, written.has_independent_segments(), target_duration_s);
+    let mut begin = begin_segments(rendition);
+    write_segments(&mut out, &written.segments, |out, index| {
+        begin(out, index);
         segment_file(index)
     });
     out
 }
 
-/// The media playlist of WebVTT.
+/// The I-frame playlist of a rendition (RFC 8216bis, 4.4.3.6), of `segments` as [`as_segments`] makes them.
+///
+/// [`as_segments`]: crate::package::iframes::as_segments
 #[must_use]
-pub fn render_text(written: &WrittenRendition, target_duration_s: u64) -> String {
-    let mut out = head(TEXT_VERSION, written, target_duration_s);
-    write_segments(&mut out, written, |_, index| text_segment_file(index));
+pub fn render_iframes(
+    rendition: &Rendition<'_>,
+    iframes: &[IFrame],
+    segments: &[WrittenSegment],
+    target_duration_s: u64,
+) -> String {
+    let mut out = head(IFRAMES_VERSION, false, target_duration_s);
+    out.push_str("#EXT-X-I-FRAMES-ONLY\n");
+    let mut begin = begin_segments(rendition);
+    write_segments(&mut out, segments, |out, index| {
+        let Some(IFrame { segment, range, .. }) = iframes.get(index) else {
+            return String::new();
+        };
+        begin(out, *segment);
+        let bytes = range.end - range.start;
+        format!("#EXT-X-BYTERANGE:{bytes}@{}\n{}", range.start, segment_file(*segment))
+    });
     out
 }
 
-fn head(version: u32, written: &WrittenRendition, target_duration_s: u64) -> String {
+/// Writes `EXT-X-MAP` and `EXT-X-KEY` that are in force from a segment on. It is called with the indices of segments, in order.
+fn begin_segments<'a>(rendition: &'a Rendition<'_>) -> impl FnMut(&mut String, usize) + 'a {
+    let mut periods = rendition.periods.iter().zip(rendition.init_segments()).peekable();
+    let mut init = None;
+    let mut protection: Option<KeyedProtection<'_>> = None;
+    move |out, index| {
+        let mut begun = None;
+        while let Some(next) = periods.next_if(|(period, _)| period.segments.start <= index) {
+            begun = Some(next);
+        }
+        if let Some((period, of_period)) = begun {
+            if init.replace(of_period) != Some(of_period) {
+                let _ = writeln!(out, "#EXT-X-MAP:URI=\"{}\"", init_file(of_period));
+            }
+            let before = std::mem::replace(&mut protection, period.protection);
+            // Behind the map: a key in front of it would say that the init segment is encrypted.
+            if let Some(of_samples) = period.of_samples()
+                && let Some(keyed) = period.protection
+            {
+                let _ = writeln!(out, "#EXT-X-KEY:{}", key_of_samples(of_samples, keyed.key_uri));
+            } else if before.is_some() && period.protection.is_none() {
+                out.push_str("#EXT-X-KEY:METHOD=NONE\n");
+            }
+        }
+        if let Some(KeyedProtection {
+            protection: Protection::Segments(of_segments),
+            key_uri,
+        }) = protection
+        {
+            let iv = of_segments.iv(index);
+            let _ = writeln!(out, "#EXT-X-KEY:{},IV=0x{iv}", key_attributes(None, key_uri));
+        }
+    }
+}
+
+/// The media playlist of WebVTT.
+#[must_use]
+pub fn render_text(written: &WrittenRendition, target_duration_s: u64) -> String {
+    let mut out = head(TEXT_VERSION, written.has_independent_segments(), target_duration_s);
+    write_segments(&mut out, &written.segments, |_, index| text_segment_file(index));
+    out
+}
+
+fn head(version: u32, has_independent_segments: bool, target_duration_s: u64) -> String {
     let mut out = format!(
         "#EXTM3U\n#EXT-X-VERSION:{version}\n#EXT-X-TARGETDURATION:{target_duration_s}\n#EXT-X-MEDIA-SEQUENCE:1\n\
          #EXT-X-PLAYLIST-TYPE:VOD\n"
     );
-    if written.has_independent_segments() {
+    if has_independent_segments {
         out.push_str(INDEPENDENT_SEGMENTS);
     }
     out
 }
 
-/// All segments, and the end. `begin` writes what stands in front of a segment alone, and names its file.
-fn write_segments(out: &mut String, written: &WrittenRendition, begin: impl Fn(&mut String, usize) -> String) {
-    let segments = &written.segments;
+/// All segments, and the end. `begin` writes what stands in front of a segment alone, and says where it is.
+fn write_segments(out: &mut String, segments: &[WrittenSegment], mut begin: impl FnMut(&mut String, usize) -> String) {
     for (segment, (index, duration)) in segments.iter().zip(exact_durations(segments).enumerate()) {
-        let file = begin(out, index);
-        let _ = writeln!(out, "#EXTINF:{duration},\n{file}");
+        let place = begin(out, index);
+        let _ = writeln!(out, "#EXTINF:{duration},\n{place}");
         debug_assert!(segment.bytes > 0, "a segment was not written");
     }
     out.push_str("#EXT-X-ENDLIST\n");

@@ -8,8 +8,8 @@ pub mod tree;
 
 use std::path::Path;
 
-use super::rendition::MEDIA_PLAYLIST;
-use super::{PackageError, Rendition, TextRendition, WrittenRendition};
+use super::rendition::{IFRAME_PLAYLIST, MEDIA_PLAYLIST};
+use super::{PackageError, Rendition, TextRendition, WrittenRendition, WrittenSegment, iframes};
 use crate::media::Time;
 use crate::protect::{SampleScheme, TrackProtection};
 
@@ -46,8 +46,14 @@ pub fn write_playlists(contents: &Contents<'_>, folder: &Path) -> Result<(), Pac
     let write =
         |path: &Path, text: String| std::fs::write(path, text).map_err(|cause| PackageError::write(path, cause));
     for (rendition, written) in contents.renditions.iter().zip(contents.written) {
-        let text = media_playlist::render(written, target_duration_s, rendition.protection);
+        let text = media_playlist::render(rendition, written, target_duration_s);
         write(&folder.join(rendition.name.folder()).join(MEDIA_PLAYLIST), text)?;
+        if !written.iframes.is_empty() {
+            let segments = iframes::as_segments(rendition, &written.iframes);
+            let target_duration_s = iframe_target_duration_s(&segments, target_duration_s);
+            let text = media_playlist::render_iframes(rendition, &written.iframes, &segments, target_duration_s);
+            write(&folder.join(rendition.name.folder()).join(IFRAME_PLAYLIST), text)?;
+        }
     }
     for (text, written) in contents.texts.iter().zip(contents.written_texts) {
         let playlist = media_playlist::render_text(written, target_duration_s);
@@ -69,6 +75,12 @@ pub fn target_duration_s(durations: impl Iterator<Item = Time>) -> u64 {
         .max()
         .map_or(1, |longest| u64::try_from(longest.rescale(SECONDS).ticks).unwrap_or(0))
         .max(1)
+}
+
+/// The target duration of an I-frame playlist: the one that all share, or more where keyframes lie farther apart, as where the
+/// first segments begin with none.
+fn iframe_target_duration_s(segments: &[WrittenSegment], shared_s: u64) -> u64 {
+    target_duration_s(segments.iter().map(|segment| segment.duration)).max(shared_s)
 }
 
 /// The attributes that `EXT-X-KEY` and `EXT-X-SESSION-KEY` share (RFC 8216bis, 4.4.4.4 and 4.4.6.5), where samples are

@@ -6,10 +6,10 @@ use std::fmt::Write;
 
 use super::bandwidth::Bandwidth;
 use super::groups::{CAPTIONS_GROUP, text_group};
-use super::{Contents, INDEPENDENT_SEGMENTS, key_attributes};
+use super::{Contents, INDEPENDENT_SEGMENTS, iframe_target_duration_s, key_attributes};
 use crate::codec::{Captions, VideoRange};
 use crate::media::{MediaKind, language};
-use crate::package::{Labels, Name, Rendition, TextRendition, WrittenRendition};
+use crate::package::{Labels, Name, Rendition, TextRendition, WrittenRendition, iframes};
 
 /// What one written rendition gives to the playlist.
 struct Entry<'a> {
@@ -138,8 +138,9 @@ pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
     sort_videos(&mut videos);
     let audios: Vec<_> = of_kind(MediaKind::Audio).collect();
 
-    // One a key, and no IV: renditions of one key have IVs of their own, in their media playlists.
-    let mut protections = entries.iter().filter_map(|entry| entry.rendition.protection);
+    // One a key, and no IV: renditions of one key have IVs of their own, in their media playlists. Of keys that change, those
+    // that playing begins with.
+    let mut protections = entries.iter().filter_map(|entry| entry.rendition.protection());
     let keys: BTreeSet<String> = protections
         .clone()
         .map(|keyed| {
@@ -194,6 +195,9 @@ pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
         for variant in variants {
             write_variant(&mut out, variant, &groups, says_range, captions);
         }
+    }
+    for video in videos.iter().filter(|video| !video.written.iframes.is_empty()) {
+        write_iframes(&mut out, video, says_range, target_duration_s);
     }
     out
 }
@@ -325,6 +329,28 @@ fn write_variant(out: &mut String, entry: &Entry<'_>, groups: &[&Group<'_>], say
         }
     }
     let _ = writeln!(out, "\n{}", name.playlist_uri());
+}
+
+/// `EXT-X-I-FRAME-STREAM-INF` (4.4.6.3); its bit rates are those of the I-frames alone.
+fn write_iframes(out: &mut String, entry: &Entry<'_>, says_range: bool, target_duration_s: u64) {
+    let Rendition { name, track, .. } = entry.rendition;
+    let segments = iframes::as_segments(entry.rendition, &entry.written.iframes);
+    let target_duration_s = iframe_target_duration_s(&segments, target_duration_s);
+    let Bandwidth { peak_bps, average_bps } = Bandwidth::measure(&segments, target_duration_s);
+    let codecs = track.codec.rfc6381();
+    let _ = write!(
+        out,
+        "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={peak_bps},AVERAGE-BANDWIDTH={average_bps},CODECS=\"{codecs}\""
+    );
+    if let Some(codecs) = track.codec.supplemental_codecs() {
+        let _ = write!(out, ",SUPPLEMENTAL-CODECS=\"{codecs}\"");
+    }
+    let (width, height) = track.dimensions;
+    let _ = write!(out, ",RESOLUTION={width}x{height}");
+    if says_range {
+        let _ = write!(out, ",VIDEO-RANGE={}", track.video_range.name());
+    }
+    let _ = writeln!(out, ",URI=\"{}\"", name.iframe_playlist_uri());
 }
 
 /// Pictures a second: the samples over the whole length.

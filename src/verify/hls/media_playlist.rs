@@ -6,11 +6,11 @@ use crate::media::Time;
 use crate::verify::check::SegmentFacts;
 use crate::verify::findings::{FileFindings, Findings};
 use crate::verify::init::InitSegment;
-use crate::verify::output::Rendition;
-use crate::verify::playlist::MediaPlaylist;
+use crate::verify::output::{Part, Rendition};
+use crate::verify::playlist::{Key, Located, MediaPlaylist};
 
 /// `EXTINF` has six decimals, and both ends of a segment are rounded to them.
-const DURATION_TOLERANCE_NS: i64 = 1_000;
+pub(super) const DURATION_TOLERANCE_NS: i64 = 1_000;
 
 /// Checks one media playlist against its init segment and segments.
 pub(in crate::verify) fn check_media_playlist(
@@ -33,7 +33,7 @@ pub(in crate::verify) fn check_media_playlist(
             }
         }
     }
-    let Some(init) = &rendition.init else { return };
+    let Some(init) = rendition.init() else { return };
     check_durations(rendition, facts, init, &mut findings.of(&rendition.playlist_file));
     check_order(rendition, facts, notes, findings);
     if playlist.has_independent_segments {
@@ -99,36 +99,75 @@ fn check_header(rendition: &Rendition, file: &mut FileFindings<'_>) {
     }
 }
 
-/// `EXT-X-KEY` against `tenc`, or one a segment where those are encrypted as whole files.
+/// `EXT-X-KEY` of each part against its `tenc`, or one a segment where those are encrypted as whole files.
 pub(in crate::verify) fn check_keys(rendition: &Rendition, file: &mut FileFindings<'_>) {
-    let Rendition { playlist, init, .. } = rendition;
-    for key in &playlist.keys {
+    let Rendition { playlist, parts, .. } = rendition;
+    for key in playlist.keys.iter().filter(|key| !key.value.is_none()) {
         if rendition.is_webvtt {
             file.add_at(key.offset, "EXT-X-KEY, and subtitles are clear");
-        } else if init.is_some() {
+        } else if rendition.init().is_some() {
             check_key_attributes(key, rendition, file);
         }
-        if playlist.map.as_ref().is_none_or(|map| map.offset > key.offset) {
-            file.add_at(
-                key.offset,
-                "EXT-X-KEY must stand behind EXT-X-MAP: init segments are clear",
-            );
+    }
+    let mut keys = playlist.keys.as_slice();
+    let mut was_protected = false;
+    for (index, part) in parts.iter().enumerate() {
+        // What stands in front of the next part's first segment, and behind this one's last, is the next one's.
+        let last = part
+            .segments
+            .end
+            .checked_sub(1)
+            .and_then(|last| playlist.segments.get(last));
+        let end = match last {
+            Some(last) if index + 1 < parts.len() => keys.partition_point(|key| key.offset < last.offset),
+            _ => keys.len(),
+        };
+        let (of_part, rest) = keys.split_at(end);
+        keys = rest;
+        check_keys_of_part(rendition, part, of_part, was_protected, file);
+        was_protected = part.key_uri.is_some();
+    }
+}
+
+fn check_keys_of_part(
+    rendition: &Rendition,
+    part: &Part,
+    keys: &[Located<Key>],
+    was_protected: bool,
+    file: &mut FileFindings<'_>,
+) {
+    let playlist = &rendition.playlist;
+    let first = playlist.segments.get(part.segments.start);
+    // Where others wrote a playlist of several maps, its one key stands behind the first.
+    let own_map = first.filter(|_| rendition.parts.len() > 1);
+    let map = own_map
+        .and_then(|first| playlist.maps.get(first.value.map?))
+        .or(playlist.map.as_ref());
+    for key in keys {
+        if map.is_none_or(|map| map.offset > key.offset) {
+            let what = "EXT-X-KEY must stand behind EXT-X-MAP: init segments are clear";
+            file.add_at(key.offset, what);
         }
     }
-    let Some(init) = init else { return };
-    match (init.protection, playlist.keys.as_slice()) {
-        (None, []) => {}
-        (None, [first, ..]) if rendition.has_encrypted_segments() => {
-            let mut keys = playlist.keys.iter().peekable();
-            for (index, segment) in playlist.segments.iter().enumerate() {
+    let Some(init) = &part.init else { return };
+    match (init.protection, keys) {
+        (None, []) if !was_protected => {}
+        (None, [key]) if was_protected && key.value.is_none() => {}
+        (None, []) => file.add("there is no EXT-X-KEY of METHOD=NONE where segments are clear again"),
+        (None, [first, ..]) if rendition.has_encrypted_segments() && !first.value.is_none() => {
+            let segments = playlist.segments.get(part.segments.clone()).unwrap_or_default();
+            let mut keys = keys.iter().peekable();
+            for (index, segment) in part.segments.clone().zip(segments) {
                 match keys.next_if(|key| key.offset < segment.offset) {
                     None => file.add_at(segment.offset, "there is no EXT-X-KEY for this segment"),
                     Some(key) if key.value.iv.is_none() => file.add_at(key.offset, "IV is missing"),
                     Some(key) if key.value.uri != first.value.uri => {
-                        file.add_at(
-                            key.offset,
-                            format!("URI is not that of segment 1, at segment {}", index + 1),
+                        let what = format!(
+                            "URI is not that of segment {}, at segment {}",
+                            part.segments.start + 1,
+                            index + 1
                         );
+                        file.add_at(key.offset, what);
                     }
                     Some(_) => {}
                 }
@@ -149,7 +188,6 @@ pub(in crate::verify) fn check_keys(rendition: &Rendition, file: &mut FileFindin
                 let (found, expected) = (shown(key.value.iv), shown(expected));
                 file.add_at(key.offset, format!("IV is {found}, expected {expected} as in tenc"));
             }
-            let first = playlist.segments.first();
             if first.is_some_and(|segment| key.offset > segment.offset) {
                 file.add_at(key.offset, "EXT-X-KEY stands behind a segment");
             }

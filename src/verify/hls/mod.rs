@@ -1,6 +1,7 @@
 //! Playlists against what the segments really are (RFC 8216bis; Apple's authoring specification).
 
 mod bandwidth;
+mod iframes;
 mod media_playlist;
 mod multivariant;
 
@@ -9,6 +10,7 @@ use super::output::Rendition;
 use super::playlist::{AES_128, Key, Located};
 
 pub(super) use bandwidth::Measured;
+pub(super) use iframes::check_iframes;
 pub(super) use media_playlist::{check_keys, check_media_playlist};
 pub(super) use multivariant::{BANDWIDTH_TOLERANCE_PERCENT, check_multivariant, check_session_keys};
 
@@ -22,7 +24,7 @@ fn check_key_attributes(key: &Located<Key>, rendition: &Rendition, file: &mut Fi
         key_format,
         ..
     } = &key.value;
-    let protection = rendition.init.as_ref().and_then(|init| init.protection);
+    let protection = rendition.protection();
     let (expected_method, expected_format) = match protection.map(|protection| protection.scheme) {
         None => (AES_128, None),
         Some(scheme) if scheme.is_ctr() => ("SAMPLE-AES-CTR", Some("identity")),

@@ -78,7 +78,7 @@ pub(in crate::verify) fn check_multivariant(
     check_choices(&playlist.variants, &mut file);
     let mut uris = BTreeSet::new();
     // Variants say their range where not all are of the standard one (Apple's authoring specification, 9.16).
-    let ranges = renditions.iter().filter_map(|rendition| rendition.init.as_ref());
+    let ranges = renditions.iter().filter_map(Rendition::init);
     let says_range = ranges
         .map(|init| init.video_range)
         .any(|range| range != VideoRange::Sdr);
@@ -96,7 +96,7 @@ pub(in crate::verify) fn check_multivariant(
     }
     let videos = playlist.variants.iter().filter_map(|variant| {
         let entry = look_up(&variant.value.uri)?;
-        let kind = entry.rendition.init.as_ref()?.kind;
+        let kind = entry.rendition.init()?.kind;
         (kind == MediaKind::Video).then_some((variant, entry.captions))
     });
     check_captions(playlist, &videos.collect::<Vec<_>>(), &mut file);
@@ -321,7 +321,7 @@ fn check_media(media: &Located<Media>, renditions: &[Rendition], file: &mut File
     let rendition = renditions
         .iter()
         .find(|rendition| Some(&rendition.playlist_file) == path.as_ref());
-    let Some(init) = rendition.and_then(|rendition| rendition.init.as_ref()) else {
+    let Some(init) = rendition.and_then(Rendition::init) else {
         return;
     };
     file.expect_at(*offset, "the kind of the rendition", &Some(init.kind), &kind);
@@ -350,7 +350,7 @@ fn check_variant(
     let beside = || alternatives.iter().flatten();
     // CODECS says nothing of WebVTT that is no MP4.
     let renditions = || std::iter::once(entry).chain(beside().filter(|entry| !entry.rendition.is_webvtt));
-    let codec = |entry: &Entry<'_>| entry.rendition.init.as_ref().map(|init| init.codec.rfc6381());
+    let codec = |entry: &Entry<'_>| entry.rendition.init().map(|init| init.codec.rfc6381());
     if let Some(expected) = renditions().map(codec).collect::<Option<BTreeSet<String>>>() {
         let codecs = value.codecs.as_deref().unwrap_or_default();
         let found: BTreeSet<String> = codecs.split(',').map(str::to_owned).collect();
@@ -368,7 +368,7 @@ fn check_variant(
         check_bandwidth("BANDWIDTH", value.bandwidth_bps, peak, *offset, file);
         check_bandwidth("AVERAGE-BANDWIDTH", value.average_bandwidth_bps, average, *offset, file);
     }
-    let Some(init) = &entry.rendition.init else { return };
+    let Some(init) = entry.rendition.init() else { return };
     if init.kind == MediaKind::Audio {
         return;
     }
@@ -398,7 +398,13 @@ fn check_variant(
     }
 }
 
-fn check_bandwidth(name: &str, declared: Option<u64>, measured: u64, offset: u64, file: &mut FileFindings<'_>) {
+pub(super) fn check_bandwidth(
+    name: &str,
+    declared: Option<u64>,
+    measured: u64,
+    offset: u64,
+    file: &mut FileFindings<'_>,
+) {
     let is_close = |declared: u64| {
         declared.abs_diff(measured).saturating_mul(100) <= measured.saturating_mul(BANDWIDTH_TOLERANCE_PERCENT)
     };
