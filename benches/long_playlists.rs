@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use peak_alloc::PeakAlloc;
 use vylux_pack::codec::Captions;
 use vylux_pack::content_key::{ContentKey, Iv, Kid};
-use vylux_pack::media::{Presentation, Time, Timescale};
+use vylux_pack::media::{MediaKind, Presentation, Time, Timescale};
 use vylux_pack::package::hls::{self, Bandwidth, Contents};
-use vylux_pack::package::{KeyedProtection, Labels, Name, Period, Rendition, WrittenRendition, WrittenSegment};
+use vylux_pack::package::{IFrame, KeyedProtection, Labels, Name, Period, Rendition, WrittenRendition, WrittenSegment};
 use vylux_pack::plan::TrackPlan;
 use vylux_pack::protect::{Ivs, Pattern, Protection, SampleScheme, SegmentProtection, TrackProtection};
 
@@ -29,17 +29,28 @@ const INPUTS: [&str; 12] = [
     "a-en.mp4", "a-fr.mp4", "a-fr.mp4",
 ];
 
+const NTSC: Timescale = Timescale::new(30_000).unwrap();
+
 const RUNS: usize = 3;
 
 /// Sizes that vary as those of video do, and durations that no decimal fraction tells.
 fn segments(rendition: u64) -> Vec<WrittenSegment> {
-    const NTSC: Timescale = Timescale::new(30_000).unwrap();
     let segment = |index: u32| WrittenSegment {
         duration: Time::new(60_060, NTSC),
         is_independent: true,
         bytes: 500_000 / (rendition + 1) + u64::from(index.wrapping_mul(2_654_435_761) % 100_000),
     };
     (0..SEGMENTS).map(segment).collect()
+}
+
+/// One a segment.
+fn iframes() -> Vec<IFrame> {
+    let iframe = |index: u32| IFrame {
+        segment: index as usize,
+        range: 36..40_000,
+        time: Time::new(i64::from(index) * 60_060, NTSC),
+    };
+    (0..SEGMENTS).map(iframe).collect()
 }
 
 fn best(mut run: impl FnMut() -> Result<(), Box<dyn Error>>) -> Result<Duration, Box<dyn Error>> {
@@ -57,7 +68,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let presentation = Presentation::open(&INPUTS.map(|name| fixtures.join(name)))?;
     let key = ContentKey::new([0x11; 16]);
     let (kid, iv) = (Kid([0x22; 16]), Iv([0x33; 16]));
-    let no_plan = TrackPlan { segments: Vec::new() };
+    let no_plan = TrackPlan {
+        segments: Vec::new(),
+        keyframes_begin_fragments: true,
+    };
     let folder = tempfile::tempdir()?;
     for (scheme, is_of_segments) in [("cbcs", false), ("aes-128", true)] {
         ALLOCATOR.reset_peak_usage();
@@ -95,11 +109,14 @@ fn main() -> Result<(), Box<dyn Error>> {
             .collect();
         let written: Vec<WrittenRendition> = (0..)
             .zip(&renditions)
-            .map(|(index, _)| WrittenRendition {
+            .map(|(index, rendition)| WrittenRendition {
                 init_bytes: 1000,
                 segments: segments(index),
                 captions: Captions::default(),
-                iframes: Vec::new(),
+                iframes: match rendition.track.kind {
+                    MediaKind::Video if !is_of_segments => iframes(),
+                    _ => Vec::new(),
+                },
             })
             .collect();
         let out = folder.path().join(scheme);

@@ -12,8 +12,8 @@ use std::process::Command;
 use common::{Workspace, fixture, run, tool};
 use serde_json::Value;
 
-/// Rules that outputs don't keep yet: no I-frame playlists are written.
-const NOT_KEPT_YET: &[&str] = &["6.1"];
+/// Rules that outputs do not keep yet.
+const NOT_KEPT_YET: &[&str] = &[];
 
 /// Rules that a source has to keep: there is one bit rate of video in it, or a language that it does not tell.
 const ONE_RATE: &str = "9.9";
