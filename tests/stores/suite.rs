@@ -49,8 +49,8 @@ fn records_come_back(store: &Blocking) {
     for record in [&named, &primary] {
         assert_eq!(store.get(&record.content_id, &record.kid).unwrap(), None);
         assert_eq!(
-            store.insert_or_get(std::slice::from_ref(record)).unwrap(),
-            [record.clone()]
+            store.insert_or_get(slice::from_ref(record)).unwrap(),
+            slice::from_ref(record)
         );
         assert_eq!(
             store.get(&record.content_id, &record.kid).unwrap().as_ref(),
@@ -100,7 +100,7 @@ fn a_record_is_replaced(store: &Blocking) {
         media_fingerprint: "dd".to_owned(),
         ..old
     };
-    store.replace(std::slice::from_ref(&new)).unwrap();
+    store.replace(slice::from_ref(&new)).unwrap();
     assert_eq!(store.list(Some(&new.content_id)).unwrap(), [new]);
     store.replace(&[record("replaced", 2)]).unwrap();
     assert_eq!(store.list(Some(&"replaced".parse().unwrap())).unwrap().len(), 2);
@@ -167,8 +167,8 @@ fn imports_and_inserts_at_once_lose_nothing(url: &str) {
                 let store = open();
                 for record in records {
                     assert_eq!(
-                        store.insert_or_get(std::slice::from_ref(record)).unwrap(),
-                        [record.clone()]
+                        store.insert_or_get(slice::from_ref(record)).unwrap(),
+                        slice::from_ref(record)
                     );
                 }
             })
