@@ -274,6 +274,11 @@ pub fn write_segments(
         },
     )?;
     for (rendition, written) in renditions.iter().zip(&mut written) {
+        // Of a clear lead too: an I-frame playlist has all keyframes, or is none.
+        let is_whole = |keyed: KeyedProtection<'_>| matches!(keyed.protection, Protection::Segments(_));
+        if rendition.protection().is_some_and(is_whole) {
+            written.iframes.clear();
+        }
         iframes::put_in_order(&mut written.iframes, rendition.plan.end());
     }
     Ok(written)

@@ -24,7 +24,7 @@ pub fn expand(master_key: &[u8; 32], salt: &[u8; 32], info: &str) -> [u8; 32] {
 }
 
 /// The first 16 bytes that HKDF makes of the tests' master key and salt.
-fn derive(info: &str) -> [u8; 16] {
+pub fn derive(info: &str) -> [u8; 16] {
     let expanded = expand(&MASTER_KEY, &SALT, info);
     std::array::from_fn(|at| expanded.get(at).copied().unwrap_or_default())
 }

@@ -113,7 +113,7 @@ fn sort_videos(videos: &mut [&Entry<'_>]) {
     }
 }
 
-/// The multivariant playlist of all renditions: video in the order of [`sort_videos`], all else in the order in which it is
+/// The multivariant playlist of all renditions: video in the order of `sort_videos`, all else in the order in which it is
 /// given.
 ///
 /// Each video rendition is a variant, once for each choice of a group of audio and one of subtitles beside it. Without video,

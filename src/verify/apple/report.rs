@@ -52,11 +52,11 @@ pub struct RuleReport {
     pub statement: &'static str,
     /// What came of it.
     pub verdict: Verdict,
-    /// Where it is broken: the first [`MAX_PLACES`].
+    /// Where it is broken: the first `MAX_PLACES`.
     pub places: Vec<Place>,
     /// In how many places it is broken.
     pub place_count: usize,
-    /// What of it was not checked, and why: the first [`MAX_PLACES`].
+    /// What of it was not checked, and why: the first `MAX_PLACES`.
     pub not_checked: Vec<String>,
 }
 
