@@ -33,7 +33,7 @@ enum Sharing {
 /// Options that say which key is used where.
 #[derive(Debug, clap::Args)]
 pub struct KeyOptions {
-    /// Which renditions share a key; each key has its own ID and URI, and tokens may open some of them alone
+    /// Which renditions share a key; each key has an ID and a URI of its own
     #[arg(long = "keys", value_enum, value_name = "SHARING", default_value = "single")]
     sharing: Sharing,
     /// Change the key this often, at the start of a segment: 90s, 10m, 1h, or a number of segments such as 100seg
