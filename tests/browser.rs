@@ -346,6 +346,34 @@ fn other_schemes_play_too() {
 }
 
 /// VP9 with hidden frames, whose headers the browser reads in the clear.
+/// Keys of their own for picture and sound, and keys that change: played from the start, and sought over where they change.
+#[test]
+fn several_keys_play() {
+    let Some(browser) = Browser::find() else { return };
+    let workspace = Workspace::new();
+    let (_page_server, page) = page_server(&workspace);
+    let keys = key_server(&workspace, &page, &[]);
+    let base_url = origin(&keys);
+    for (name, options) in [
+        ("clear", &["--scheme", "none"][..]),
+        ("per-type", &["--keys", "per-type"]),
+        ("rotated", &["--rotate-every", "4s"]),
+        ("both", &["--rotate-every", "4s", "--keys", "per-track"]),
+    ] {
+        let more = ["--content-id", name, "--base-url", &base_url, "--segment-duration", "2"];
+        encrypt(&workspace, name, &["demo.mp4"], &[&more, options].concat());
+    }
+    let case = |player: &str, name: &str, token: &str| json!({ "name": name, "page": page, "asset": name, "player": player, "token": token, "seeks": SEEKS });
+    let cases = PLAYERS
+        .map(|player| ["clear", "per-type", "rotated", "both"].map(|name| case(player, name, &mint(&workspace, name))));
+    for answers in browser.play(cases.as_flattened()).chunks(4) {
+        for played in answers {
+            assert_played(played);
+            assert_eq!(played["pictures"], answers[0]["pictures"], "{played}");
+        }
+    }
+}
+
 #[test]
 fn vp9_plays_under_cenc() {
     let (Some(browser), Some(ffmpeg)) = (Browser::find(), tool("ffmpeg")) else {
