@@ -127,9 +127,10 @@ fn ffmpeg_reads_every_cue() {
 fn m3u8_rs_reads_the_playlists() {
     let workspace = packaged("cbcs");
     let read = |name: &str| m3u8_rs::parse_playlist_res(&fs::read(workspace.path(name)).unwrap()).unwrap();
-    let Playlist::MasterPlaylist(master) = read("out/master.m3u8") else {
+    let Playlist::MasterPlaylist(mut master) = read("out/master.m3u8") else {
         unreachable!("no multivariant playlist")
     };
+    master.variants.retain(|variant| !variant.is_i_frame);
     assert!(
         master
             .variants

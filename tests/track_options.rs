@@ -201,12 +201,16 @@ fn variants_are_there_once_for_each_group() {
             .alternatives
             .iter()
             .map(|media| (media.group_id.clone(), media.default));
-        let variants = master.variants.iter().map(|variant| {
-            let group = |group: &Option<String>| group.clone().unwrap_or_default();
-            let codecs = group(&variant.codecs);
-            let sound = codecs.split_once(',').map_or("", |(_, sound)| sound).to_owned();
-            (group(&variant.audio), group(&variant.subtitles), sound)
-        });
+        let variants = master
+            .variants
+            .iter()
+            .filter(|variant| !variant.is_i_frame)
+            .map(|variant| {
+                let group = |group: &Option<String>| group.clone().unwrap_or_default();
+                let codecs = group(&variant.codecs);
+                let sound = codecs.split_once(',').map_or("", |(_, sound)| sound).to_owned();
+                (group(&variant.audio), group(&variant.subtitles), sound)
+            });
         (media.collect::<Vec<_>>(), variants.collect::<Vec<_>>())
     };
     let names = |groups: &[(&str, bool)]| -> Vec<(String, bool)> {

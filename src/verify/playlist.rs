@@ -308,6 +308,9 @@ pub fn parse_multivariant(text: &str, form: Form, findings: &mut FileFindings<'_
             "EXT-X-STREAM-INF" | "EXT-X-I-FRAME-STREAM-INF" => {
                 let is_iframes = name == "EXT-X-I-FRAME-STREAM-INF";
                 let mut attributes = Attributes::parse(&line, findings);
+                // That of a variant stands behind its line.
+                let uri = if is_iframes { attributes.text("URI") } else { None };
+                let has_uri = uri.is_some();
                 let value = Variant {
                     bandwidth_bps: attributes.read("BANDWIDTH", |text| text.parse().ok()),
                     average_bandwidth_bps: attributes.read("AVERAGE-BANDWIDTH", |text| text.parse().ok()),
@@ -328,17 +331,12 @@ pub fn parse_multivariant(text: &str, form: Form, findings: &mut FileFindings<'_
                         let group = group.map(|group| ClosedCaptions::Group(group.to_owned()));
                         group.or_else(|| (text == "NONE").then_some(ClosedCaptions::None))
                     }),
-                    // That of a variant stands behind its line.
-                    uri: if is_iframes {
-                        attributes.text("URI").unwrap_or_default()
-                    } else {
-                        String::new()
-                    },
+                    uri: uri.unwrap_or_default(),
                 };
                 attributes.finish(form, findings);
                 if !is_iframes {
                     variant = Some(value);
-                } else if value.uri.is_empty() {
+                } else if !has_uri {
                     findings.add_at(offset, "EXT-X-I-FRAME-STREAM-INF without a URI");
                 } else {
                     playlist.iframes.push(Located { offset, value });
