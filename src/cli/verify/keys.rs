@@ -1,10 +1,10 @@
 //! Key records against secrets, `tenc` and playlists: where the two planes meet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use vylux_pack::content_key::{ContentKey, Iv, Kid};
-use vylux_pack::keys::{KeyRecord, KeyRing, Master, TrackName, keys_file};
+use vylux_pack::keys::{ContentId, KeyRecord, KeyRing, Master, TrackName, keys_file};
 use vylux_pack::media::{Presentation, fingerprint};
 use vylux_pack::package::publish::KEYS_FILE;
 use vylux_pack::protect::Scheme;
@@ -278,13 +278,17 @@ fn look_up(choice: &StoreChoice, records: &[KeyRecord]) -> Result<Vec<Stored>, F
         Some(url) if is_missing_file(url) => return of_each(|| Stored::NotAsked),
         Some(url) => Store::open(url)?,
     };
-    let look_up = |record: &KeyRecord| {
-        let stored = store.list(Some(&record.content_id)).map_err(Failure::work)?;
-        Ok(match stored.into_iter().find(|stored| stored.kid == record.kid) {
-            Some(stored) => Stored::There(Box::new(stored)),
-            None if choice.is_chosen => Stored::Missing,
-            None => Stored::NotAsked,
-        })
+    // A film whose keys change has hundreds of records of one content, which is asked for once.
+    let contents: BTreeSet<&ContentId> = records.iter().map(|record| &record.content_id).collect();
+    let mut stored = HashMap::new();
+    for content_id in contents {
+        let of_content = store.list(Some(content_id)).map_err(Failure::work)?;
+        stored.extend(of_content.into_iter().map(|record| ((content_id, record.kid), record)));
+    }
+    let look_up = |record: &KeyRecord| match stored.get(&(&record.content_id, record.kid)) {
+        Some(stored) => Stored::There(Box::new(stored.clone())),
+        None if choice.is_chosen => Stored::Missing,
+        None => Stored::NotAsked,
     };
-    records.iter().map(look_up).collect()
+    Ok(records.iter().map(look_up).collect())
 }
