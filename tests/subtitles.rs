@@ -142,7 +142,7 @@ fn m3u8_rs_reads_the_playlists() {
         .iter()
         .map(|variant| variant.codecs.as_deref())
         .collect();
-    assert_eq!(codecs, [Some("avc1.64001E,mp4a.40.2")]);
+    assert_eq!(codecs, [Some("avc1.64001E,mp4a.40.2,wvtt")]);
     let texts = master.alternatives.iter();
     let texts: Vec<_> = texts
         .filter(|media| media.media_type == AlternativeMediaType::Subtitles)

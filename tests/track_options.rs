@@ -208,8 +208,8 @@ fn variants_are_there_once_for_each_group() {
             .map(|variant| {
                 let group = |group: &Option<String>| group.clone().unwrap_or_default();
                 let codecs = group(&variant.codecs);
-                let sound = codecs.split_once(',').map_or("", |(_, sound)| sound).to_owned();
-                (group(&variant.audio), group(&variant.subtitles), sound)
+                let beside = codecs.split_once(',').map_or("", |(_, beside)| beside).to_owned();
+                (group(&variant.audio), group(&variant.subtitles), beside)
             });
         (media.collect::<Vec<_>>(), variants.collect::<Vec<_>>())
     };
@@ -234,7 +234,10 @@ fn variants_are_there_once_for_each_group() {
         media,
         names(&[(aac, true), (ac3, true), ("text", false), ("text", false)])
     );
-    assert_eq!(variants, rows(&[[aac, "text", "mp4a.40.2"], [ac3, "text", "ac-3"]]));
+    assert_eq!(
+        variants,
+        rows(&[[aac, "text", "mp4a.40.2,wvtt"], [ac3, "text", "ac-3,wvtt"]])
+    );
     run(workspace.vylux_pack().args(["verify", "out/film", "--no-store"]));
 
     // A language that there is in one form alone stays within reach.
@@ -246,7 +249,7 @@ fn variants_are_there_once_for_each_group() {
         media,
         names(&[("audio", true), ("audio", false), ("text", false), ("text", false)])
     );
-    assert_eq!(variants, rows(&[["audio", "text", "ac-3,mp4a.40.2"]]));
+    assert_eq!(variants, rows(&[["audio", "text", "ac-3,mp4a.40.2,wvtt"]]));
 
     let chosen = [
         "ac3-5.1.mp4,group=hall,name=English",
@@ -262,10 +265,10 @@ fn variants_are_there_once_for_each_group() {
         names(&[("phone", true), ("hall", true), ("text", false), ("fr", false)])
     );
     let expected = rows(&[
-        ["phone", "text", "mp4a.40.2"],
-        ["hall", "text", "ac-3"],
-        ["phone", "fr", "mp4a.40.2"],
-        ["hall", "fr", "ac-3"],
+        ["phone", "text", "mp4a.40.2,wvtt"],
+        ["hall", "text", "ac-3,wvtt"],
+        ["phone", "fr", "mp4a.40.2,wvtt"],
+        ["hall", "fr", "ac-3,wvtt"],
     ]);
     assert_eq!(variants, expected);
     let same = call(&workspace, &inputs, &VERIFY, &chosen);

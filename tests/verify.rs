@@ -742,6 +742,16 @@ fn iframe_playlists() {
             "AUDIO is",
         ),
         (
+            "#EXT-X-I-FRAME-STREAM-INF:",
+            "#EXT-X-I-FRAME-STREAM-INF:HDCP-LEVEL=TYPE-1,",
+            "HDCP-LEVEL is",
+        ),
+        (
+            "#EXT-X-I-FRAME-STREAM-INF:",
+            "#EXT-X-I-FRAME-STREAM-INF:SCORE=2,",
+            "SCORE is",
+        ),
+        (
             ",URI=\"video/90p/iframes.m3u8\"",
             "",
             "EXT-X-I-FRAME-STREAM-INF without a URI",
@@ -804,7 +814,7 @@ fn the_multivariant_playlist() {
             format!("{before}:BANDWIDTH={value},{rest}")
         }
     };
-    let changes: [(Change<'_>, &str); 10] = [
+    let changes: [(Change<'_>, &str); 11] = [
         (&bandwidth(120), ": more than 10 % apart"),
         (&bandwidth(80), ": more than 10 % apart"),
         (
@@ -829,6 +839,7 @@ fn the_multivariant_playlist() {
             "there is no EXT-X-SESSION-KEY of the key URI",
         ),
         (&|text| text.replace("CHANNELS=\"", "CHANNELS=\"1"), "CHANNELS is"),
+        (&|text| text.replace("LANGUAGE=\"und\",", ""), "LANGUAGE is"),
         (
             &|text| text.replace("video/90p/playlist.m3u8", "https://x/playlist.m3u8"),
             "is no plain path",

@@ -93,6 +93,12 @@ const AUDIO: &str = "AUDIO";
 
 const SUBTITLES: &str = "SUBTITLES";
 
+/// WebVTT in `CODECS`, in MP4 or not (Apple's authoring specification, 5.10).
+const WEBVTT_CODEC: &str = "wvtt";
+
+/// `LANGUAGE` of what nobody named a language of (BCP 47; Apple's authoring specification, 8.10, wants the attribute).
+const UNDETERMINED: &str = "und";
+
 /// The average bit rate of the video that players begin with (Apple's authoring specification, 1.32).
 const START_BPS: u64 = 2_000_000;
 
@@ -209,8 +215,8 @@ struct Media<'a> {
     language: Option<&'a str>,
     labels: &'a Labels,
     channels: Option<String>,
-    /// What `CODECS` says of it: nothing of WebVTT that is no MP4.
-    codec: Option<String>,
+    /// What `CODECS` says of it.
+    codec: String,
     bandwidth: Bandwidth,
 }
 
@@ -225,7 +231,7 @@ impl<'a> Media<'a> {
             language: track.language.as_deref(),
             labels,
             channels: track.codec.hls_channels(),
-            codec: Some(track.codec.rfc6381()),
+            codec: track.codec.rfc6381(),
             bandwidth: entry.bandwidth,
         }
     }
@@ -237,7 +243,7 @@ impl<'a> Media<'a> {
             language: text.subtitles.language.as_deref(),
             labels: &text.labels,
             channels: None,
-            codec: None,
+            codec: WEBVTT_CODEC.to_owned(),
             bandwidth: Bandwidth::measure(&written.segments, target_duration_s),
         }
     }
@@ -249,9 +255,8 @@ impl<'a> Media<'a> {
         let label = labels.name.clone().unwrap_or_else(|| self.unique_name(names));
         let kind = self.kind;
         let _ = write!(out, "#EXT-X-MEDIA:TYPE={kind},GROUP-ID=\"{group}\",NAME=\"{label}\"");
-        if let Some(language) = self.language {
-            let _ = write!(out, ",LANGUAGE=\"{language}\"");
-        }
+        let language = self.language.unwrap_or(UNDETERMINED);
+        let _ = write!(out, ",LANGUAGE=\"{language}\"");
         let word = |is: bool| if is { "YES" } else { "NO" };
         let is_autoselected = labels.is_autoselected.unwrap_or(true);
         let default = word(labels.is_default.unwrap_or(is_default && is_autoselected));
@@ -282,40 +287,22 @@ impl<'a> Media<'a> {
 
 /// `EXT-X-STREAM-INF` of a variant with one of each kind of `groups`.
 fn write_variant(out: &mut String, entry: &Entry<'_>, groups: &[&Group<'_>], says_range: bool, captions: Captions) {
-    let Rendition {
-        name, track, labels, ..
-    } = entry.rendition;
+    let Rendition { name, track, .. } = entry.rendition;
     let bandwidths = groups.iter().map(|group| group.bandwidth());
-    let Bandwidth { peak_bps, average_bps } = bandwidths.fold(entry.bandwidth, Bandwidth::plus);
+    let bandwidth = bandwidths.fold(entry.bandwidth, Bandwidth::plus);
     let beside: BTreeSet<&str> = groups
         .iter()
         .flat_map(|group| &group.media)
-        .filter_map(|media| media.codec.as_deref())
+        .map(|media| media.codec.as_str())
         .collect();
     let mut codecs = track.codec.rfc6381();
     for codec in beside {
         let _ = write!(codecs, ",{codec}");
     }
-    let _ = write!(
-        out,
-        "#EXT-X-STREAM-INF:BANDWIDTH={peak_bps},AVERAGE-BANDWIDTH={average_bps}"
-    );
-    if let Some(score) = labels.score {
-        let _ = write!(out, ",SCORE={score}");
-    }
-    let _ = write!(out, ",CODECS=\"{codecs}\"");
-    if let Some(codecs) = track.codec.supplemental_codecs() {
-        let _ = write!(out, ",SUPPLEMENTAL-CODECS=\"{codecs}\"");
-    }
+    out.push_str("#EXT-X-STREAM-INF:");
+    write_common(out, entry, bandwidth, &codecs, says_range);
     if track.kind == MediaKind::Video {
-        let (width, height) = track.dimensions;
-        let _ = write!(out, ",RESOLUTION={width}x{height},FRAME-RATE={:.3}", frame_rate(entry));
-        if says_range {
-            let _ = write!(out, ",VIDEO-RANGE={}", track.video_range.name());
-        }
-    }
-    if let Some(level) = labels.hdcp_level {
-        let _ = write!(out, ",HDCP-LEVEL={level}");
+        let _ = write!(out, ",FRAME-RATE={:.3}", frame_rate(entry));
     }
     for Group { kind, id, .. } in groups {
         let _ = write!(out, ",{kind}=\"{id}\"");
@@ -336,21 +323,34 @@ fn write_iframes(out: &mut String, entry: &Entry<'_>, says_range: bool, target_d
     let Rendition { name, track, .. } = entry.rendition;
     let segments = iframes::as_segments(entry.rendition, &entry.written.iframes);
     let target_duration_s = iframe_target_duration_s(&segments, target_duration_s);
-    let Bandwidth { peak_bps, average_bps } = Bandwidth::measure(&segments, target_duration_s);
-    let codecs = track.codec.rfc6381();
-    let _ = write!(
-        out,
-        "#EXT-X-I-FRAME-STREAM-INF:BANDWIDTH={peak_bps},AVERAGE-BANDWIDTH={average_bps},CODECS=\"{codecs}\""
-    );
+    let bandwidth = Bandwidth::measure(&segments, target_duration_s);
+    out.push_str("#EXT-X-I-FRAME-STREAM-INF:");
+    write_common(out, entry, bandwidth, &track.codec.rfc6381(), says_range);
+    let _ = writeln!(out, ",URI=\"{}\"", name.iframe_playlist_uri());
+}
+
+/// The attributes that a variant and its I-frames have in common.
+fn write_common(out: &mut String, entry: &Entry<'_>, bandwidth: Bandwidth, codecs: &str, says_range: bool) {
+    let Rendition { track, labels, .. } = entry.rendition;
+    let Bandwidth { peak_bps, average_bps } = bandwidth;
+    let _ = write!(out, "BANDWIDTH={peak_bps},AVERAGE-BANDWIDTH={average_bps}");
+    if let Some(score) = labels.score {
+        let _ = write!(out, ",SCORE={score}");
+    }
+    let _ = write!(out, ",CODECS=\"{codecs}\"");
     if let Some(codecs) = track.codec.supplemental_codecs() {
         let _ = write!(out, ",SUPPLEMENTAL-CODECS=\"{codecs}\"");
     }
-    let (width, height) = track.dimensions;
-    let _ = write!(out, ",RESOLUTION={width}x{height}");
-    if says_range {
-        let _ = write!(out, ",VIDEO-RANGE={}", track.video_range.name());
+    if track.kind == MediaKind::Video {
+        let (width, height) = track.dimensions;
+        let _ = write!(out, ",RESOLUTION={width}x{height}");
+        if says_range {
+            let _ = write!(out, ",VIDEO-RANGE={}", track.video_range.name());
+        }
     }
-    let _ = writeln!(out, ",URI=\"{}\"", name.iframe_playlist_uri());
+    if let Some(level) = labels.hdcp_level {
+        let _ = write!(out, ",HDCP-LEVEL={level}");
+    }
 }
 
 /// Pictures a second: the samples over the whole length.

@@ -40,6 +40,12 @@ pub(in crate::verify) fn check_iframes(output: &mut Output, facts: &[Vec<Option<
                 if let Some(variant) = variants.find(is_named) {
                     let mut file = findings.of(Path::new(MULTIVARIANT_PLAYLIST));
                     check_variant(variant, iframes, rendition, says_range, &mut file);
+                    let mut variants = output.multivariant.variants.iter();
+                    let is_same =
+                        |variant: &&Located<Variant>| Path::new(&variant.value.uri) == rendition.playlist_file;
+                    if let Some(whole) = variants.find(is_same) {
+                        check_choices(variant, &whole.value, &mut file);
+                    }
                 }
             }
             (Some(iframes), false) => findings
@@ -65,6 +71,12 @@ fn may_have_iframes(rendition: &Rendition, facts: &[Option<SegmentFacts>]) -> bo
     let is_video = rendition.init().is_some_and(|init| init.kind == MediaKind::Video);
     let keyframes = facts.iter().flatten().map(|facts| facts.keyframes.len()).sum();
     is_video && !rendition.has_encrypted_segments() && (1..=MAX_LISTED_KEYFRAMES).contains(&keyframes)
+}
+
+/// What somebody chose of a variant holds for its keyframes too.
+fn check_choices(Located { offset, value }: &Located<Variant>, whole: &Variant, file: &mut FileFindings<'_>) {
+    file.expect_at(*offset, "HDCP-LEVEL", &value.hdcp_level, &whole.hdcp_level);
+    file.expect_at(*offset, "SCORE", &value.score, &whole.score);
 }
 
 fn check_header(iframes: &IFramePlaylist, rendition: &Rendition, file: &mut FileFindings<'_>) {

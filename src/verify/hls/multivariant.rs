@@ -325,7 +325,9 @@ fn check_media(media: &Located<Media>, renditions: &[Rendition], file: &mut File
         return;
     };
     file.expect_at(*offset, "the kind of the rendition", &Some(init.kind), &kind);
-    file.expect_at(*offset, "LANGUAGE", &value.language, &init.language);
+    // Of what has no language too (Apple's authoring specification, 8.10).
+    let language = init.language.clone().unwrap_or_else(|| "und".to_owned());
+    file.expect_at(*offset, "LANGUAGE", &value.language, &Some(language));
     file.expect_at(*offset, "CHANNELS", &value.channels, &init.codec.hls_channels());
 }
 
@@ -348,10 +350,20 @@ fn check_variant(
 ) {
     let Located { offset, value } = variant;
     let beside = || alternatives.iter().flatten();
-    // CODECS says nothing of WebVTT that is no MP4.
-    let renditions = || std::iter::once(entry).chain(beside().filter(|entry| !entry.rendition.is_webvtt));
-    let codec = |entry: &Entry<'_>| entry.rendition.init().map(|init| init.codec.rfc6381());
-    if let Some(expected) = renditions().map(codec).collect::<Option<BTreeSet<String>>>() {
+    // Of WebVTT that is no MP4 too (Apple's authoring specification, 5.10).
+    let codec = |entry: &Entry<'_>| {
+        let of_mp4 = || entry.rendition.init().map(|init| init.codec.rfc6381());
+        if entry.rendition.is_webvtt {
+            Some("wvtt".to_owned())
+        } else {
+            of_mp4()
+        }
+    };
+    if let Some(expected) = std::iter::once(entry)
+        .chain(beside())
+        .map(codec)
+        .collect::<Option<BTreeSet<String>>>()
+    {
         let codecs = value.codecs.as_deref().unwrap_or_default();
         let found: BTreeSet<String> = codecs.split(',').map(str::to_owned).collect();
         file.expect_at(*offset, "CODECS", &found, &expected);
