@@ -114,6 +114,17 @@ fn key_server(workspace: &Workspace, origin: &str, more: &[(&str, &str)]) -> Ser
     Server::start(&mut command)
 }
 
+/// A server that has another key for each content.
+fn wrong_key_server(workspace: &Workspace, origin: &str) -> Server {
+    let mut command = workspace.vylux_pack();
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--derive-any"])
+        .env("MASTER_KEY_HEX", "ab".repeat(32))
+        .env("KEY_TOKEN_SECRET", KEY_TOKEN_SECRET)
+        .env("CORS_ORIGINS", origin);
+    Server::start(&mut command)
+}
+
 /// Clear Key needs a secure context, which `localhost` is without TLS.
 fn origin(server: &Server) -> String {
     format!("http://localhost:{}", server.address.port())
@@ -183,15 +194,7 @@ fn plays_with_the_right_token_and_key_alone() {
     let workspace = Workspace::new();
     let (_page_server, page) = page_server(&workspace);
     let keys = key_server(&workspace, &page, &[]);
-    let other_master = "ab".repeat(32);
-    let wrong_keys = Server::start(
-        workspace
-            .vylux_pack()
-            .args(["serve", "--listen", "127.0.0.1:0", "--derive-any"])
-            .env("MASTER_KEY_HEX", &other_master)
-            .env("KEY_TOKEN_SECRET", KEY_TOKEN_SECRET)
-            .env("CORS_ORIGINS", &page),
-    );
+    let wrong_keys = wrong_key_server(&workspace, &page);
     let demo = ["demo.mp4"];
     encrypt(
         &workspace,
@@ -345,7 +348,6 @@ fn other_schemes_play_too() {
     }
 }
 
-/// VP9 with hidden frames, whose headers the browser reads in the clear.
 /// Keys of their own for picture and sound, and keys that change: played from the start, and sought over where they change.
 #[test]
 fn several_keys_play() {
@@ -374,6 +376,98 @@ fn several_keys_play() {
     }
 }
 
+/// Qualities and languages with keys of their own: the player goes to another of each, with its key, shows what the clear film
+/// shows in that quality, and is heard in that language; and with wrong keys it is neither.
+#[test]
+fn a_ladder_changes_quality_and_language() {
+    /// What is heard of each language, in Hz.
+    const TONES: [(&str, &str, u32); 2] = [("eng", "English", 440), ("fra", "français", 1760)];
+    /// How far apart the frequencies are that the page tells apart.
+    const RESOLUTION_HZ: f64 = 48_000.0 / 2048.0;
+    let (Some(browser), Some(ffmpeg)) = (Browser::find(), tool("ffmpeg")) else {
+        return;
+    };
+    let workspace = Workspace::new();
+    let (_page_server, page) = page_server(&workspace);
+    let keys = key_server(&workspace, &page, &[]);
+    let wrong_keys = wrong_key_server(&workspace, &page);
+    let mut inputs = Vec::new();
+    let mut make = |name: String, source: String, codec: &[&str]| {
+        let mut command = Command::new(&ffmpeg);
+        command.args(["-v", "error", "-f", "lavfi", "-i", &source]).args(codec);
+        run(command.arg(&name).current_dir(workspace.folder()));
+        inputs.push(name);
+    };
+    for height in [90, 180] {
+        let source = format!("testsrc2=s={}x{height}:r=25:d=20", height * 16 / 9);
+        make(format!("{height}.mp4"), source, &["-c:v", "libx264", "-g", "50"]);
+    }
+    for (language, _, hertz) in TONES {
+        let source = format!("sine=frequency={hertz}:r=48000:d=20");
+        let language_tag = format!("language={language}");
+        make(
+            format!("{language}.mp4"),
+            source,
+            &["-c:a", "aac", "-metadata:s:a:0", &language_tag],
+        );
+    }
+    let (base_url, wrong_url) = (origin(&keys), origin(&wrong_keys));
+    for (name, options) in [
+        ("clear", &["--scheme", "none", "--no-store"][..]),
+        ("film", &["--keys", "per-track", "--base-url", &base_url]),
+        ("wrong", &["--base-url", &wrong_url, "--no-store"]),
+    ] {
+        let mut command = workspace.vylux_pack();
+        command.arg("encrypt").args(&inputs).args(options);
+        command.args(["--content-id", "film", "--segment-duration", "2", "--quiet"]);
+        run(command.args(["--out", &format!("out/{name}")]));
+    }
+    let token = mint(&workspace, "film");
+    let mut cases = Vec::new();
+    for player in PLAYERS {
+        for asset in ["clear", "film"] {
+            for quality in ["90p", "180p"] {
+                cases.push(json!({ "name": format!("{asset} {quality}"), "page": page, "asset": asset, "player": player, "token": token,
+                    "quality": quality, "audio": TONES.map(|(_, name, _)| name), "seeks": SEEKS }));
+            }
+        }
+        cases.push(json!({ "name": "wrong", "page": page, "asset": "wrong", "player": player, "token": token }));
+    }
+    for answers in browser.play(&cases).chunks(5) {
+        let [clear_small, clear, small, large, wrong] = answers else {
+            panic!("{answers:?}")
+        };
+        for (played, clear) in [
+            (clear_small, clear_small),
+            (clear, clear),
+            (small, clear_small),
+            (large, clear),
+        ] {
+            assert_played(played);
+            for ((_, _, hertz), heard) in TONES.iter().zip(played["pitches"].as_array().unwrap()) {
+                let heard = heard.as_f64().unwrap_or_default();
+                assert!(
+                    (heard - f64::from(*hertz)).abs() <= RESOLUTION_HZ,
+                    "{hertz} Hz: {played}"
+                );
+            }
+            assert_eq!(played["pictures"], clear["pictures"], "{played}");
+        }
+        assert_ne!(
+            clear["pictures"], clear_small["pictures"],
+            "one quality looks like the other"
+        );
+        // Of video in the quality chosen, and of both languages.
+        for played in [small, large] {
+            assert!(played["key_requests"].as_array().unwrap().len() >= 3, "{played}");
+        }
+        assert_eq!(wrong["key_requests"][0]["status"], 200, "{wrong}");
+        assert_eq!(wrong["over"], "error", "{wrong}");
+        assert!(wrong["seconds"].as_f64().unwrap() < 0.5, "{wrong}");
+    }
+}
+
+/// VP9 with hidden frames, whose headers the browser reads in the clear.
 #[test]
 fn vp9_plays_under_cenc() {
     let (Some(browser), Some(ffmpeg)) = (Browser::find(), tool("ffmpeg")) else {

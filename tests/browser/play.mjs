@@ -72,6 +72,8 @@ async function play(page, task) {
     setInterval(() => {
       analyser.getByteFrequencyData(bins);
       window.loudest = Math.max(window.loudest, ...bins);
+      const strongest = bins.indexOf(Math.max(...bins));
+      window.pitch = bins[strongest] ? (strongest * audio.sampleRate) / analyser.fftSize : 0;
     }, 50);
   });
   // Chosen as the browser's own controls do.
@@ -103,6 +105,13 @@ async function play(page, task) {
       { timeout: PATIENCE_MS },
     );
   }
+  const choose = (id, label) => page.locator(`#${id}`).selectOption({ label }, { timeout: PATIENCE_MS });
+  if (over === 'played' && task.quality) await choose('quality', task.quality);
+  const pitches = [];
+  if (over === 'played') for (const name of task.audio ?? []) {
+    await choose('audio', name);
+    pitches.push(await heard(page, pitches.at(-1)));
+  }
   // What the page shows of its buffer is looked at now and then.
   if (over === 'played') await page.waitForFunction(() => document.getElementById('buffer').textContent.endsWith(' s'));
   const shown = {};
@@ -113,7 +122,7 @@ async function play(page, task) {
   const cues = over === 'played' && task.subtitles ? await subtitles(page) : null;
   const loudest = await page.evaluate(() => window.loudest);
   const seconds = await page.evaluate(() => document.getElementById('video').currentTime);
-  return { over, seconds, loudest, shown, error, cues, pictures: seen, key_requests: keyRequests, complaints };
+  return { over, seconds, loudest, pitches, shown, error, cues, pictures: seen, key_requests: keyRequests, complaints };
 }
 
 /** Plays to the end with subtitles: each cue's start and end on the clock of the picture, and its text. */
@@ -136,6 +145,17 @@ async function subtitles(page) {
   });
 }
 
+/** The tone that is heard, in Hz, when it has been the same for a while and is not `before`: what was buffered of that is heard first. */
+async function heard(page, before) {
+  let last = [];
+  for (let tries = 0; tries < 100; tries += 1) {
+    await page.waitForTimeout(100);
+    last = [...last, await page.evaluate(() => window.pitch)].slice(-10);
+    if (last.length === 10 && last[0] && last[0] !== before && last.every((pitch) => pitch === last[0])) return last[0];
+  }
+  return null;
+}
+
 /** The SHA-256 of what is seen at a time, which is another picture than what is seen now. */
 async function picture(page, seconds) {
   await page.evaluate(() => {
@@ -144,7 +164,7 @@ async function picture(page, seconds) {
     video.controls = false;
   });
   const before = await settled(page, null);
-  await page.evaluate(async (seconds) => {
+  await page.evaluate(async ([seconds, patience]) => {
     const video = document.getElementById('video');
     // The frame that was on its way when the film was paused is not the one.
     const shown = new Promise((resolve) => {
@@ -152,9 +172,10 @@ async function picture(page, seconds) {
       video.requestVideoFrameCallback(look);
     });
     const sought = new Promise((resolve) => { video.addEventListener('seeked', resolve, { once: true }); });
+    const tooLate = new Promise((_, reject) => { setTimeout(() => reject(new Error(`no picture of ${seconds} s`)), patience); });
     video.currentTime = seconds;
-    await Promise.all([shown, sought]);
-  }, seconds);
+    await Promise.race([Promise.all([shown, sought]), tooLate]);
+  }, [seconds, PATIENCE_MS]);
   return settled(page, before);
 }
 

@@ -84,6 +84,10 @@ async function playWithHls(url, token, told) {
     if (frag.sn !== 'initSegment') told.fragment(frag.url, loading.end - loading.start, total);
   });
   hls.on(Hls.Events.LEVEL_SWITCHED, (_, { level }) => told.quality(name(hls.levels[level])));
+  // Those of the group that belongs to the quality.
+  const showAudio = () => told.audio(hls.audioTracks.map(({ name }) => name), hls.audioTrack);
+  hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, showAudio);
+  hls.on(Hls.Events.AUDIO_TRACK_SWITCHED, showAudio);
   hls.on(Hls.Events.ERROR, (_, { fatal, details, error, response, url, frag }) => {
     // What the key server said is told above, as soon as its answer ends.
     if (details === Hls.ErrorDetails.KEY_SYSTEM_LICENSE_REQUEST_FAILED || details === Hls.ErrorDetails.KEY_LOAD_ERROR) return;
@@ -94,6 +98,7 @@ async function playWithHls(url, token, told) {
   hls.attachMedia(video);
   return {
     setQuality: (index) => { hls.currentLevel = index; },
+    setAudio: (index) => { hls.audioTrack = index; },
     stop: async () => hls.destroy(),
   };
 }
@@ -139,13 +144,19 @@ async function playWithShaka(url, token, told) {
   addEventListener('unhandledrejection', heed);
   let qualities = [];
   const showQuality = () => told.quality(name(player.getVariantTracks().find((track) => track.active)));
-  for (const event of ['adaptation', 'variantchanged']) player.addEventListener(event, showQuality);
+  let audio = [];
+  const showAudio = () => {
+    audio = player.getAudioTracks();
+    told.audio(audio.map(({ label, language }) => label || language), audio.findIndex(({ active }) => active));
+  };
+  for (const event of ['adaptation', 'variantchanged']) player.addEventListener(event, () => { showQuality(); showAudio(); });
   try {
     await player.attach(video);
     await player.load(url);
     qualities = [...new Map(player.getVariantTracks().map((track) => [name(track), track])).values()].sort((a, b) => b.bandwidth - a.bandwidth);
     told.qualities(qualities.map(name));
     showQuality();
+    showAudio();
   } catch (error) {
     fail(error);
   }
@@ -154,6 +165,7 @@ async function playWithShaka(url, token, told) {
       player.configure({ abr: { enabled: index < 0 } });
       if (index >= 0) player.selectVariantTrack(qualities[index], true);
     },
+    setAudio: (index) => player.selectAudioTrack(audio[index]),
     stop: async () => {
       await player.destroy();
       setTimeout(() => removeEventListener('unhandledrejection', heed), 1000);
@@ -226,6 +238,7 @@ class Session {
     this.stalledSince = null;
     this.switches = 0;
     this.currentQuality = null;
+    this.currentAudio = null;
     this.isOver = false;
     this.hasFrame = false;
     byId('log').replaceChildren();
@@ -282,6 +295,15 @@ class Session {
     byId('switches').textContent = String(this.switches);
     byId('quality-now').textContent = `now ${name}`;
     this.log('Quality', name);
+  }
+
+  audio(names, active) {
+    byId('audio').replaceChildren(...names.map((name, index) => new Option(name, String(index), false, index === active)));
+    byId('audio-row').hidden = names.length < 2;
+    const name = names[active];
+    if (!name || name === this.currentAudio) return;
+    this.currentAudio = name;
+    if (names.length > 1) this.log('Audio', name);
   }
 
   refused(what, url, status, body, retryAfter = null, took = null) {
@@ -404,6 +426,7 @@ async function stop() {
   }
   byId('stop').disabled = true;
   byId('quality').disabled = true;
+  byId('audio-row').hidden = true;
   if (old) await old.stop();
   video.removeAttribute('src');
   video.load();
@@ -456,6 +479,7 @@ byId('stop').addEventListener('click', stop);
 byId('mint').addEventListener('click', mint);
 byId('asset').addEventListener('change', showAsset);
 byId('quality').addEventListener('change', ({ target }) => player?.setQuality(target.value === 'auto' ? -1 : Number(target.value)));
+byId('audio').addEventListener('change', ({ target }) => player?.setAudio(Number(target.value)));
 video.addEventListener('waiting', () => session?.waiting());
 video.addEventListener('playing', () => session?.playing());
 video.addEventListener('pause', () => { if (session && !session.isOver) setState('idle', video.ended ? 'Ended' : 'Paused'); });
