@@ -28,11 +28,13 @@ pub enum Which {
     Named(KeyName),
 }
 
-/// A content key and its ID.
+/// A content key, its ID and name.
 #[derive(Clone)]
 pub struct FoundKey {
     /// The key's ID.
     pub kid: Kid,
+    /// The key's name; the primary one has none.
+    pub name: Option<KeyName>,
     /// The key.
     pub key: ContentKey,
 }
@@ -175,7 +177,11 @@ async fn look(
     };
     let record = record.ok_or(LookupError::NotFound)?;
     let key = ring.unwrap(&record)?;
-    Ok(FoundKey { kid: record.kid, key })
+    Ok(FoundKey {
+        kid: record.kid,
+        name: record.key_name,
+        key,
+    })
 }
 
 /// The primary key's record, of those of one content, ordered by time of creation.
@@ -190,6 +196,7 @@ fn primary(mut records: Vec<KeyRecord>) -> Option<KeyRecord> {
 fn derive(ring: &KeyRing, content_id: &ContentId, which: &Which) -> Option<FoundKey> {
     let found = |master: &Master, name: Option<&KeyName>| FoundKey {
         kid: master.kid(content_id, name),
+        name: name.cloned(),
         key: master.content_key(content_id, name),
     };
     match which {
