@@ -184,13 +184,14 @@ async fn look(
     })
 }
 
-/// The primary key's record, of those of one content, ordered by time of creation.
-fn primary(mut records: Vec<KeyRecord>) -> Option<KeyRecord> {
-    records.retain(|record| record.key_name.is_none());
-    // A newer master's key has a URI of its own, with its ID, because the older one's is in playlists.
+/// The primary key's record, of those of one content.
+///
+/// A newer master's key has a URI of its own, with its ID, because the older one's is in playlists: those must never be given
+/// the newer key, not even when the older one is retired.
+fn primary(records: Vec<KeyRecord>) -> Option<KeyRecord> {
     let is_plain = |record: &KeyRecord| record.key_uri.ends_with(&format!("/key/{}", record.content_id));
-    let plain = records.iter().position(is_plain).unwrap_or_default();
-    records.into_iter().nth(plain)
+    let mut records = records.into_iter();
+    records.find(|record| record.key_name.is_none() && is_plain(record))
 }
 
 fn derive(ring: &KeyRing, content_id: &ContentId, which: &Which) -> Option<FoundKey> {

@@ -23,6 +23,7 @@ pub fn record(content_id: &str, kid: u8) -> KeyRecord {
         created_at: "2026-01-02T03:04:05Z".parse().unwrap(),
         tool_version: "0.1.0".to_owned(),
         media_fingerprint: "cc".repeat(32),
+        generation: None,
     }
 }
 

@@ -26,8 +26,8 @@ impl Films {
         for (content_id, options) in [
             ("single", vec![]),
             ("typed", vec!["--keys", "per-type"]),
-            ("rotated", vec!["--rotate-every", "1seg"]),
-            ("both", vec!["--rotate-every", "1seg", "--keys", "per-type"]),
+            ("rotated", vec!["--rotate-every", "5seg"]),
+            ("both", vec!["--rotate-every", "5seg", "--keys", "per-type"]),
         ] {
             let mut encrypt = workspace.vylux_pack();
             encrypt.arg("encrypt").arg(fixture("demo.mp4"));
@@ -113,10 +113,10 @@ fn a_token_opens_the_keys_that_it_names_at_every_route() {
         ("typed", r#"["video"]"#, vec!["video"]),
         ("typed", r#"["audio","video"]"#, vec!["audio", "video"]),
         ("typed", r#"["primary","audio-*"]"#, vec![]),
-        ("rotated", r#""primary-*""#, vec!["1", "2", "3", "4"]),
+        ("rotated", r#""primary-*""#, vec!["1", "2"]),
         ("rotated", r#"["2"]"#, vec!["2"]),
         ("rotated", r#"["primary"]"#, vec![]),
-        ("both", r#""video-*""#, vec!["video-1", "video-2", "video-3", "video-4"]),
+        ("both", r#""video-*""#, vec!["video-1", "video-2"]),
         ("both", r#"["video-1","audio-2"]"#, vec!["audio-2", "video-1"]),
         ("both", r#"["video","audio","1","primary-*"]"#, vec![]),
     ] {

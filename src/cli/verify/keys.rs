@@ -6,6 +6,7 @@ use std::path::Path;
 use vylux_pack::content_key::{ContentKey, Iv, Kid};
 use vylux_pack::keys::{ContentId, KeyRecord, KeyRing, Master, TrackName, keys_file};
 use vylux_pack::media::{Presentation, fingerprint};
+use vylux_pack::package::generations;
 use vylux_pack::package::publish::KEYS_FILE;
 use vylux_pack::protect::Scheme;
 use vylux_pack::secret::{SecretText, Settings};
@@ -71,11 +72,20 @@ pub fn check(
             Stored::There(stored) => check_stored(record, &stored, key.as_ref(), &ring, &mut findings),
         }
         let is_used = used.contains(&record.kid);
-        if !is_used {
+        let is_older = output.older.contains(&record.generation);
+        if !is_used && !is_older {
             output
                 .findings
                 .of(file)
                 .add(format!("no rendition uses the key of record {}", record.kid));
+        }
+    }
+    for older in &output.older {
+        if records.iter().all(|record| record.generation != *older) {
+            let folders = generations::folders(*older).join(", ");
+            let what =
+                format!("holds no record of an older generation, and there is {folders}: files that no playlist names");
+            output.findings.of(file).add(what);
         }
     }
     for rendition in &output.renditions {
