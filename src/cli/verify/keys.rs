@@ -55,11 +55,13 @@ pub fn check(
         .collect();
     let mut keys = Vec::new();
     for (record, stored) in records.iter().zip(stored) {
+        // An older generation may be another film, which was replaced.
+        let is_older = output.older.contains(&record.generation);
         let mut findings = output.findings.of(file);
         let key = check_record(record, &ring, &mut keys, &mut findings);
         if let Some(media_fingerprint) = media_fingerprint
             .as_ref()
-            .filter(|ours| **ours != record.media_fingerprint)
+            .filter(|ours| !is_older && **ours != record.media_fingerprint)
         {
             let (kid, recorded) = (record.kid, &record.media_fingerprint);
             findings.add(format!(
@@ -72,7 +74,6 @@ pub fn check(
             Stored::There(stored) => check_stored(record, &stored, key.as_ref(), &ring, &mut findings),
         }
         let is_used = used.contains(&record.kid);
-        let is_older = output.older.contains(&record.generation);
         if !is_used && !is_older {
             output
                 .findings
