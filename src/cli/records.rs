@@ -139,9 +139,9 @@ impl Records {
         }
         // Once it has one, a master keeps its generation, when older ones are retired and forgotten too.
         let generation = match ours.first() {
+            _ if !has_generations => None,
             Some(record) => record.generation,
-            None if *has_generations && latest.is_some() => Some(master.generation()),
-            None => None,
+            None => latest.map(|_| master.generation()),
         };
         let is_kept = |record: &&KeyRecord| self.beside.contains(&record.kid) && record.generation != generation;
         let kept = of_other_masters.iter().copied().filter(is_kept).cloned().collect();

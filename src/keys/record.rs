@@ -39,7 +39,7 @@ pub struct KeyRecord {
     /// A digest over sample tables and codec configurations, which tells other media apart.
     pub media_fingerprint: String,
     /// Which folder of the output has the media; that of the content's first master key has none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub generation: Option<Generation>,
 }
 

@@ -424,7 +424,7 @@ mod tests {
         execute(&url(&folder), "PRAGMA user_version = 7");
         let error = Blocking::open(&url(&folder)).err().unwrap();
         assert!(
-            matches!(error, StoreError::Newer { found: 7, known: 1, .. }),
+            matches!(error, StoreError::Newer { found: 7, known: 2, .. }),
             "{error:?}"
         );
     }
