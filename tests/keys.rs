@@ -247,7 +247,8 @@ fn a_bad_record_keeps_all_from_being_imported() {
     for (field, old, new) in [
         ("key_uri", BASE_URL, "https://elsewhere.example.com"),
         ("scheme", "\"cbcs\"", "\"cenc\""),
-        ("key_name", "null", "\"uhd\""),
+        ("key_name", "\"key_name\": null", "\"key_name\": \"uhd\""),
+        ("generation", "\"generation\": null", "\"generation\": \"0a1b2c3d\""),
         (
             "media_fingerprint",
             "\"media_fingerprint\": \"",

@@ -103,39 +103,26 @@ impl Records {
             )));
         }
         let master = keys.primary();
-        let (ours, of_other_masters): (Vec<&KeyRecord>, Vec<&KeyRecord>) = self
+        let (ours, others): (Vec<&KeyRecord>, Vec<&KeyRecord>) = self
             .known
             .iter()
             .filter(|record| record.content_id == **id)
             .partition(|record| record.kid == master.kid(id, record.key_name.as_ref()));
-        let latest = of_other_masters.iter().max_by_key(|record| record.created_at);
-        if let (true, Some(latest), false) = (ours.is_empty(), latest, replace) {
-            let is_rotation = |record: &&KeyRecord| keys.master_by_id(&record.master_key_id).is_some();
-            if !*has_generations || !of_other_masters.iter().any(is_rotation) {
-                return Err(of_another_master(id, &latest.master_key_id, *has_generations));
+        let latest = latest_master(&others);
+        if !replace {
+            if let ([], Some(latest)) = (&*ours, latest) {
+                let is_announced = |record: &&KeyRecord| keys.master_by_id(&record.master_key_id).is_some();
+                if !has_generations || !others.iter().any(is_announced) {
+                    return Err(of_another_master(id, latest, *has_generations));
+                }
             }
-        }
-        // Under keys of other names too, and of other masters, one content is one film. Which one, says the latest master.
-        let is_other_film = |record: &&KeyRecord| record.media_fingerprint != *media_fingerprint;
-        let is_of_latest =
-            |record: &&KeyRecord| latest.is_some_and(|latest| latest.master_key_id == record.master_key_id);
-        let other_film = match &*ours {
-            [] => of_other_masters
-                .iter()
-                .copied()
-                .filter(is_of_latest)
-                .find(is_other_film),
-            ours => ours.iter().copied().find(is_other_film),
-        };
-        if let Some(there) = other_film
-            && !replace
-        {
-            let difference = Difference {
-                field: "media_fingerprint",
-                recorded: there.media_fingerprint.clone(),
-                new: (*media_fingerprint).to_owned(),
+            // Under keys of other names too, and of other masters, one content is one film. Which one, the latest master says.
+            let is_of_latest = |record: &&KeyRecord| Some(&*record.master_key_id) == latest;
+            let there: Vec<&KeyRecord> = match &*ours {
+                [] => others.iter().copied().filter(is_of_latest).collect(),
+                ours => ours.to_vec(),
             };
-            return Err(not_the_same(id, &difference));
+            check_film(id, media_fingerprint, &there)?;
         }
         // Once it has one, a master keeps its generation, when older ones are retired and forgotten too.
         let generation = match ours.first() {
@@ -144,8 +131,8 @@ impl Records {
             None => latest.map(|_| master.generation()),
         };
         let is_kept = |record: &&KeyRecord| self.beside.contains(&record.kid) && record.generation != generation;
-        let kept = of_other_masters.iter().copied().filter(is_kept).cloned().collect();
-        let has_other_masters = !of_other_masters.is_empty();
+        let kept = others.iter().copied().filter(is_kept).cloned().collect();
+        let has_other_masters = latest.is_some();
         let by_kid: HashMap<Kid, &KeyRecord> = ours.into_iter().map(|record| (record.kid, record)).collect();
         let settle = |name: &Option<KeyName>| {
             let there = by_kid.get(&master.kid(id, name.as_ref())).copied();
@@ -186,6 +173,30 @@ impl Records {
         }
         replacing.extend(stored);
         Ok(replacing)
+    }
+}
+
+/// The ID of the master key that made the latest of some records.
+fn latest_master<'r>(records: &[&'r KeyRecord]) -> Option<&'r str> {
+    let latest = records.iter().max_by_key(|record| record.created_at);
+    latest.map(|record| &*record.master_key_id)
+}
+
+/// Refuses other media than records were made of.
+fn check_film(id: &ContentId, media_fingerprint: &str, records: &[&KeyRecord]) -> Result<(), Failure> {
+    let other = records
+        .iter()
+        .find(|record| record.media_fingerprint != media_fingerprint);
+    match other {
+        None => Ok(()),
+        Some(there) => Err(not_the_same(
+            id,
+            &Difference {
+                field: "media_fingerprint",
+                recorded: there.media_fingerprint.clone(),
+                new: media_fingerprint.to_owned(),
+            },
+        )),
     }
 }
 
