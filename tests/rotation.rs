@@ -378,6 +378,8 @@ fn what_is_no_rotation_is_refused() {
     fails(&under(&work, 2, Some(1), &retire), "no record of the master key of now");
     same();
 
+    // Records tell seconds apart.
+    std::thread::sleep(Duration::from_millis(1100));
     // The store knows of the new generation, and the output that is published does not.
     succeeds(&under(&work, 2, Some(1), &encrypt(&film, &["--out", "elsewhere"])));
     fails(
@@ -399,6 +401,21 @@ fn what_is_no_rotation_is_refused() {
         serde_json::from_str::<Value>(&list).unwrap().as_array().unwrap().len(),
         4
     );
+    // With the older master key in the settings, the newest generation would be what goes.
+    succeeds(&under(&work, 2, Some(1), &encrypt(&film, &[])));
+    let before = files(&work.path("out/film"));
+    for (option, said) in [
+        (vec![], "names files in"),
+        (vec!["--dry-run"], "names files in"),
+        (vec!["--records-only"], "its newest record is of another master key"),
+    ] {
+        fails(&under(&work, 1, Some(2), &[&retire[..], &option].concat()), said);
+        let list = succeeds(&under(&work, 1, Some(2), &["keys", "list"]));
+        assert_eq!(
+            (files(&work.path("out/film")), list.lines().count()),
+            (before.clone(), 5)
+        );
+    }
     // Files of nobody are not taken for an older generation.
     fs::create_dir_all(work.path("elsewhere/01234567/video")).unwrap();
     fs::write(work.path("elsewhere/01234567/video/stray"), "stray").unwrap();

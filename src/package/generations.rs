@@ -51,6 +51,13 @@ pub fn find(output: &Path) -> io::Result<BTreeSet<Option<Generation>>> {
     Ok(found)
 }
 
+/// Whether a playlist at the top of an output names files in one of its folders.
+#[must_use]
+pub fn is_named(playlist: &str, folder: &str) -> bool {
+    let mut uris = playlist.split(['\n', '"']);
+    uris.any(|uri| uri.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
+}
+
 /// Gives the files of an output's generations a second name in the one that takes its place; what the output does not have is
 /// none to keep.
 ///
@@ -105,6 +112,21 @@ fn link_tree(from: &Path, to: &Path) -> Result<(), PackageError> {
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_playlist_names_a_folder_by_its_uris() {
+        let playlist =
+            "#EXTM3U\n#EXT-X-MEDIA:URI=\"0a1b2c3d/audio/en/playlist.m3u8\"\n#EXT-X-STREAM-INF:A=1\nvideo/p.m3u8\n";
+        for (folder, expected) in [
+            ("video", true),
+            ("0a1b2c3d", true),
+            ("audio", false),
+            ("text", false),
+            ("vid", false),
+        ] {
+            assert_eq!(is_named(playlist, folder), expected, "{folder}");
+        }
+    }
 
     #[test]
     fn generations_are_kept_and_removed_by_their_folders() {

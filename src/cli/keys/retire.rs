@@ -1,12 +1,14 @@
 //! `vylux-pack keys retire`: takes away what older master keys made.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
-use vylux_pack::content_key::Kid;
+use anyhow::{Context, anyhow};
+use vylux_pack::content_key::{Generation, Kid};
 use vylux_pack::keys::{ContentId, KeyRecord, KeyRing, keys_file};
 use vylux_pack::package::generations;
+use vylux_pack::package::hls::MULTIVARIANT_PLAYLIST;
 use vylux_pack::package::publish::KEYS_FILE;
 use vylux_pack::secret::Settings;
 
@@ -18,7 +20,8 @@ use crate::cli::store::{Store, StoreArgs};
 /// Take away what was encrypted under older master keys, once it was encrypted again
 ///
 /// Their media leaves the output, then their records leave keys.json and the store: in this order, so that nothing is out there
-/// whose key is gone. What the master key of now (MASTER_KEY_HEX) made is never touched, and has to be there. Run again, it finishes
+/// whose key is gone. What the master key of now (MASTER_KEY_HEX) made is never touched, and has to be there; nor is what
+/// master.m3u8 names, or without an output, what is newer. Run again, it finishes
 /// what was interrupted. Key servers forget a retired key within seconds. See docs/key-rotation.md.
 #[derive(clap::Args)]
 pub struct Args {
@@ -83,6 +86,19 @@ struct Retirement<'a> {
     output: Option<RetiredOutput<'a>>,
 }
 
+/// Refuses to retire what was made after all that would be left: another master key is the one of now.
+fn check_older(content_id: &ContentId, of_now: &[KeyRecord], retired: &[KeyRecord]) -> Result<(), Failure> {
+    let last = of_now.iter().map(|record| record.created_at).max();
+    match retired.iter().find(|record| Some(record.created_at) > last) {
+        None => Ok(()),
+        Some(newer) => Err(Failure::work(anyhow!(
+            "content '{content_id}': its newest record is of another master key ({}) than the one of now; look at \
+             MASTER_KEY_HEX and SALT_HEX, or name the output with --out",
+            newer.master_key_id
+        ))),
+    }
+}
+
 struct RetiredOutput<'a> {
     path: &'a Path,
     /// The records of `keys.json` that stay.
@@ -108,7 +124,8 @@ impl<'a> Retirement<'a> {
             )));
         }
         let output = match output {
-            None => None,
+            // Nobody can be asked but the records which generation is the newest.
+            None => check_older(content_id, &of_now, &stored).map(|()| None)?,
             Some(path) => Some(RetiredOutput::find(keys, content_id, &of_now, path)?),
         };
         Ok(Self {
@@ -169,11 +186,28 @@ impl<'a> RetiredOutput<'a> {
         Ok(Self { path, stay, go })
     }
 
+    /// Refuses to take what the multivariant playlist names: another master key is the one of now.
+    fn check_not_published(&self, retired: &BTreeSet<Option<Generation>>) -> Result<(), Failure> {
+        let path = self.path.join(MULTIVARIANT_PLAYLIST);
+        let playlist = fs::read_to_string(&path)
+            .with_context(|| format!("{} can't be read", path.display()))
+            .map_err(Failure::work)?;
+        let mut folders = retired.iter().copied().flat_map(generations::folders);
+        match folders.find(|folder| generations::is_named(&playlist, folder)) {
+            None => Ok(()),
+            Some(folder) => Err(Failure::work(anyhow!(
+                "{} names files in {folder}, which is not of the master key of now; look at MASTER_KEY_HEX and SALT_HEX",
+                path.display()
+            ))),
+        }
+    }
+
     /// Takes the folders of those records, then the records out of `keys.json`; which folders were there.
     fn retire<'r>(&self, records: impl Iterator<Item = &'r KeyRecord>, dry_run: bool) -> Result<Vec<String>, Failure> {
         let stay: BTreeSet<_> = self.stay.iter().map(|record| record.generation).collect();
         let retired = records.map(|record| record.generation);
         let retired: BTreeSet<_> = retired.filter(|generation| !stay.contains(generation)).collect();
+        self.check_not_published(&retired)?;
         if dry_run {
             let folders = retired.into_iter().flat_map(generations::folders);
             return Ok(folders.filter(|folder| self.path.join(folder).is_dir()).collect());
