@@ -1,4 +1,4 @@
-//! The words that the media plane and the key plane share: a content key, its ID, an IV.
+//! The words that the media plane and the key plane share: a content key, its ID, an IV, and a generation of an output.
 
 use std::fmt;
 use std::str::FromStr;
@@ -34,6 +34,33 @@ pub struct Kid(pub [u8; 16]);
 /// A constant 16-byte initialization vector (ISO/IEC 23001-7, 8.2 `default_constant_IV`); public.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Iv(pub [u8; 16]);
+
+/// What a content was encrypted to when its master key was no longer the first: the folder of an output with this name, eight
+/// hexadecimal digits, holds its media, so that no URL of an older generation ever has other bytes. The first generation has
+/// none, and lies at the top.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Generation(pub [u8; 4]);
+
+/// Text that is not eight lower-case hexadecimal digits.
+#[derive(Debug, thiserror::Error)]
+#[error("expected 8 hexadecimal digits, a to f in lower case")]
+pub struct NotFourBytes;
+
+impl FromStr for Generation {
+    type Err = NotFourBytes;
+
+    /// Reads the one text that a generation has, as it names a folder.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut bytes = [0; 4];
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| NotFourBytes)?;
+        let generation = Self(bytes);
+        if generation.to_string() == text {
+            Ok(generation)
+        } else {
+            Err(NotFourBytes)
+        }
+    }
+}
 
 /// Text that is not 32 hexadecimal digits.
 #[derive(Debug, thiserror::Error)]
@@ -81,17 +108,37 @@ macro_rules! lower_hex {
         }
     )*};
 }
-lower_hex!(Kid Iv);
+lower_hex!(Kid Iv Generation);
 
-impl serde::Serialize for Kid {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+macro_rules! serde_as_text {
+    ($($name:ident)*) => {$(
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+        impl<'de> serde::Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
 }
+serde_as_text!(Kid Generation);
 
-impl<'de> serde::Deserialize<'de> for Kid {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_has_one_text() {
+        assert_eq!(
+            "0a1b2c3d".parse::<Generation>().ok(),
+            Some(Generation([0x0a, 0x1b, 0x2c, 0x3d]))
+        );
+        for text in ["", "video", "0A1B2C3D", "0a1b2c3", "0a1b2c3d4", "../0a1b2", "0x0a1b2c"] {
+            assert!(text.parse::<Generation>().is_err(), "{text}");
+        }
     }
 }

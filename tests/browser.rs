@@ -152,7 +152,12 @@ fn expired(content_id: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let secret = vylux_pack::secret::SecretText::from(KEY_TOKEN_SECRET.to_owned());
     let expires = i64::try_from(now).unwrap() - 5;
-    vylux_pack::access::mint(&secret, &content_id.parse().unwrap(), expires)
+    vylux_pack::access::mint(
+        &secret,
+        &content_id.parse().unwrap(),
+        &vylux_pack::access::KeyScope::All,
+        expires,
+    )
 }
 
 #[track_caller]

@@ -183,7 +183,7 @@ fn list_and_show_say_what_the_store_holds() {
     let shown = keys.succeeds(&["show", CONTENT_ID]);
     let expected = format!("key_uri            {BASE_URL}/api/key/{CONTENT_ID}\n");
     assert!(shown.contains(&expected), "{shown}");
-    assert_eq!(shown.lines().count(), 12, "{shown}");
+    assert_eq!(shown.lines().count(), 13, "{shown}");
     let records: Value = serde_json::from_str(&keys.succeeds(&["show", CONTENT_ID, "--json"])).unwrap();
     assert_eq!(records.as_array().unwrap().len(), 1);
     assert_eq!(records[0]["kid"], kid);
@@ -247,7 +247,8 @@ fn a_bad_record_keeps_all_from_being_imported() {
     for (field, old, new) in [
         ("key_uri", BASE_URL, "https://elsewhere.example.com"),
         ("scheme", "\"cbcs\"", "\"cenc\""),
-        ("key_name", "null", "\"uhd\""),
+        ("key_name", "\"key_name\": null", "\"key_name\": \"uhd\""),
+        ("generation", "\"generation\": null", "\"generation\": \"0a1b2c3d\""),
         (
             "media_fingerprint",
             "\"media_fingerprint\": \"",

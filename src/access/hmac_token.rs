@@ -1,4 +1,4 @@
-//! The HMAC token: `b64url(JSON{"hash","exp"}) "." b64url(HMAC-SHA-256)`, the form that Vylux's applications mint.
+//! The HMAC token: `b64url(JSON{"hash","exp","keys"?}) "." b64url(HMAC-SHA-256)`, the form that Vylux's applications mint.
 //!
 //! The MAC is over the text of the first part, and its key is the text of `KEY_TOKEN_SECRET` as it stands, not the bytes
 //! that its digits may mean. base64url is without padding (RFC 4648, 5).
@@ -6,9 +6,11 @@
 use async_trait::async_trait;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::Deserialize;
+use serde_json::json;
 use sha2::Sha256;
 
-use super::{Authenticated, DenyReason, Question, UnixSeconds, Verifier, base64};
+use super::key_scope::KeysClaim;
+use super::{Authenticated, DenyReason, KeyScope, Question, UnixSeconds, Verifier, base64};
 use crate::keys::ContentId;
 use crate::secret::SecretText;
 
@@ -25,6 +27,9 @@ struct Claims {
     hash: String,
     /// From this second on the token is worth nothing.
     exp: UnixSeconds,
+    /// Which of the content's keys it opens.
+    #[serde(default)]
+    keys: KeysClaim,
 }
 
 impl HmacTokens {
@@ -57,7 +62,10 @@ impl HmacTokens {
         if claims.hash != question.content_id.as_str() {
             return Err(DenyReason::TokenContentMismatch);
         }
-        Ok(Authenticated::default())
+        Ok(Authenticated {
+            subject: None,
+            keys: claims.keys.scope()?,
+        })
     }
 }
 
@@ -72,11 +80,15 @@ impl Verifier for HmacTokens {
     }
 }
 
-/// Mints a token for `content_id` that is good until the second `expires`. In production this is the application's work.
+/// Mints a token for `keys` of `content_id` that is good until the second `expires`. In production this is the application's work.
 #[must_use]
-pub fn mint(secret: &SecretText, content_id: &ContentId, expires: UnixSeconds) -> String {
+pub fn mint(secret: &SecretText, content_id: &ContentId, keys: &KeyScope, expires: UnixSeconds) -> String {
+    let keys = match keys {
+        KeyScope::All => String::new(),
+        KeyScope::Only(entries) => format!(r#","keys":{}"#, json!(entries)),
+    };
     // The words hold nothing that JSON would escape: an ID is ASCII letters, digits, `_` and `-`.
-    let payload = base64::encode(format!(r#"{{"hash":"{content_id}","exp":{expires}}}"#).as_bytes());
+    let payload = base64::encode(format!(r#"{{"hash":"{content_id}","exp":{expires}{keys}}}"#).as_bytes());
     let tag = base64::encode(&mac(secret).chain_update(&payload).finalize().into_bytes());
     format!("{payload}.{tag}")
 }

@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use super::jwks::KeySet;
+use super::key_scope::KeysClaim;
 use super::{Authenticated, DenyReason, Question, UnixSeconds, Verifier, base64};
 
 /// Clocks may differ by this much.
@@ -57,6 +58,8 @@ struct Claims {
     aud: Option<OneOrMany>,
     hash: Option<OneOrMany>,
     content_id: Option<OneOrMany>,
+    #[serde(default)]
+    keys: KeysClaim,
 }
 
 /// Seconds since 1970, maybe with a fraction (RFC 7519, 2).
@@ -148,7 +151,10 @@ impl JwtRules {
                 return Err(DenyReason::JwtContentMismatch);
             }
         }
-        Ok(Authenticated { subject: claims.sub })
+        Ok(Authenticated {
+            subject: claims.sub,
+            keys: claims.keys.scope()?,
+        })
     }
 }
 

@@ -11,6 +11,7 @@ mod base64;
 mod hmac_token;
 pub mod jwks;
 mod jwt;
+mod key_scope;
 mod reason;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::keys::ContentId;
 
 pub use hmac_token::{HmacTokens, mint};
 pub use jwt::{JwtRules, Jwts};
+pub use key_scope::{Asked, KeyEntry, KeyScope, PRIMARY};
 pub use reason::DenyReason;
 
 /// No token is longer, in bytes of its text.
@@ -51,12 +53,14 @@ pub struct Question<'a> {
 pub struct Authenticated {
     /// The token's subject (RFC 7519, 4.1.2), if it names one.
     pub subject: Option<String>,
+    /// Which of the content's keys it opens: of each, [`KeyScope::check`] decides.
+    pub keys: KeyScope,
 }
 
 /// The answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// The key may be handed out.
+    /// Keys of the content may be handed out: those of [`Authenticated::keys`].
     Allow(Authenticated),
     /// It may not.
     Deny(DenyReason),

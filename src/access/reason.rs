@@ -69,6 +69,10 @@ reasons! {
     JwtNoContent = "jwt-no-content",
     /// A JWT for other content.
     JwtContentMismatch = "jwt-content-mismatch",
+    /// A token whose claim `keys` is no list of key names.
+    KeysClaimMalformed = "keys-claim-malformed",
+    /// A token whose claim `keys` does not open this key.
+    KeyNotInToken = "key-not-in-token",
     /// The key set could not be fetched so far, so nothing can be said of the token.
     JwksUnavailable = "jwks-unavailable",
 }

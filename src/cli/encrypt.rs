@@ -14,8 +14,8 @@ use vylux_pack::keys::{BaseUrl, ContentId, keys_file};
 use vylux_pack::media::{Presentation, Source, Track};
 use vylux_pack::package::publish::{KEYS_FILE, Staging};
 use vylux_pack::package::{
-    Control, Name, Names, PackageError, Period, Rendition, TextRendition, WrittenRendition, hls, write_segments,
-    write_text,
+    Control, Name, Names, PackageError, Period, Rendition, TextRendition, WrittenRendition, generations, hls,
+    write_segments, write_text,
 };
 use vylux_pack::plan::{SegmentDuration, SegmentPlan, TextPlan};
 use vylux_pack::protect::{Pattern, SampleScheme, Scheme};
@@ -181,6 +181,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let names = Name::all(&presentation);
     let encryption = prepare_keys(args, &settings, &presentation, (&plan, &names), &output)?;
 
+    let names = names.of_generation(encryption.as_ref().and_then(Encryption::generation));
     let renditions: Vec<Rendition<'_>> = presentation
         .tracks
         .iter()
@@ -278,7 +279,7 @@ fn prepare_keys(
     }
     let names: Vec<&str> = names.tracks.iter().map(Name::as_str).collect();
     let periods = args.key_options.periods(plan)?;
-    keys::prepare(args, settings, &presentation.tracks, &names, &periods, output).map(Some)
+    keys::prepare(args, settings, &presentation.tracks, &names, &periods, (output, true)).map(Some)
 }
 
 /// Opens all inputs, warns of what is left out, and gives tracks the labels that were chosen.
@@ -335,6 +336,8 @@ fn publish(
     cancelled: &AtomicBool,
 ) -> Result<(), Failure> {
     if let Some(encryption) = encryption {
+        // Before the records say that it is there.
+        generations::keep(&staging, &encryption.kept())?;
         let records = encryption.store()?;
         keys_file::write(&staging.folder().join(KEYS_FILE), &records).map_err(Failure::work)?;
     }

@@ -6,6 +6,8 @@ mod export;
 mod import;
 #[cfg(feature = "store")]
 mod list;
+#[cfg(feature = "store")]
+mod retire;
 mod rewrap;
 #[cfg(feature = "store")]
 mod show;
@@ -14,7 +16,7 @@ use clap::Subcommand;
 
 use super::failure::Failure;
 
-/// List, show, import, export and rewrap key records
+/// List, show, import, export, rewrap and retire key records
 ///
 /// A record says which content key a content has, and holds the key wrapped. No command prints the key itself.
 #[derive(clap::Args)]
@@ -34,6 +36,8 @@ enum Command {
     #[cfg(feature = "store")]
     Export(export::Args),
     Rewrap(rewrap::Args),
+    #[cfg(feature = "store")]
+    Retire(retire::Args),
 }
 
 pub fn run(args: &Args) -> Result<(), Failure> {
@@ -47,6 +51,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         #[cfg(feature = "store")]
         Command::Export(args) => export::run(args),
         Command::Rewrap(args) => rewrap::run(args),
+        #[cfg(feature = "store")]
+        Command::Retire(args) => retire::run(args),
     }
 }
 

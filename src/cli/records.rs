@@ -1,10 +1,10 @@
 //! The key record of what is encrypted: the one that is there, or a new one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use vylux_pack::content_key::Kid;
+use vylux_pack::content_key::{Generation, Kid};
 use vylux_pack::keys::{self, BaseUrl, ContentId, Difference, KeyName, KeyRecord, KeyRing, RecordDraft, keys_file};
 use vylux_pack::package::publish::KEYS_FILE;
 use vylux_pack::secret::{SecretText, Settings};
@@ -16,6 +16,18 @@ use super::store::Store;
 pub struct Records {
     store: Option<Store>,
     known: Vec<KeyRecord>,
+    /// The keys of the output that is there.
+    beside: HashSet<Kid>,
+}
+
+/// What the keys of the new output are to be.
+pub struct Settlement {
+    /// The records, in the order of the names that were asked for.
+    pub keys: Vec<Settled>,
+    /// The generation that their media belongs to.
+    pub generation: Option<Generation>,
+    /// Records of older generations, whose media the output that is there has.
+    pub kept: Vec<KeyRecord>,
 }
 
 /// What the new output's record is to be.
@@ -32,6 +44,8 @@ pub struct Content<'a> {
     pub scheme: &'a str,
     pub media_fingerprint: &'a str,
     pub base_url: &'a BaseUrl,
+    /// Whether what another master key made may stay beside it.
+    pub has_generations: bool,
 }
 
 impl Records {
@@ -49,9 +63,10 @@ impl Records {
             }
         };
         let path = output.join(KEYS_FILE);
+        let mut beside = HashSet::new();
         if path.exists() {
-            let beside = keys_file::read(&path).map_err(Failure::work)?;
-            for record in beside {
+            for record in keys_file::read(&path).map_err(Failure::work)? {
+                beside.insert(record.kid);
                 let is_new = known
                     .iter()
                     .all(|other| (&other.content_id, other.kid) != (&record.content_id, record.kid));
@@ -60,7 +75,7 @@ impl Records {
                 }
             }
         }
-        Ok(Self { store, known })
+        Ok(Self { store, known, beside })
     }
 
     /// The records of keys of `content` with these names: those that are there if they say the same, else new ones, if `replace`
@@ -71,9 +86,12 @@ impl Records {
         content: &Content<'_>,
         names: &[Option<KeyName>],
         replace: bool,
-    ) -> Result<Vec<Settled>, Failure> {
+    ) -> Result<Settlement, Failure> {
         let Content {
-            id, media_fingerprint, ..
+            id,
+            media_fingerprint,
+            has_generations,
+            ..
         } = content;
         if let Some(other) = self.known.iter().find(|record| record.content_id != **id)
             && !replace
@@ -85,30 +103,36 @@ impl Records {
             )));
         }
         let master = keys.primary();
-        let (ours, of_other_masters): (Vec<&KeyRecord>, Vec<&KeyRecord>) = self
+        let (ours, others): (Vec<&KeyRecord>, Vec<&KeyRecord>) = self
             .known
             .iter()
             .filter(|record| record.content_id == **id)
             .partition(|record| record.kid == master.kid(id, record.key_name.as_ref()));
-        if let (true, Some(other), false) = (ours.is_empty(), of_other_masters.first(), replace) {
-            return Err(refuse(anyhow!(
-                "content '{id}' was encrypted under another master key (its ID is {}); encrypt it again under this \
-                 one with --replace, and the playlists that are out there go on working",
-                other.master_key_id
-            )));
-        }
-        // Under keys of other names too, one content is one film.
-        let is_other_film = |record: &&&KeyRecord| record.media_fingerprint != *media_fingerprint;
-        if let Some(there) = ours.iter().find(is_other_film)
-            && !replace
-        {
-            let difference = Difference {
-                field: "media_fingerprint",
-                recorded: there.media_fingerprint.clone(),
-                new: (*media_fingerprint).to_owned(),
+        let latest = latest_master(&others);
+        if !replace {
+            if let ([], Some(latest)) = (&*ours, latest) {
+                let is_announced = |record: &&KeyRecord| keys.master_by_id(&record.master_key_id).is_some();
+                if !has_generations || !others.iter().any(is_announced) {
+                    return Err(of_another_master(id, latest, *has_generations));
+                }
+            }
+            // Under keys of other names too, and of other masters, one content is one film. Which one, the latest master says.
+            let is_of_latest = |record: &&KeyRecord| Some(&*record.master_key_id) == latest;
+            let there: Vec<&KeyRecord> = match &*ours {
+                [] => others.iter().copied().filter(is_of_latest).collect(),
+                ours => ours.to_vec(),
             };
-            return Err(not_the_same(id, &difference));
+            check_film(id, media_fingerprint, &there)?;
         }
+        // Once it has one, a master keeps its generation, when older ones are retired and forgotten too.
+        let generation = match ours.first() {
+            _ if !has_generations => None,
+            Some(record) => record.generation,
+            None => latest.map(|_| master.generation()),
+        };
+        let is_kept = |record: &&KeyRecord| self.beside.contains(&record.kid) && record.generation != generation;
+        let kept = others.iter().copied().filter(is_kept).cloned().collect();
+        let has_other_masters = latest.is_some();
         let by_kid: HashMap<Kid, &KeyRecord> = ours.into_iter().map(|record| (record.kid, record)).collect();
         let settle = |name: &Option<KeyName>| {
             let there = by_kid.get(&master.kid(id, name.as_ref())).copied();
@@ -117,11 +141,15 @@ impl Records {
                 content,
                 name.as_ref(),
                 there,
-                !of_other_masters.is_empty(),
+                (generation, has_other_masters),
                 replace,
             )
         };
-        names.iter().map(settle).collect()
+        Ok(Settlement {
+            keys: names.iter().map(settle).collect::<Result<_, _>>()?,
+            generation,
+            kept,
+        })
     }
 
     /// Puts the records into the store, before anything is published, and returns those that stand there.
@@ -148,13 +176,37 @@ impl Records {
     }
 }
 
+/// The ID of the master key that made the latest of some records.
+fn latest_master<'r>(records: &[&'r KeyRecord]) -> Option<&'r str> {
+    let latest = records.iter().max_by_key(|record| record.created_at);
+    latest.map(|record| &*record.master_key_id)
+}
+
+/// Refuses other media than records were made of.
+fn check_film(id: &ContentId, media_fingerprint: &str, records: &[&KeyRecord]) -> Result<(), Failure> {
+    let other = records
+        .iter()
+        .find(|record| record.media_fingerprint != media_fingerprint);
+    match other {
+        None => Ok(()),
+        Some(there) => Err(not_the_same(
+            id,
+            &Difference {
+                field: "media_fingerprint",
+                recorded: there.media_fingerprint.clone(),
+                new: media_fingerprint.to_owned(),
+            },
+        )),
+    }
+}
+
 /// The record of the key of that name: the one that is `there` if it says the same, else a new one, if `replace` allows it.
 fn settle_one(
     keys: &KeyRing,
     content: &Content<'_>,
     name: Option<&KeyName>,
     there: Option<&KeyRecord>,
-    has_other_masters: bool,
+    (generation, has_other_masters): (Option<Generation>, bool),
     replace: bool,
 ) -> Result<Settled, Failure> {
     let Content {
@@ -162,6 +214,7 @@ fn settle_one(
         scheme,
         media_fingerprint,
         base_url,
+        ..
     } = content;
     let master = keys.primary();
     let kid = master.kid(id, name);
@@ -170,7 +223,7 @@ fn settle_one(
     let key_uri = match there {
         _ if name.is_some() => kid_uri,
         Some(there) if there.key_uri == kid_uri => kid_uri,
-        None if has_other_masters => kid_uri,
+        None if has_other_masters || generation.is_some() => kid_uri,
         _ => plain_uri,
     };
     let draft = RecordDraft {
@@ -181,6 +234,7 @@ fn settle_one(
         key_uri,
         master_key_id: master.id().to_owned(),
         media_fingerprint: (*media_fingerprint).to_owned(),
+        generation,
     };
     let record = keys.wrap(&master.content_key(id, name), draft).map_err(Failure::work)?;
     let Some(there) = there else {
@@ -201,6 +255,19 @@ fn settle_one(
         Some(_) if replace => Ok(Settled { record, replaces: true }),
         Some(difference) => Err(not_the_same(id, &difference)),
     }
+}
+
+/// A master key that nobody named as the older one is a mistake more often than a rotation.
+fn of_another_master(id: &ContentId, master_key_id: &str, has_generations: bool) -> Failure {
+    let what = format!("content '{id}' was encrypted under another master key (its ID is {master_key_id})");
+    let hint = if has_generations {
+        "if that one was rotated, set FALLBACK_MASTER_KEY_HEX and FALLBACK_SALT_HEX to it, and the new output stands beside \
+         the older; if not, look at MASTER_KEY_HEX and SALT_HEX"
+    } else {
+        "a tree keeps the names of its files, so the two can't stand side by side: encrypt it to another --out with \
+         another --content-id, or over the older one with --replace"
+    };
+    refuse(anyhow!("{what}; {hint}"))
 }
 
 fn not_the_same(id: &ContentId, difference: &Difference) -> Failure {

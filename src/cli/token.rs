@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use clap::{Args as Arguments, Subcommand};
 use jiff::SignedDuration;
 use tokio::runtime::Builder;
-use vylux_pack::access::{Decision, MAX_TOKEN_BYTES, Question, mint, now};
+use vylux_pack::access::{Decision, KeyEntry, KeyScope, MAX_TOKEN_BYTES, Question, mint, now};
 use vylux_pack::keys::ContentId;
 use vylux_pack::secret::{KEY_TOKEN_SECRET, SecretError, Settings};
 use vylux_pack::server::config;
@@ -44,6 +44,21 @@ struct MintArgs {
     /// How long it is good for: 15m, 1h30m, 90s
     #[arg(long, value_name = "DURATION", default_value = "15m")]
     ttl: SignedDuration,
+
+    /// The names of the keys that it opens, as keys list shows them: sd,audio [default: all]
+    ///
+    /// `primary` is the key without a name; NAME-* are the keys of all epochs of a name, and primary-* those of epochs alone.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    keys: Vec<KeyEntry>,
+}
+
+impl MintArgs {
+    fn scope(&self) -> KeyScope {
+        match &*self.keys {
+            [] => KeyScope::All,
+            entries => KeyScope::Only(entries.to_vec()),
+        }
+    }
 }
 
 #[derive(Arguments)]
@@ -63,7 +78,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 return Err(Failure::usage(anyhow!("--ttl must be longer than nothing")));
             }
             let expires = now().saturating_add(args.ttl.as_secs());
-            report!("{}", mint(&secret, &args.content_id, expires))?;
+            report!("{}", mint(&secret, &args.content_id, &args.scope(), expires))?;
             Ok(())
         }
         Command::Check(args) => check(&settings, &args.content_id),
@@ -90,7 +105,14 @@ fn check(settings: &Settings, content_id: &ContentId) -> Result<(), Failure> {
             let subject = authenticated
                 .subject
                 .map(|subject| format!(", for subject {subject:?}"));
-            report!("The token opens {content_id}{}.", subject.unwrap_or_default())?;
+            let keys = match authenticated.keys {
+                KeyScope::All => String::new(),
+                KeyScope::Only(entries) => {
+                    let entries: Vec<_> = entries.iter().map(ToString::to_string).collect();
+                    format!(" with the keys {}", entries.join(", "))
+                }
+            };
+            report!("The token opens {content_id}{keys}{}.", subject.unwrap_or_default())?;
             Ok(())
         }
         Decision::Deny(reason) => Err(Failure::different(anyhow!(

@@ -16,7 +16,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{ContentId, Kek, KeyName, TrackName};
-use crate::content_key::{ContentKey, Iv, Kid};
+use crate::content_key::{ContentKey, Generation, Iv, Kid};
 use crate::secret::Secret32;
 
 /// HKDF-SHA-256, extract then expand, to `N` bytes.
@@ -53,6 +53,13 @@ impl Master {
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
+    }
+
+    /// The generation of what is encrypted under this master after another one: the first half of [`Master::id`].
+    #[must_use]
+    pub fn generation(&self) -> Generation {
+        let [a, b, c, d, ..] = self.derive::<8>("/master/id");
+        Generation([a, b, c, d])
     }
 
     /// A content's primary key (info `{content_id}`) or a named one (info `{content_id}/key/{name}`).
@@ -188,5 +195,6 @@ mod tests {
         );
         assert_eq!(master.kek().version(), "v1-a3a83649985d5830");
         assert_eq!(master.id(), "fd8bcfbb7630bca5");
+        assert_eq!(master.generation().to_string(), "fd8bcfbb");
     }
 }

@@ -138,6 +138,7 @@ impl KeyRing {
             created_at: Timestamp::from_second(now.as_second()).unwrap_or(now),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             media_fingerprint: draft.media_fingerprint,
+            generation: draft.generation,
         })
     }
 
@@ -219,6 +220,7 @@ mod tests {
             key_uri: "http://localhost:4100/api/key/movie-1".to_owned(),
             master_key_id: "fd8bcfbb7630bca5".to_owned(),
             media_fingerprint: "cc".to_owned(),
+            generation: None,
         }
     }
 

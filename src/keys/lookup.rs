@@ -28,11 +28,13 @@ pub enum Which {
     Named(KeyName),
 }
 
-/// A content key and its ID.
+/// A content key, its ID and name.
 #[derive(Clone)]
 pub struct FoundKey {
     /// The key's ID.
     pub kid: Kid,
+    /// The key's name; the primary one has none.
+    pub name: Option<KeyName>,
     /// The key.
     pub key: ContentKey,
 }
@@ -175,21 +177,27 @@ async fn look(
     };
     let record = record.ok_or(LookupError::NotFound)?;
     let key = ring.unwrap(&record)?;
-    Ok(FoundKey { kid: record.kid, key })
+    Ok(FoundKey {
+        kid: record.kid,
+        name: record.key_name,
+        key,
+    })
 }
 
-/// The primary key's record, of those of one content, ordered by time of creation.
-fn primary(mut records: Vec<KeyRecord>) -> Option<KeyRecord> {
-    records.retain(|record| record.key_name.is_none());
-    // A newer master's key has a URI of its own, with its ID, because the older one's is in playlists.
+/// The primary key's record, of those of one content.
+///
+/// A newer master's key has a URI of its own, with its ID, because the older one's is in playlists: those must never be given
+/// the newer key, not even when the older one is retired.
+fn primary(records: Vec<KeyRecord>) -> Option<KeyRecord> {
     let is_plain = |record: &KeyRecord| record.key_uri.ends_with(&format!("/key/{}", record.content_id));
-    let plain = records.iter().position(is_plain).unwrap_or_default();
-    records.into_iter().nth(plain)
+    let mut records = records.into_iter();
+    records.find(|record| record.key_name.is_none() && is_plain(record))
 }
 
 fn derive(ring: &KeyRing, content_id: &ContentId, which: &Which) -> Option<FoundKey> {
     let found = |master: &Master, name: Option<&KeyName>| FoundKey {
         kid: master.kid(content_id, name),
+        name: name.cloned(),
         key: master.content_key(content_id, name),
     };
     match which {

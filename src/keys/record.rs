@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::wrap::Binding;
 use super::{ContentId, HexBytes, KeyName};
-use crate::content_key::Kid;
+use crate::content_key::{Generation, Kid};
 
 /// A key record: a content key, wrapped, with what it is for and what it was made of. No part of it is secret.
 ///
@@ -38,6 +38,9 @@ pub struct KeyRecord {
     pub tool_version: String,
     /// A digest over sample tables and codec configurations, which tells other media apart.
     pub media_fingerprint: String,
+    /// Which folder of the output has the media; that of the content's first master key has none.
+    #[serde(default)]
+    pub generation: Option<Generation>,
 }
 
 /// What a record says before its key is wrapped; [`KeyRing::wrap`](super::KeyRing::wrap) completes it.
@@ -57,6 +60,8 @@ pub struct RecordDraft {
     pub master_key_id: String,
     /// A digest over sample tables and codec configurations.
     pub media_fingerprint: String,
+    /// Which folder of the output has the media.
+    pub generation: Option<Generation>,
 }
 
 /// A field in which a new record differs from the one that is there.
@@ -85,6 +90,7 @@ impl KeyRecord {
     /// What must not silently change between two records of a content, and does: the first such field.
     #[must_use]
     pub fn conflict_with(&self, new: &Self) -> Option<Difference> {
+        let generation = |record: &Self| record.generation.as_ref().map(ToString::to_string).unwrap_or_default();
         let name = |record: &Self| record.key_name.as_ref().map(ToString::to_string).unwrap_or_default();
         let fields = [
             ("kid", self.kid.to_string(), new.kid.to_string()),
@@ -97,6 +103,7 @@ impl KeyRecord {
                 self.media_fingerprint.clone(),
                 new.media_fingerprint.clone(),
             ),
+            ("generation", generation(self), generation(new)),
         ];
         fields
             .into_iter()
@@ -134,6 +141,7 @@ pub(super) mod tests {
             created_at: "2026-01-02T03:04:05Z".parse().unwrap(),
             tool_version: "0.1.0".to_owned(),
             media_fingerprint: "cc".repeat(32),
+            generation: None,
         }
     }
 

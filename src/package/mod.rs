@@ -1,6 +1,7 @@
 //! Writes segments and playlists, and publishes them in one step.
 
 pub mod clear;
+pub mod generations;
 pub mod hls;
 pub mod iframes;
 pub mod init_segment;

@@ -14,11 +14,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 
 use super::PackageError;
+use crate::content_key::Generation;
 
 /// The key records, beside the multivariant playlist.
 pub const KEYS_FILE: &str = "keys.json";
 
-/// What stands at the top of an output; anything else in a folder means that it is somebody else's.
+/// What stands at the top of an output, with the folders of later generations; anything else in a folder means that it is somebody else's.
 pub const OUTPUT_ENTRIES: &[&str] = &[super::hls::MULTIVARIANT_PLAYLIST, KEYS_FILE, "video", "audio", "text"];
 
 /// How often a run tries to make its folder before another one removes it.
@@ -41,7 +42,10 @@ impl Staging {
     /// # Errors
     /// [`PackageError::Write`] where the folder can't be made, or `output` is something else than an output.
     pub fn create(output: &Path) -> Result<Self, PackageError> {
-        let is_ours = |name: &OsStr| OUTPUT_ENTRIES.iter().any(|known| name == *known);
+        let is_ours = |name: &OsStr| {
+            let is_generation = |name: &str| name.parse::<Generation>().is_ok();
+            OUTPUT_ENTRIES.iter().any(|known| name == *known) || name.to_str().is_some_and(is_generation)
+        };
         check_replaceable(output, is_ours).map_err(|cause| PackageError::write(output, cause))?;
         Self::beside(output)
     }
@@ -58,7 +62,7 @@ impl Staging {
     }
 
     /// Makes the folder for `output`, whatever that is.
-    fn beside(output: &Path) -> Result<Self, PackageError> {
+    pub(super) fn beside(output: &Path) -> Result<Self, PackageError> {
         let failed = |path: &Path, cause| PackageError::write(path, cause);
         let name = output.file_name().ok_or_else(|| {
             failed(
@@ -92,6 +96,12 @@ impl Staging {
         }
         let what = format!("no folder beside it could be locked in {ATTEMPTS} attempts");
         Err(failed(output, io::Error::other(what)))
+    }
+
+    /// The output whose place it is to take.
+    #[must_use]
+    pub fn output(&self) -> &Path {
+        &self.output
     }
 
     /// Where to write.

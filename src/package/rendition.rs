@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::content_key::Generation;
 use crate::media::{MediaKind, Presentation};
 
 /// The file of init segment `index`; the first is 0, and most renditions have no other.
@@ -43,11 +44,24 @@ pub struct Names {
     pub subtitles: Vec<Name>,
 }
 
-/// A rendition's name, `[a-z0-9_-]{1,64}`, unique among video and audio, or among text; and its kind, which is the folder above.
+impl Names {
+    /// Puts all renditions into the folder of a generation.
+    #[must_use]
+    pub fn of_generation(mut self, generation: Option<Generation>) -> Self {
+        for name in self.tracks.iter_mut().chain(&mut self.subtitles) {
+            name.generation = generation;
+        }
+        self
+    }
+}
+
+/// A rendition's name, `[a-z0-9_-]{1,64}`, unique among video and audio, or among text; its kind, which is the folder above; and
+/// the generation above that.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Name {
     kind: MediaKind,
-    name: String,
+    text: String,
+    generation: Option<Generation>,
 }
 
 impl Name {
@@ -64,7 +78,11 @@ impl Name {
                 number += 1;
                 name = format!("{wish}-{number}");
             }
-            Self { kind, name }
+            Self {
+                kind,
+                text: name,
+                generation: None,
+            }
         };
         let by_language =
             |language: &Option<String>, kind| language.as_deref().map_or_else(|| kind_folder(kind).to_owned(), clean);
@@ -89,13 +107,16 @@ impl Name {
     /// The bare name.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.name
+        &self.text
     }
 
     /// The folder, relative to the output.
     #[must_use]
     pub fn folder(&self) -> PathBuf {
-        PathBuf::from(kind_folder(self.kind)).join(&self.name)
+        let top = self.generation.map(|generation| generation.to_string());
+        PathBuf::from(top.unwrap_or_default())
+            .join(kind_folder(self.kind))
+            .join(&self.text)
     }
 
     /// The media playlist's URI, relative to the multivariant playlist.
@@ -111,7 +132,13 @@ impl Name {
     }
 
     fn uri(&self, file: &str) -> String {
-        format!("{}/{}/{file}", kind_folder(self.kind), self.name)
+        let top = self.generation.map(|generation| format!("{generation}/"));
+        format!(
+            "{}{}/{}/{file}",
+            top.unwrap_or_default(),
+            kind_folder(self.kind),
+            self.text
+        )
     }
 }
 

@@ -15,13 +15,14 @@ use super::client_address::limited_as;
 use super::observe::Told;
 use super::problem::Problem;
 use super::rate_limit::Who;
-use crate::access::{self, Decision, DenyReason, Question};
+use crate::access::{self, Asked, Decision, DenyReason, KeyScope, Question};
 use crate::keys::ContentId;
 use crate::keys::lookup::{FoundKey, LookupError, Which};
 
-/// The proof that the keys of a content may be handed out to who asked.
+/// The proof that keys of a content may be handed out to who asked.
 pub struct Granted {
     content_id: ContentId,
+    keys: KeyScope,
 }
 
 /// Decides whether whoever sent `request` may have keys of `content_id`. What is known goes to `told` on the way.
@@ -46,7 +47,10 @@ pub async fn grant(app: &App, request: &Parts, content_id: &str, told: &mut Told
             if let Some(subject) = authenticated.subject {
                 take(app, Who::Subject(subject)).await?;
             }
-            Ok(Granted { content_id })
+            Ok(Granted {
+                content_id,
+                keys: authenticated.keys,
+            })
         }
     }
 }
@@ -55,14 +59,24 @@ impl Granted {
     /// A key of the content.
     ///
     /// # Errors
-    /// 404 if there is none, 503 if that can't be found out, 500 if it can't be opened.
+    /// 403 if the token does not open it, 404 if there is none, 503 if that can't be found out, 500 if it can't be opened.
     pub async fn key(&self, app: &App, which: Which) -> Result<FoundKey, Problem> {
-        let found = app.keys.find(&self.content_id, which).await;
-        found.map_err(|error| match &*error {
-            LookupError::NotFound => Problem::not_found("no-record"),
-            LookupError::Store(_) => Problem::unavailable("store-unavailable", chain(&*error)),
-            _ => Problem::internal("key-unusable", chain(&*error)),
-        })
+        let found = match app.keys.find(&self.content_id, which.clone()).await {
+            Ok(found) => Some(found),
+            Err(error) => match &*error {
+                LookupError::NotFound => None,
+                LookupError::Store(_) => return Err(Problem::unavailable("store-unavailable", chain(&*error))),
+                _ => return Err(Problem::internal("key-unusable", chain(&*error))),
+            },
+        };
+        self.keys.check(match (&which, &found) {
+            (Which::Primary, _) => Asked::Named(None),
+            (Which::Named(name), _) => Asked::Named(Some(name)),
+            // The record alone tells which name an ID has.
+            (Which::Kid(_), Some(found)) => Asked::Named(found.name.as_ref()),
+            (Which::Kid(_), None) => Asked::Unknown,
+        })?;
+        found.ok_or(Problem::not_found("no-record"))
     }
 }
 

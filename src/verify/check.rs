@@ -18,7 +18,7 @@ use crate::codec::Captions;
 use crate::content_key::{ContentKey, Iv, Kid};
 use crate::media::source::Piece;
 use crate::media::{MediaKind, Presentation, Sample, Source, Subtitles, Track, Tree};
-use crate::package::{Name, Names, workers};
+use crate::package::{Name, Names, generations, workers};
 use crate::protect::whole_segment::OpenedSegment;
 use crate::protect::{Cipher, Pattern};
 
@@ -138,7 +138,9 @@ impl Output {
     /// # Errors
     /// [`VerifyError::Source`] where a sample of the source can't be read.
     pub fn check(mut self, check: &Check<'_>) -> Result<Report, VerifyError> {
-        let names = check.source.map(|presentation| (presentation, Name::all(presentation)));
+        let names = check
+            .source
+            .map(|presentation| (presentation, Name::all(presentation).of_generation(self.generation)));
         let mut sources = match (self.form, &names) {
             (_, None) => vec![None; self.renditions.len()],
             (Form::Own, Some(names)) => self.match_sources(names),
@@ -164,6 +166,13 @@ impl Output {
         }
         ivs::check(&self.renditions, &facts, &mut self.findings);
         let mut notes = Vec::new();
+        for folder in self.older.iter().copied().flat_map(generations::folders) {
+            if self.folder.join(&folder).is_dir() {
+                notes.push(format!(
+                    "{folder}: of an older master key, not checked; it waits for `keys retire`"
+                ));
+            }
+        }
         for (index, (rendition, facts)) in self.renditions.iter().zip(&facts).enumerate() {
             match self.form {
                 Form::Own => hls::check_media_playlist(rendition, facts, &mut notes, &mut self.findings),

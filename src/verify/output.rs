@@ -11,9 +11,10 @@ use super::findings::Findings;
 use super::init::{InitSegment, Protection};
 use super::playlist::{self, AES_128, Key, Located, MediaPlaylist, MultivariantPlaylist};
 use super::{Form, VerifyError};
-use crate::content_key::Iv;
+use crate::content_key::{Generation, Iv};
 use crate::isobmff::ReadAt;
 use crate::media::Source;
+use crate::package::generations;
 use crate::package::hls::MULTIVARIANT_PLAYLIST;
 use crate::package::publish::KEYS_FILE;
 
@@ -32,6 +33,10 @@ pub struct Output {
     pub renditions: Vec<Rendition>,
     /// What was found so far; whoever checks more adds to it.
     pub findings: Findings,
+    /// The generation that the multivariant playlist names.
+    pub generation: Option<Generation>,
+    /// Older generations that stand beside it.
+    pub older: BTreeSet<Option<Generation>>,
     pub(super) form: Form,
     /// The playlist that was given, relative to the folder.
     pub(super) top: PathBuf,
@@ -124,13 +129,22 @@ impl Output {
     /// [`VerifyError`] where the folder can't be read, or is no output. Damage is no error, but a finding.
     pub fn read(path: &Path) -> Result<Self, VerifyError> {
         let master = path.join(MULTIVARIANT_PLAYLIST);
-        let is_laid_out = OUTPUT_FOLDERS.iter().any(|folder| path.join(folder).is_dir());
+        let has_media = |path: &Path| OUTPUT_FOLDERS.iter().any(|folder| path.join(folder).is_dir());
+        let generations = generations::find(path).unwrap_or_default();
+        let mut later = generations.iter().flatten();
+        let is_laid_out = has_media(path) || later.any(|generation| has_media(&path.join(generation.to_string())));
         let mut output = if path.is_file() {
             Self::read_tree(path)?
         } else if master.is_file() && path.join(KEYS_FILE).is_file() && !is_laid_out {
             Self::read_tree(&master)?
         } else {
-            Self::read_own(path)?
+            let mut output = Self::read_own(path)?;
+            output.generation = output.renditions.first().and_then(Rendition::generation);
+            if output.is_encrypted() {
+                output.older = generations;
+                output.older.remove(&output.generation);
+            }
+            output
         };
         output.find_strays()?;
         Ok(output)
@@ -185,6 +199,8 @@ impl Output {
             folder: folder.to_owned(),
             renditions,
             findings,
+            generation: None,
+            older: BTreeSet::new(),
             form: Form::Own,
             top: master_file.to_owned(),
             multivariant,
@@ -224,7 +240,7 @@ impl Output {
         segments.filter_map(|segment| segment.bytes).sum()
     }
 
-    /// Reports files that no playlist names.
+    /// Reports files that no playlist names. Whether older generations belong to it, is known by whoever has the records.
     fn find_strays(&mut self) -> Result<(), VerifyError> {
         let mut known = self.others.clone();
         known.extend(self.iframes.iter().map(|iframes| iframes.file.clone()));
@@ -237,6 +253,7 @@ impl Output {
             known.extend(rendition.parts.iter().filter_map(|part| part.init_file.clone()));
             known.extend(rendition.segments.iter().map(|segment| segment.file.clone()));
         }
+        let older: Vec<String> = self.older.iter().copied().flat_map(generations::folders).collect();
         let mut folders = vec![PathBuf::new()];
         let mut strays = BTreeSet::new();
         while let Some(relative) = folders.pop() {
@@ -248,6 +265,9 @@ impl Output {
             for entry in fs::read_dir(&path).map_err(failed)? {
                 let entry = entry.map_err(failed)?;
                 let relative = relative.join(entry.file_name());
+                if older.iter().any(|folder| relative == Path::new(folder)) {
+                    continue;
+                }
                 if entry.file_type().map_err(failed)?.is_dir() {
                     folders.push(relative);
                 } else if !known.contains(&relative) {
@@ -263,6 +283,11 @@ impl Output {
 }
 
 impl Rendition {
+    /// The generation whose folder it is in.
+    fn generation(&self) -> Option<Generation> {
+        self.playlist_file.iter().next()?.to_str()?.parse().ok()
+    }
+
     /// What its first init segment says; the others say the same, but for protection.
     #[must_use]
     pub fn init(&self) -> Option<&InitSegment> {

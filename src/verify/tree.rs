@@ -52,6 +52,8 @@ impl Output {
             folder,
             renditions: Vec::new(),
             findings,
+            generation: None,
+            older: BTreeSet::new(),
             form: Form::Tree,
             top: top.clone(),
             multivariant: MultivariantPlaylist::default(),

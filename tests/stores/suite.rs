@@ -23,6 +23,7 @@ pub fn record(content_id: &str, kid: u8) -> KeyRecord {
         created_at: "2026-01-02T03:04:05Z".parse().unwrap(),
         tool_version: "0.1.0".to_owned(),
         media_fingerprint: "cc".repeat(32),
+        generation: None,
     }
 }
 
@@ -33,6 +34,7 @@ pub fn run(url: &str) {
     records_come_back(&store);
     the_first_wrap_wins(url);
     a_record_is_replaced(&store);
+    records_are_removed(&store);
     a_wrap_is_compared_and_set(&store);
     an_import_is_all_or_nothing(url, &store);
     imports_and_inserts_at_once_lose_nothing(url);
@@ -98,12 +100,29 @@ fn a_record_is_replaced(store: &Blocking) {
         created_at: "2027-01-01T00:00:00Z".parse().unwrap(),
         tool_version: "9.9.9".to_owned(),
         media_fingerprint: "dd".to_owned(),
+        generation: Some("0a1b2c3d".parse().unwrap()),
         ..old
     };
     store.replace(slice::from_ref(&new)).unwrap();
     assert_eq!(store.list(Some(&new.content_id)).unwrap(), [new]);
     store.replace(&[record("replaced", 2)]).unwrap();
     assert_eq!(store.list(Some(&"replaced".parse().unwrap())).unwrap().len(), 2);
+}
+
+fn records_are_removed(store: &Blocking) {
+    let records = [record("removed", 1), record("removed", 2), record("removed", 3)];
+    store.insert_or_get(&records).unwrap();
+    store.insert_or_get(&[record("removed-not", 1)]).unwrap();
+    store.remove(&[]).unwrap();
+    assert_eq!(store.list(Some(&records[0].content_id)).unwrap().len(), 3);
+    store.remove(&records[..2]).unwrap();
+    // Those that are gone are none to take.
+    store.remove(&records[..2]).unwrap();
+    assert_eq!(store.list(Some(&records[0].content_id)).unwrap(), records[2..]);
+    store.remove(&records).unwrap();
+    assert_eq!(store.get(&records[2].content_id, &records[2].kid).unwrap(), None);
+    let other = record("removed-not", 1);
+    assert_eq!(store.get(&other.content_id, &other.kid).unwrap(), Some(other));
 }
 
 fn a_wrap_is_compared_and_set(store: &Blocking) {

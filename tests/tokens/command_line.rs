@@ -103,6 +103,16 @@ fn a_minted_token_is_what_an_application_would_mint() {
     let site = Site::start(&[]);
     site.opens("minted", token);
 
+    let output = mint(&["--keys", "sd,video-*,primary"], &secret);
+    let token = String::from_utf8(output.stdout).unwrap();
+    let (payload, _) = token.trim().split_once('.').unwrap();
+    let payload = base64::Engine::decode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, payload).unwrap();
+    let payload: serde_json::Value = serde_json::from_slice(&payload).unwrap();
+    assert_eq!(payload["keys"], serde_json::json!(["sd", "video-*", "primary"]));
+    site.opens("minted for some keys", token.trim());
+    assert_eq!(mint(&["--keys", "HD"], &secret).status.code(), Some(2), "no key's name");
+    assert_eq!(mint(&["--keys", ""], &secret).status.code(), Some(2), "no name");
+
     assert_eq!(mint(&[], &[]).status.code(), Some(2), "no secret");
     assert_eq!(mint(&["--ttl", "0s"], &secret).status.code(), Some(2));
     assert_eq!(mint(&["--ttl=-5m"], &secret).status.code(), Some(2));
@@ -143,6 +153,12 @@ fn a_check_says_what_the_server_would() {
     assert_eq!(
         (code, said.trim()),
         (Some(0), r#"The token opens test-film, for subject "anna"."#)
+    );
+    let limited = format!(r#"{{"hash":"{CONTENT_ID}","exp":{exp},"keys":["sd","audio-*"]}}"#);
+    let (code, said) = check(&hmac_token(TOKEN_SECRET, &limited));
+    assert_eq!(
+        (code, said.trim()),
+        (Some(0), "The token opens test-film with the keys sd, audio-*.")
     );
     for (token, reason) in [
         (hmac(CONTENT_ID, now() - 5), "token-expired"),

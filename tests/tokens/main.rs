@@ -15,4 +15,5 @@ mod hmac;
 mod jwt;
 mod key_set;
 mod keys;
+mod scopes;
 mod site;

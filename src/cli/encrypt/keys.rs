@@ -1,10 +1,11 @@
 //! The keys of what is encrypted: which rendition has which, when they change, and the records that say so.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use vylux_pack::content_key::Iv;
+use vylux_pack::content_key::{Generation, Iv};
 use vylux_pack::keys::{KeyName, KeyRecord, KeyRing, Master, TrackName};
 use vylux_pack::media::{MediaKind, Time, Timescale, Track, fingerprint};
 use vylux_pack::package::{KeyedProtection, Period};
@@ -15,7 +16,7 @@ use vylux_pack::secret::{SecretText, Settings};
 
 use super::Args;
 use crate::cli::failure::Failure;
-use crate::cli::records::{Content, Records, Settled, base_url, store_url};
+use crate::cli::records::{Content, Records, Settled, Settlement, base_url, store_url};
 
 /// Which renditions share a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -109,7 +110,7 @@ pub struct Encryption {
     /// One a track; of text, the only period has no key.
     tracks: Vec<Vec<KeyPeriod>>,
     records: Records,
-    settled: Vec<Settled>,
+    settlement: Settlement,
 }
 
 /// Segments of a track that share a key, or have none.
@@ -147,12 +148,24 @@ impl Encryption {
 
     /// What the records are to be.
     pub fn settled(&self) -> &[Settled] {
-        &self.settled
+        &self.settlement.keys
     }
 
-    /// Puts the records into the store, and returns those that stand there.
+    /// The generation that its media belongs to.
+    pub fn generation(&self) -> Option<Generation> {
+        self.settlement.generation
+    }
+
+    /// The older generations that stay in the output.
+    pub fn kept(&self) -> BTreeSet<Option<Generation>> {
+        self.settlement.kept.iter().map(|record| record.generation).collect()
+    }
+
+    /// Puts the records into the store, and returns those that stand there, behind those of older generations that stay.
     pub fn store(self) -> Result<Vec<KeyRecord>, Failure> {
-        self.records.store(self.settled)
+        let Settlement { keys, mut kept, .. } = self.settlement;
+        kept.extend(self.records.store(keys)?);
+        Ok(kept)
     }
 }
 
@@ -245,14 +258,15 @@ fn assign(
     })
 }
 
-/// Derives the keys, and finds or makes the records; `names` has one a track.
+/// Derives the keys, and finds or makes the records; `names` has one a track. Whether what an older master key made can stay
+/// beside the new in the output, stands with that.
 pub fn prepare(
     args: &Args,
     settings: &Settings,
     tracks: &[Track],
     names: &[&str],
     periods: &TrackPeriods,
-    output: &Path,
+    (output, has_generations): (&Path, bool),
 ) -> Result<Encryption, Failure> {
     check_codecs(args.scheme, tracks)?;
     let keys = KeyRing::load(settings).map_err(Failure::usage)?;
@@ -270,9 +284,10 @@ pub fn prepare(
         scheme: args.scheme.name(),
         media_fingerprint: &media_fingerprint,
         base_url: &base_url,
+        has_generations,
     };
     let assignment = assign(&args.key_options, tracks, names, periods)?;
-    let settled = records.settle(&keys, &content, &assignment.names, args.replace)?;
+    let settlement = records.settle(&keys, &content, &assignment.names, args.replace)?;
     let maker = ProtectionMaker {
         args,
         master: keys.primary(),
@@ -289,7 +304,7 @@ pub fn prepare(
             ),
         };
         let period = |Assigned { segments, key }: Assigned| {
-            let settled = key.and_then(|key| settled.get(key));
+            let settled = key.and_then(|key| settlement.keys.get(key));
             KeyPeriod {
                 segments,
                 key_uri: settled
@@ -305,7 +320,7 @@ pub fn prepare(
     Ok(Encryption {
         tracks: tracks.collect::<Result<_, Failure>>()?,
         records,
-        settled,
+        settlement,
     })
 }
 

@@ -93,7 +93,7 @@ pub fn run(
         .check_none("a tree has one key, as its playlists may share files")?;
     let tracks = &tree.presentation.tracks;
     let periods = TrackPeriods::single(tracks.len());
-    let encryption = keys::prepare(args, settings, tracks, &track_names, &periods, output)?;
+    let encryption = keys::prepare(args, settings, tracks, &track_names, &periods, (output, false))?;
     let all_protections = encryption.protections();
     let key_uri = encryption.settled().first().map(|settled| &*settled.record.key_uri);
 

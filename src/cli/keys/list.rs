@@ -34,7 +34,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
-const HEADINGS: [&str; 7] = [
+const HEADINGS: [&str; 8] = [
     "CONTENT ID",
     "KEY NAME",
     "KEY ID",
@@ -42,10 +42,11 @@ const HEADINGS: [&str; 7] = [
     "CREATED",
     "KEK VERSION",
     "MASTER ID",
+    "GENERATION",
 ];
 
 /// A record's line. An imported record may hold anything, so that control characters are escaped.
-fn cells(record: &KeyRecord) -> [String; 7] {
+fn cells(record: &KeyRecord) -> [String; 8] {
     [
         record.content_id.to_string(),
         record
@@ -57,6 +58,9 @@ fn cells(record: &KeyRecord) -> [String; 7] {
         record.created_at.to_string(),
         record.kek_version.escape_debug().to_string(),
         record.master_key_id.escape_debug().to_string(),
+        record
+            .generation
+            .map_or_else(|| "-".to_owned(), |generation| generation.to_string()),
     ]
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use vylux_pack::content_key::{ContentKey, Iv, Kid};
 use vylux_pack::keys::{ContentId, KeyRecord, KeyRing, Master, TrackName, keys_file};
 use vylux_pack::media::{Presentation, fingerprint};
+use vylux_pack::package::generations;
 use vylux_pack::package::publish::KEYS_FILE;
 use vylux_pack::protect::Scheme;
 use vylux_pack::secret::{SecretText, Settings};
@@ -54,11 +55,13 @@ pub fn check(
         .collect();
     let mut keys = Vec::new();
     for (record, stored) in records.iter().zip(stored) {
+        // An older generation may be another film, which was replaced.
+        let is_older = output.older.contains(&record.generation);
         let mut findings = output.findings.of(file);
         let key = check_record(record, &ring, &mut keys, &mut findings);
         if let Some(media_fingerprint) = media_fingerprint
             .as_ref()
-            .filter(|ours| **ours != record.media_fingerprint)
+            .filter(|ours| !is_older && **ours != record.media_fingerprint)
         {
             let (kid, recorded) = (record.kid, &record.media_fingerprint);
             findings.add(format!(
@@ -71,11 +74,19 @@ pub fn check(
             Stored::There(stored) => check_stored(record, &stored, key.as_ref(), &ring, &mut findings),
         }
         let is_used = used.contains(&record.kid);
-        if !is_used {
+        if !is_used && !is_older {
             output
                 .findings
                 .of(file)
                 .add(format!("no rendition uses the key of record {}", record.kid));
+        }
+    }
+    for older in &output.older {
+        if records.iter().all(|record| record.generation != *older) {
+            let folders = generations::folders(*older).join(", ");
+            let what =
+                format!("holds no record of an older generation, and there is {folders}: files that no playlist names");
+            output.findings.of(file).add(what);
         }
     }
     for rendition in &output.renditions {

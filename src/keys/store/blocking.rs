@@ -54,6 +54,11 @@ impl Blocking {
         self.runtime.block_on(self.store.update_wraps(old, new))
     }
 
+    /// See [`RecordStore::remove`].
+    pub fn remove(&self, records: &[KeyRecord]) -> Result<(), StoreError> {
+        self.runtime.block_on(self.store.remove(records))
+    }
+
     /// See [`RecordStore::import`].
     pub fn import(&self, records: &[KeyRecord]) -> Result<Imported, StoreError> {
         self.runtime.block_on(self.store.import(records))

@@ -81,6 +81,10 @@ impl RecordStore for Later {
         self.store()?.update_wraps(old, new).await
     }
 
+    async fn remove(&self, records: &[KeyRecord]) -> Result<(), StoreError> {
+        self.store()?.remove(records).await
+    }
+
     async fn import(&self, records: &[KeyRecord]) -> Result<Imported, StoreError> {
         self.store()?.import(records).await
     }

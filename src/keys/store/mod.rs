@@ -43,6 +43,9 @@ pub trait RecordStore: Send + Sync {
     /// of `old` or is gone, none.
     async fn update_wraps(&self, old: &[KeyRecord], new: &[KeyRecord]) -> Result<(), StoreError>;
 
+    /// Takes records out, all of them or none; those that are not there are none to take.
+    async fn remove(&self, records: &[KeyRecord]) -> Result<(), StoreError>;
+
     /// Puts in the records that aren't there, all of them or, if one [conflicts](KeyRecord::conflict_with), none.
     async fn import(&self, records: &[KeyRecord]) -> Result<Imported, StoreError>;
 

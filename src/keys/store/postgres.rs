@@ -45,7 +45,8 @@ pub(super) const PARAMETERS: [&str; 11] = [
 /// The schema, one step a version. A step that was released never changes; another one follows it, and sets the version.
 ///
 /// The collation is that of bytes, so that records are in the same order everywhere.
-const MIGRATIONS: [&str; 1] = [r#"
+const MIGRATIONS: [&str; 2] = [
+    r#"
     CREATE TABLE key_records (
         content_id TEXT COLLATE "C" NOT NULL,
         kid TEXT COLLATE "C" NOT NULL,
@@ -63,7 +64,12 @@ const MIGRATIONS: [&str; 1] = [r#"
     );
     CREATE TABLE key_records_schema (version BIGINT NOT NULL);
     INSERT INTO key_records_schema VALUES (1);
-"#];
+"#,
+    "
+    ALTER TABLE key_records ADD COLUMN generation TEXT;
+    UPDATE key_records_schema SET version = 2;
+",
+];
 
 /// Held by the one process that migrates, until the end of its transaction. The number is ours among all locks of the
 /// database: the first eight bytes of SHA-256 of `vylux-pack key_records`.
@@ -252,6 +258,16 @@ impl Postgres {
         Ok(())
     }
 
+    async fn remove_all(&self, connection: &mut PgConnection, records: &[KeyRecord]) -> Result<(), StoreError> {
+        self.lock_for_several(connection, records).await?;
+        for record in records {
+            let key = [record.content_id.to_string(), record.kid.to_string()];
+            let remove = query(sql::DELETE, key).execute(&mut *connection);
+            self.done(WORK_TIMEOUT, remove).await?;
+        }
+        Ok(())
+    }
+
     /// Two that write the same records in another order would wait for each other; one record has no order.
     async fn lock_for_several(&self, connection: &mut PgConnection, records: &[KeyRecord]) -> Result<(), StoreError> {
         match records {
@@ -332,6 +348,12 @@ impl RecordStore for Postgres {
         let mut transaction = self.begin().await?;
         let updated = self.update_alone(&mut transaction, old, new).await;
         self.finish(transaction, updated).await
+    }
+
+    async fn remove(&self, records: &[KeyRecord]) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let removed = self.remove_all(&mut transaction, records).await;
+        self.finish(transaction, removed).await
     }
 
     async fn import(&self, records: &[KeyRecord]) -> Result<Imported, StoreError> {

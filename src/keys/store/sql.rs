@@ -23,8 +23,8 @@ macro_rules! insert {
     ($on_conflict:literal) => {
         concat!(
             "INSERT INTO key_records (content_id, kid, key_name, scheme, key_uri, wrapped_key, wrap_nonce, kek_version,
-                                      master_key_id, created_at, tool_version, media_fingerprint)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                                      master_key_id, created_at, tool_version, media_fingerprint, generation)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
              ON CONFLICT (content_id, kid) DO ",
             $on_conflict
         )
@@ -40,15 +40,19 @@ pub const REPLACE: &str = insert!(
                 wrapped_key = excluded.wrapped_key, wrap_nonce = excluded.wrap_nonce,
                 kek_version = excluded.kek_version, master_key_id = excluded.master_key_id,
                 created_at = excluded.created_at, tool_version = excluded.tool_version,
-                media_fingerprint = excluded.media_fingerprint"
+                media_fingerprint = excluded.media_fingerprint,
+                generation = excluded.generation"
 );
 
 /// Gives a record another wrap, if it has the one that [`wraps`] says.
 pub const UPDATE_WRAP: &str = "UPDATE key_records SET wrapped_key = $1, wrap_nonce = $2, kek_version = $3
     WHERE content_id = $4 AND kid = $5 AND wrapped_key = $6 AND wrap_nonce = $7 AND kek_version = $8";
 
+/// Takes out a record.
+pub const DELETE: &str = "DELETE FROM key_records WHERE content_id = $1 AND kid = $2";
+
 /// The values of [`INSERT`] and [`REPLACE`].
-pub fn values(record: &KeyRecord) -> [Option<String>; 12] {
+pub fn values(record: &KeyRecord) -> [Option<String>; 13] {
     [
         Some(record.content_id.as_str().to_owned()),
         Some(record.kid.to_string()),
@@ -62,6 +66,7 @@ pub fn values(record: &KeyRecord) -> [Option<String>; 12] {
         Some(record.created_at.to_string()),
         Some(record.tool_version.clone()),
         Some(record.media_fingerprint.clone()),
+        record.generation.map(|generation| generation.to_string()),
     ]
 }
 

@@ -22,7 +22,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_CONNECTIONS: u32 = 4;
 
 /// The schema, one step a version. A step that was released never changes; another one follows it.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE key_records (
         content_id TEXT NOT NULL,
         kid TEXT NOT NULL,
@@ -39,7 +40,12 @@ const MIGRATIONS: [&str; 1] = ["
         PRIMARY KEY (content_id, kid)
     ) STRICT, WITHOUT ROWID;
     PRAGMA user_version = 1;
-"];
+",
+    "
+    ALTER TABLE key_records ADD COLUMN generation TEXT;
+    PRAGMA user_version = 2;
+",
+];
 
 /// A SQLite file with key records.
 pub(super) struct Sqlite {
@@ -204,6 +210,16 @@ impl RecordStore for Sqlite {
                     kid: old.kid,
                 });
             }
+        }
+        transaction.commit().await.map_err(|error| self.failed(error))
+    }
+
+    async fn remove(&self, records: &[KeyRecord]) -> Result<(), StoreError> {
+        let mut transaction = self.begin_write().await?;
+        for record in records {
+            let key = [record.content_id.to_string(), record.kid.to_string()];
+            let removed = query(sql::DELETE, key).execute(&mut *transaction).await;
+            removed.map_err(|error| self.failed(error))?;
         }
         transaction.commit().await.map_err(|error| self.failed(error))
     }
@@ -408,7 +424,7 @@ mod tests {
         execute(&url(&folder), "PRAGMA user_version = 7");
         let error = Blocking::open(&url(&folder)).err().unwrap();
         assert!(
-            matches!(error, StoreError::Newer { found: 7, known: 1, .. }),
+            matches!(error, StoreError::Newer { found: 7, known: 2, .. }),
             "{error:?}"
         );
     }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::schema;
+use crate::access::DenyReason;
 use crate::content_key::Kid;
 use crate::keys::lookup::{FoundKey, Which};
 use crate::server::App;
@@ -62,7 +63,7 @@ impl LicenceKey {
     }
 }
 
-/// A licence for players that speak Clear Key.
+/// A licence for players that speak Clear Key. Keys that the token does not open are left out.
 #[utoipa::path(
     post,
     path = "/api/key/{content_id}/clearkey",
@@ -73,7 +74,7 @@ impl LicenceKey {
         (status = 200, description = "The licence", body = Licence),
         (status = 400, description = "The content ID or the request is malformed", content_type = "application/problem+json", body = Details),
         (status = 401, description = "No Bearer token", content_type = "application/problem+json", body = Details),
-        (status = 403, description = "The token does not open this content", content_type = "application/problem+json", body = Details),
+        (status = 403, description = "The token does not open this content, or none of these keys", content_type = "application/problem+json", body = Details),
         (status = 404, description = "One of the keys is none of this content", content_type = "application/problem+json", body = Details),
         (status = 413, description = "The request is too large", content_type = "application/problem+json", body = Details),
         (status = 429, description = "Too many requests; Retry-After says when", content_type = "application/problem+json", body = Details),
@@ -92,13 +93,23 @@ pub async fn licence(
     let licence = async {
         let granted = grant(&app, &request, &content_id, &mut told).await?;
         let mut keys = Vec::new();
+        let mut left_out = None;
+        // A player asks for the keys of all qualities at once, and copes with fewer: a key that a licence does not hold has no
+        // status in its session (Encrypted Media Extensions, 6.1), and what needs it is not chosen.
         for kid in key_ids(&body)? {
-            keys.push(LicenceKey::new(&granted.key(&app, Which::Kid(kid)).await?));
+            match granted.key(&app, Which::Kid(kid)).await {
+                Ok(found) => keys.push(LicenceKey::new(&found)),
+                Err(problem) if problem.reason == DenyReason::KeyNotInToken.as_str() => left_out = Some(problem),
+                Err(problem) => return Err(problem),
+            }
         }
-        Ok::<_, Problem>(Licence {
-            keys,
-            session: "temporary",
-        })
+        match left_out {
+            Some(problem) if keys.is_empty() => Err(problem),
+            _ => Ok(Licence {
+                keys,
+                session: "temporary",
+            }),
+        }
     };
     let response = match licence.await {
         Ok(licence) => {

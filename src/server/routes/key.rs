@@ -29,7 +29,7 @@ macro_rules! key_route {
                 (status = 200, description = "The key: 16 bytes", content_type = "application/octet-stream", body = inline(schema::KeyBytes)),
                 (status = 400, description = "A part of the path is malformed", content_type = "application/problem+json", body = Details),
                 (status = 401, description = "No Bearer token", content_type = "application/problem+json", body = Details),
-                (status = 403, description = "The token does not open this content", content_type = "application/problem+json", body = Details),
+                (status = 403, description = "The token does not open this content, or not this key", content_type = "application/problem+json", body = Details),
                 (status = 404, description = "No such key", content_type = "application/problem+json", body = Details),
                 (status = 429, description = "Too many requests; Retry-After says when", content_type = "application/problem+json", body = Details),
                 (status = 503, description = "The record store can't be asked", content_type = "application/problem+json", body = Details),

@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 
 use super::{Routes, body_limit};
-use crate::access::{UnixSeconds, mint, now};
+use crate::access::{KeyScope, UnixSeconds, mint, now};
 use crate::keys::ContentId;
 use crate::server::App;
 use crate::server::assets::{self, Asset};
@@ -145,7 +145,7 @@ async fn token(State(app): State<Arc<App>>, headers: HeaderMap, Json(request): J
         return Problem::malformed("malformed-content-id").into_response();
     };
     let expires = now() + TOKEN_LIFE_SECONDS;
-    let token = mint(secret, &content_id, expires);
+    let token = mint(secret, &content_id, &KeyScope::All, expires);
     (no_store(), Json(Token { token, expires })).into_response()
 }
 
