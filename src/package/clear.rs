@@ -69,7 +69,7 @@ pub fn write(mut tracks: Vec<ClosedTrack>, path: &Path, control: &Control<'_>) -
         .iter()
         .map(|ClosedTrack { track, .. }| (track, track.id, init_segment::describe(track, track.id, None)));
     if let Some(first) = tracks.first() {
-        init_segment::movie(first.track.timescale, described.collect(), None).write(&mut head);
+        init_segment::movie(first.track.timescale, described.collect(), Vec::new()).write(&mut head);
     }
 
     let mut worker = FragmentWorker::default();

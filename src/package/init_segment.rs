@@ -33,9 +33,9 @@ const ENABLED_IN_MOVIE: u32 = 3;
 pub fn build(track: &Track, protection: Option<&TrackProtection>) -> Vec<u8> {
     let mut out = Vec::new();
     write_file_type(&mut out, &[track]);
-    let pssh = protection.map(|protection| Node::of(&signalling::common_pssh(vec![protection.kid])));
+    let pssh = protection.map(|protection| signalling::system_headers(vec![protection.kid], protection));
     let trak = describe(track, track.id, protection);
-    movie(track.timescale, vec![(track, track.id, trak)], pssh).write(&mut out);
+    movie(track.timescale, vec![(track, track.id, trak)], pssh.unwrap_or_default()).write(&mut out);
     out
 }
 
@@ -58,7 +58,7 @@ pub fn write_file_type(out: &mut Vec<u8>, tracks: &[&Track]) {
 pub fn movie(
     timescale: Timescale,
     tracks: Vec<(&Track, u32, Node<'static>)>,
-    pssh: Option<Node<'static>>,
+    pssh: Vec<Node<'static>>,
 ) -> Node<'static> {
     let next_track_id = tracks.iter().map(|(_, id, _)| *id).max().unwrap_or(0).saturating_add(1);
     let header = MovieHeader {

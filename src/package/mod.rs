@@ -86,8 +86,10 @@ impl<'a> Rendition<'a> {
 pub struct KeyedProtection<'a> {
     /// Cipher, key ID and IVs.
     pub protection: &'a Protection,
-    /// Where the key is to be had.
+    /// Where the key is to be had, in the form that playlists say.
     pub key_uri: &'a str,
+    /// Where a Clear Key licence is to be had.
+    pub clearkey_uri: &'a str,
 }
 
 /// What was written of one track.

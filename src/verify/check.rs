@@ -18,6 +18,7 @@ use crate::codec::Captions;
 use crate::content_key::{ContentKey, Iv, Kid};
 use crate::media::source::Piece;
 use crate::media::{MediaKind, Presentation, Sample, Source, Subtitles, Track, Tree};
+use crate::package::hls::KeyFormat;
 use crate::package::{Name, Names, workers};
 use crate::protect::whole_segment::OpenedSegment;
 use crate::protect::{Cipher, Pattern};
@@ -29,6 +30,8 @@ pub struct Check<'a> {
     pub keys: &'a [KnownKey],
     /// The pattern of video under schemes that have one.
     pub pattern: Pattern,
+    /// In what form the playlists say that players get keys.
+    pub key_format: &'a KeyFormat,
     /// What the output was made from, where it is to be compared.
     pub source: Option<&'a Presentation>,
     /// The tree that `source` is of, where it is one.
@@ -45,6 +48,8 @@ pub struct KnownKey {
     pub kid: Kid,
     /// Where players get it.
     pub uri: String,
+    /// Where they get a Clear Key licence.
+    pub clearkey_uri: String,
     /// The key.
     pub key: ContentKey,
 }
@@ -180,6 +185,9 @@ impl Output {
             }
             Form::Tree => self.check_tree(check.tree)?,
         }
+
+        hls::check_key_format(&mut self, check.key_format);
+        hls::check_clear_key(&mut self, check.keys)?;
 
         let reference = reference(&self.multivariant, &self.renditions, &facts);
         let mut tracks: Vec<TrackReport> = Vec::new();

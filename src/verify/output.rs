@@ -40,6 +40,8 @@ pub struct Output {
     pub(super) others: BTreeSet<PathBuf>,
     /// The I-frame playlists that the multivariant playlist names, in its order; of a tree, none.
     pub(super) iframes: Vec<IFramePlaylist>,
+    /// The second set of playlists, for Clear Key, where there is one: each behind the one that it stands beside.
+    pub(super) clear_key: BTreeMap<PathBuf, PathBuf>,
 }
 
 /// An I-frame playlist.
@@ -181,11 +183,13 @@ impl Output {
                 None => findings.of(&file).add("is missing"),
             }
         }
+        let clear_key = clear_key_playlists(folder, &renditions, &iframes);
         Ok(Self {
             folder: folder.to_owned(),
             renditions,
             findings,
             form: Form::Own,
+            clear_key,
             top: master_file.to_owned(),
             multivariant,
             others: BTreeSet::new(),
@@ -229,6 +233,7 @@ impl Output {
         let mut known = self.others.clone();
         known.extend(self.iframes.iter().map(|iframes| iframes.file.clone()));
         known.insert(self.top.clone());
+        known.extend(self.clear_key.values().cloned());
         if self.is_encrypted() {
             known.insert(PathBuf::from(KEYS_FILE));
         }
@@ -393,6 +398,28 @@ fn parts(playlist: &MediaPlaylist, init_files: &[Option<PathBuf>]) -> Vec<Part> 
         });
     }
     parts
+}
+
+/// The second set of playlists, where its multivariant playlist is there: those of what has keys.
+fn clear_key_playlists(
+    folder: &Path,
+    renditions: &[Rendition],
+    iframes: &[IFramePlaylist],
+) -> BTreeMap<PathBuf, PathBuf> {
+    let beside = |main: &Path| main.with_extension("clearkey.m3u8");
+    let top = Path::new(MULTIVARIANT_PLAYLIST);
+    if !folder.join(beside(top)).is_file() {
+        return BTreeMap::new();
+    }
+    let renditions = renditions
+        .iter()
+        .map(|rendition| (&rendition.playlist_file, &rendition.playlist));
+    let iframes = iframes.iter().map(|iframes| (&iframes.file, &iframes.playlist));
+    let all = renditions
+        .chain(iframes)
+        .filter(|(_, playlist)| !playlist.keys.is_empty());
+    let files = std::iter::once(top).chain(all.map(|(file, _)| file.as_path()));
+    files.map(|file| (file.to_owned(), beside(file))).collect()
 }
 
 /// Reads a file of the output, or a range of it; `None` where it is not there.

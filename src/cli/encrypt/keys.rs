@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use vylux_pack::content_key::Iv;
+use vylux_pack::content_key::{Iv, Kid};
+use vylux_pack::isobmff::pssh::ProtectionSystemHeader;
 use vylux_pack::keys::{KeyName, KeyRecord, KeyRing, Master, TrackName};
 use vylux_pack::media::{MediaKind, Time, Timescale, Track, fingerprint};
 use vylux_pack::package::{KeyedProtection, Period};
@@ -14,6 +16,7 @@ use vylux_pack::protect::{Ivs, Pattern, Protection, SampleScheme, Scheme, Segmen
 use vylux_pack::secret::{SecretText, Settings};
 
 use super::Args;
+use super::signal::SignalOptions;
 use crate::cli::failure::Failure;
 use crate::cli::records::{Content, Records, Settled, base_url, store_url};
 
@@ -118,6 +121,8 @@ struct KeyPeriod {
     protection: Option<Protection>,
     /// Where players get the key.
     key_uri: String,
+    /// Where they get a Clear Key licence.
+    clearkey_uri: String,
 }
 
 impl KeyPeriod {
@@ -127,6 +132,7 @@ impl KeyPeriod {
             protection: self.protection.as_ref().map(|protection| KeyedProtection {
                 protection,
                 key_uri: &self.key_uri,
+                clearkey_uri: &self.clearkey_uri,
             }),
         }
     }
@@ -272,12 +278,19 @@ pub fn prepare(
         base_url: &base_url,
     };
     let assignment = assign(&args.key_options, tracks, names, periods)?;
+    args.signal.check(args.scheme, assignment.names.len())?;
+    let key_systems = args.signal.key_systems()?;
     let settled = records.settle(&keys, &content, &assignment.names, args.replace)?;
     let maker = ProtectionMaker {
         args,
         master: keys.primary(),
         random_iv: random_iv()?,
+        key_systems,
     };
+    if !args.quiet {
+        let kids: Vec<Kid> = settled.iter().map(|settled| settled.record.kid).collect();
+        SignalOptions::warn_of_foreign_kids(&maker.key_systems, &kids);
+    }
     let tracks = tracks.iter().zip(names).zip(assignment.tracks).zip(0..);
     let tracks = tracks.map(|(((track, name), assigned), number)| {
         let name = match track.kind {
@@ -293,8 +306,9 @@ pub fn prepare(
             KeyPeriod {
                 segments,
                 key_uri: settled
-                    .map(|settled| settled.record.key_uri.clone())
+                    .map(|settled| args.signal.format.key_uri(&settled.record))
                     .unwrap_or_default(),
+                clearkey_uri: settled.map(|settled| settled.record.clearkey_uri()).unwrap_or_default(),
                 protection: settled
                     .zip(name.as_ref())
                     .map(|(settled, name)| maker.make(track, name, number, settled)),
@@ -314,6 +328,7 @@ struct ProtectionMaker<'a> {
     args: &'a Args,
     master: &'a Master,
     random_iv: Iv,
+    key_systems: Arc<[ProtectionSystemHeader]>,
 }
 
 impl ProtectionMaker<'_> {
@@ -334,7 +349,8 @@ impl ProtectionMaker<'_> {
             SampleScheme::Cenc | SampleScheme::Cens => Ivs::per_sample(self.random_iv, self.args.iv_size(), number),
         };
         let pattern = self.args.pattern.unwrap_or(Pattern::ONE_IN_TEN);
-        let protection = TrackProtection::new(scheme, pattern, track, &key, record.kid, ivs);
+        let mut protection = TrackProtection::new(scheme, pattern, track, &key, record.kid, ivs);
+        protection.key_systems = Arc::clone(&self.key_systems);
         Protection::Samples(Box::new(protection))
     }
 }
