@@ -105,6 +105,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                         clearkey_uri: "",
                     }),
                 }],
+                sample_groups: false,
                 labels: Labels::default(),
             })
             .collect();

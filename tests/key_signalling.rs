@@ -1,15 +1,15 @@
 //! How players are told of keys, beyond what every output says: key formats of others, boxes of other key systems, and a second
 //! set of playlists for Clear Key.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 
-use common::{BASE_URL, CONTENT_ID, Workspace, derive, files, fixture, run};
+use common::{BASE_URL, CONTENT_ID, Workspace, derive, files, fixture, run, tool};
 use m3u8_rs::{Key, MediaPlaylist};
 
 /// A box of Widevine's system with some data.
@@ -331,5 +331,169 @@ fn what_can_not_be_is_refused() {
         assert_eq!(output.status.code(), Some(code), "{options:?}: {message}");
         assert!(message.contains(expected), "{options:?}: {message}");
         assert!(!workspace.path("out").exists(), "{options:?}");
+    }
+}
+
+/// Pictures that ffmpeg decodes, by their hashes.
+fn pictures(ffmpeg: &Path, input: &Path, before: &[&str]) -> Vec<String> {
+    let mut command = Command::new(ffmpeg);
+    command
+        .args(["-nostdin", "-v", "error"])
+        .args(before)
+        .arg("-i")
+        .arg(input);
+    let output = command.args(["-map", "0:v:0", "-fps_mode", "passthrough", "-f", "framemd5", "-"]);
+    let text = String::from_utf8(output.output().unwrap().stdout).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.rsplit_once(' ').unwrap().1.to_owned()).collect()
+}
+
+/// One init segment, however often the key changes, and all that `verify` and `decrypt` do.
+#[test]
+fn keys_change_by_sample_groups() {
+    let Some(ffmpeg) = tool("ffmpeg8") else { return };
+    let source = fixture("demo.mp4");
+    let expected = pictures(&ffmpeg, &source, &[]);
+    for scheme in ["cbcs", "cenc", "cens", "cbc1"] {
+        for (choice, keys_in_playlist) in [
+            (&["--rotate-every", "4s"][..], 3),
+            (&["--clear-lead", "3s"], 1),
+            (&["--rotate-every", "4s", "--clear-lead", "3s", "--keys", "per-type"], 2),
+        ] {
+            let workspace = Workspace::new();
+            encrypt(
+                &workspace,
+                &["demo.mp4"],
+                &[choice, &["--scheme", scheme, "--seig"]].concat(),
+            );
+            let folder = workspace.path("out/video/360p");
+            let inits = files(&folder)
+                .into_iter()
+                .filter(|file| file.extension().is_some_and(|is| is == "mp4"));
+            assert_eq!(inits.count(), 1, "{scheme} {choice:?}");
+            for file in ["playlist.m3u8", "iframes.m3u8"] {
+                let text = fs::read_to_string(folder.join(file)).unwrap();
+                assert_eq!(text.matches("#EXT-X-MAP").count(), 1, "{text}");
+                assert_eq!(text.matches("#EXT-X-KEY").count(), keys_in_playlist, "{text}");
+            }
+            let (is_right, said) = verify(&workspace, &[]);
+            assert!(is_right, "{scheme} {choice:?}: {said}");
+            run(workspace
+                .vylux_pack()
+                .args(["decrypt", "out", "--out", "clear.mp4", "--quiet"]));
+            let found = pictures(&ffmpeg, &workspace.path("clear.mp4"), &[]);
+            assert!(found == expected, "{scheme} {choice:?}: other pictures");
+        }
+    }
+}
+
+/// The payload of the first box of a type.
+fn payload<'d>(data: &'d [u8], kind: &[u8; 4]) -> Option<&'d [u8]> {
+    let at = data.windows(4).position(|window| window == kind)?;
+    let size = u32::from_be_bytes(data[at - 4..at].try_into().unwrap()) as usize;
+    Some(&data[at + 4..at - 4 + size])
+}
+
+/// Box by box as Shaka Packager writes them where keys change, and what it and ffmpeg make of ours.
+#[test]
+fn sample_groups_are_those_of_shaka_packager() {
+    let Some(packager) = tool("packager") else { return };
+    for (scheme, sizes) in [("cbcs", [28, 61]), ("cenc", [28, 44])] {
+        let workspace = Workspace::new();
+        // Those of the first period; of each later one, it turns both by a byte more.
+        let kid = "00112233445566778899aabbccddeeff";
+        let key = "000102030405060708090a0b0c0d0e0f";
+        let mut shaka = Command::new(&packager);
+        let input = fixture("demo.mp4");
+        shaka.current_dir(workspace.path("")).arg(format!(
+            "in={},stream=video,init_segment=shaka/init.mp4,segment_template=shaka/$Number$.m4s,playlist_name=video.m3u8",
+            input.display()
+        ));
+        shaka.args([
+            "--segment_duration",
+            "2",
+            "--enable_raw_key_encryption",
+            "--clear_lead",
+            "0",
+        ]);
+        shaka.args(["--crypto_period_duration", "4", "--protection_scheme", scheme]);
+        shaka.args(["--keys", &format!("label=:key_id={kid}:key={key}")]);
+        run(shaka.args(["--hls_master_playlist_output", "shaka/master.m3u8"]));
+        encrypt(
+            &workspace,
+            &["demo.mp4"],
+            &["--seig", "--rotate-every", "4s", "--scheme", scheme],
+        );
+
+        let ours = |number: u32| fs::read(workspace.path(format!("out/video/360p/seg_{number:05}.m4s"))).unwrap();
+        assert_eq!(payload(&ours(1), b"sbgp"), None, "the first key is in tenc");
+        let ours = ours(3);
+        let theirs = fs::read(workspace.path("shaka/3.m4s")).unwrap();
+        for (kind, size) in [b"sbgp", b"sgpd"].into_iter().zip(sizes) {
+            let (ours, theirs) = (payload(&ours, kind).unwrap(), payload(&theirs, kind).unwrap());
+            assert_eq!(ours.len() + 8, size);
+            // A key ID and a constant IV of its own; all else is the same.
+            let masked = |payload: &[u8]| {
+                let mut masked = payload.to_vec();
+                for own in [20..36, 37..53] {
+                    let end = masked.len();
+                    masked[own.start.min(end)..own.end.min(end)].fill(0);
+                }
+                masked
+            };
+            assert_eq!(masked(ours), masked(theirs));
+            if kind == b"sgpd" {
+                assert_eq!(ours[20..36], derive::derive(&format!("{CONTENT_ID}/kid/2")));
+            }
+        }
+
+        // What it encrypted comes back: each of its fragments names its key in a group of samples.
+        let turned = |bytes: &str, number: usize| {
+            let (start, end) = bytes.split_at(2 * number);
+            format!("{end}{start}")
+        };
+        let line = |number| format!("{}:{}\n", turned(kid, number), turned(key, number));
+        fs::write(workspace.path("keys.txt"), (0..16).map(line).collect::<String>()).unwrap();
+        run(workspace.vylux_pack().args([
+            "decrypt",
+            "shaka/master.m3u8",
+            "--key-file",
+            "keys.txt",
+            "--out",
+            "clear.mp4",
+            "--quiet",
+        ]));
+        if let Some(ffmpeg) = tool("ffmpeg8") {
+            let clear = pictures(&ffmpeg, &workspace.path("clear.mp4"), &[]);
+            assert_eq!(clear, pictures(&ffmpeg, &input, &[]));
+        }
+    }
+}
+
+#[test]
+fn verify_finds_what_is_wrong_with_a_sample_group() {
+    let workspace = Workspace::new();
+    encrypt(&workspace, &["demo.mp4"], &["--seig", "--rotate-every", "4s"]);
+    let path = workspace.path("out/video/360p/seg_00004.m4s");
+    let right = fs::read(&path).unwrap();
+    let at = right.windows(4).position(|window| window == b"sgpd").unwrap();
+    // Behind type, version, grouping type, default length, count: reserved, pattern, isProtected, IV size, key ID, IV.
+    let entry = at + 20;
+    for (offset, value, expected) in [
+        (entry + 1, 0x28, "the pattern of the sample group"),
+        (entry + 2, 0, "bytes behind the fields of an entry"),
+        (entry + 3, 7, "an IV size of 7"),
+        (entry + 4, right[entry + 4] ^ 1, "as the fragments in front of it"),
+        (entry + 30, right[entry + 30] ^ 1, "is protected by the key"),
+        (at - 5, 2, "has no entry 2"),
+    ] {
+        let mut wrong = right.clone();
+        wrong[offset] = value;
+        fs::write(&path, wrong).unwrap();
+        let (is_right, said) = verify(&workspace, &[]);
+        assert!(
+            !is_right && said.contains("seg_00004.m4s") && said.contains(expected),
+            "{expected}: {said}"
+        );
     }
 }

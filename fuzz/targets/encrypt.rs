@@ -62,6 +62,7 @@ fn encrypt(presentation: &Presentation, scheme: Scheme, folder: &Path) {
                     clearkey_uri: "",
                 }),
             }],
+            sample_groups: false,
             labels: Labels::default(),
         })
         .collect();

@@ -205,6 +205,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 track,
                 plan,
                 periods: periods.unwrap_or_else(clear),
+                sample_groups: args.key_options.sample_groups(),
                 labels,
             }
         })

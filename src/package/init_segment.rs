@@ -1,5 +1,6 @@
 //! The init segment of a CMAF track: `ftyp` and `moov` (ISO/IEC 23000-19, 7.3.1).
 
+use crate::content_key::Kid;
 use crate::isobmff::elst::{Edit, EditList};
 use crate::isobmff::ftyp::FileType;
 use crate::isobmff::mdhd::MediaHeader;
@@ -28,12 +29,12 @@ const PLAIN_DISPLAY: [u8; 76] = {
 /// `tkhd` flags: the track is enabled and used in the presentation.
 const ENABLED_IN_MOVIE: u32 = 3;
 
-/// The init segment of `track`.
+/// The init segment of `track`, whose samples are protected by the keys of these IDs.
 #[must_use]
-pub fn build(track: &Track, protection: Option<&TrackProtection>) -> Vec<u8> {
+pub fn build(track: &Track, protection: Option<&TrackProtection>, kids: Vec<Kid>) -> Vec<u8> {
     let mut out = Vec::new();
     write_file_type(&mut out, &[track]);
-    let pssh = protection.map(|protection| signalling::system_headers(vec![protection.kid], protection));
+    let pssh = protection.map(|protection| signalling::system_headers(kids, protection));
     let trak = describe(track, track.id, protection);
     movie(track.timescale, vec![(track, track.id, trak)], pssh.unwrap_or_default()).write(&mut out);
     out

@@ -11,6 +11,7 @@ pub mod fragment;
 pub mod ivs;
 pub mod key_systems;
 mod pattern;
+pub mod sample_groups;
 mod scheme;
 pub mod signalling;
 pub mod whole_segment;

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use super::findings::Findings;
 use super::init::{InitSegment, Protection};
 use super::playlist::{self, AES_128, Key, Located, MediaPlaylist, MultivariantPlaylist};
-use super::{Form, VerifyError};
+use super::{Form, VerifyError, segment};
 use crate::content_key::Iv;
 use crate::isobmff::ReadAt;
+use crate::isobmff::seig::SampleEncryptionGroup;
 use crate::media::Source;
 use crate::package::hls::MULTIVARIANT_PLAYLIST;
 use crate::package::publish::KEYS_FILE;
@@ -81,15 +82,21 @@ pub struct Part {
     pub init_range: Option<Range<u64>>,
     /// What that says; `None` where it is missing or too damaged.
     pub init: Option<Arc<InitSegment>>,
+    /// The group of samples that the first fragment is in, where it is not protected as the init segment says.
+    pub group: Option<SampleEncryptionGroup>,
     /// Where the playlist says that the key is; `None` where they are clear.
     pub key_uri: Option<String>,
 }
 
 impl Part {
-    /// How its samples are protected, as its init segment says.
+    /// How its samples are protected, as its init segment says, or the group of samples that its first fragment is in.
     #[must_use]
     pub fn protection(&self) -> Option<Protection> {
-        self.init.as_ref()?.protection
+        let of_init = self.init.as_ref()?.protection?;
+        match &self.group {
+            None => Some(of_init),
+            Some(group) => of_init.of_group(group),
+        }
     }
 }
 
@@ -134,6 +141,7 @@ impl Output {
         } else {
             Self::read_own(path)?
         };
+        output.find_groups();
         output.find_strays()?;
         Ok(output)
     }
@@ -226,6 +234,25 @@ impl Output {
             .filter_map(<[_]>::first)
             .flat_map(|rendition| &rendition.segments);
         segments.filter_map(|segment| segment.bytes).sum()
+    }
+
+    /// Looks for the group of samples that each part is in. What can't be read here is found where segments are checked.
+    fn find_groups(&mut self) {
+        for Rendition { parts, segments, .. } in &mut self.renditions {
+            for part in parts {
+                let init = part.init.as_ref().filter(|init| init.protection.is_some());
+                let segment = segments
+                    .get(part.segments.start)
+                    .filter(|segment| segment.bytes.is_some());
+                let (Some(init), Some(segment)) = (init, segment) else {
+                    continue;
+                };
+                let source = Source::assemble([(self.folder.join(&segment.file), segment.range.clone())]);
+                part.group = source
+                    .ok()
+                    .and_then(|source| segment::first_group(&source, init.track_id));
+            }
+        }
     }
 
     /// Reports files that no playlist names.

@@ -199,6 +199,7 @@ impl Output {
                         init_range: range.clone(),
                         init: init.map(Arc::new),
                         key_uri: playlist.keys.first().and_then(|key| key.value.uri.clone()),
+                        group: None,
                     }],
                     segments: files.clone(),
                 });

@@ -45,6 +45,9 @@ pub struct KeyOptions {
     /// Leave the beginning clear, at least this long: 10s
     #[arg(long, value_name = "TIME")]
     clear_lead: Option<LeadTime>,
+    /// Change keys by sample groups (seig) within one init segment, in place of an init segment for each key
+    #[arg(long)]
+    seig: bool,
 }
 
 /// The largest pictures of a resolution's key, in samples of luma: those that Shaka Packager calls SD and HD.
@@ -79,11 +82,36 @@ impl KeyOptions {
             ("--keys", self.sharing != Sharing::Single),
             ("--rotate-every", self.rotate_every.is_some()),
             ("--clear-lead", self.clear_lead.is_some()),
+            ("--seig", self.seig),
         ];
         match given.iter().find(|(_, is_given)| *is_given) {
             None => Ok(()),
             Some((name, _)) => Err(Failure::usage(anyhow!("{what}; leave {name} out"))),
         }
+    }
+
+    /// Whether keys change by sample groups.
+    pub const fn sample_groups(&self) -> bool {
+        self.seig
+    }
+
+    /// Refuses sample groups where there is nothing to tell by them.
+    fn check_groups(&self, scheme: Scheme) -> Result<(), Failure> {
+        if !self.seig {
+            return Ok(());
+        }
+        if !matches!(scheme, Scheme::Samples(_)) {
+            let scheme = scheme.name();
+            let what = "--seig is of schemes that protect samples, as cbcs";
+            return Err(Failure::usage(anyhow!("{what}; the samples of {scheme} are clear")));
+        }
+        if self.rotate_every.is_none() && self.clear_lead.is_none() {
+            let what = "--seig tells where keys change, and no key does: it would add nothing";
+            return Err(Failure::usage(anyhow!(
+                "{what}; give --rotate-every or --clear-lead with it"
+            )));
+        }
+        Ok(())
     }
 
     /// The segments of each period of each track.
@@ -260,6 +288,7 @@ pub fn prepare(
     periods: &TrackPeriods,
     output: &Path,
 ) -> Result<Encryption, Failure> {
+    args.key_options.check_groups(args.scheme)?;
     check_codecs(args.scheme, tracks)?;
     let keys = KeyRing::load(settings).map_err(Failure::usage)?;
     let base_url = base_url(args.base_url.clone(), settings)?;
