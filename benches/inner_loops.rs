@@ -125,7 +125,7 @@ fn segment_build(c: &mut Criterion) {
                 .protect(&track, all, Some(&protection), scanner.as_deref_mut())
                 .expect("the demo fixture can be protected");
             head.clear();
-            media_segment::write_fragment_head(&mut head, &track, 1, &fragment);
+            media_segment::write_fragment_head(&mut head, &track, 1, &fragment, None);
             head.len()
         });
     });

@@ -10,7 +10,7 @@ use peak_alloc::PeakAlloc;
 use vylux_pack::codec::Captions;
 use vylux_pack::content_key::{ContentKey, Iv, Kid};
 use vylux_pack::media::{MediaKind, Presentation, Time, Timescale};
-use vylux_pack::package::hls::{self, Bandwidth, Contents};
+use vylux_pack::package::hls::{self, Bandwidth, Contents, KeyFormat};
 use vylux_pack::package::{IFrame, KeyedProtection, Labels, Name, Period, Rendition, WrittenRendition, WrittenSegment};
 use vylux_pack::plan::TrackPlan;
 use vylux_pack::protect::{Ivs, Pattern, Protection, SampleScheme, SegmentProtection, TrackProtection};
@@ -102,8 +102,10 @@ fn main() -> Result<(), Box<dyn Error>> {
                     protection: Some(KeyedProtection {
                         protection,
                         key_uri: "https://keys.example.com/api/key/channel",
+                        clearkey_uri: "",
                     }),
                 }],
+                sample_groups: false,
                 labels: Labels::default(),
             })
             .collect();
@@ -128,6 +130,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             written: &written,
             texts: &[],
             written_texts: &[],
+            key_format: &KeyFormat::default(),
+            for_clear_key: false,
         };
         let seconds = best(|| Ok(hls::write_playlists(&contents, &out)?))?.as_secs_f64();
         let bandwidths = best(|| {

@@ -472,6 +472,65 @@ fn a_ladder_changes_quality_and_language() {
     }
 }
 
+/// The second set of playlists, by a configuration of hls.js that changes no playlist.
+#[test]
+fn playlists_for_clear_key_play_as_they_are() {
+    let Some(browser) = Browser::find() else { return };
+    let workspace = Workspace::new();
+    let (_page_server, page) = page_server(&workspace);
+    let keys = key_server(&workspace, &page, &[]);
+    let other_master = "ab".repeat(32);
+    let wrong_keys = key_server(
+        &workspace,
+        &page,
+        &[("MASTER_KEY_HEX", &other_master), ("DERIVE_ANY", "true")],
+    );
+    let (right, wrong) = (origin(&keys), origin(&wrong_keys));
+    for (name, base_url, options) in [
+        ("clear", &right, &["--scheme", "none"][..]),
+        ("cbcs", &right, &["--clearkey-playlists"]),
+        ("cenc", &right, &["--clearkey-playlists", "--scheme", "cenc"]),
+        (
+            "both",
+            &right,
+            &["--clearkey-playlists", "--rotate-every", "4s", "--keys", "per-track"],
+        ),
+        ("wrong", &wrong, &["--clearkey-playlists", "--no-store"]),
+    ] {
+        let more = ["--content-id", name, "--base-url", base_url, "--segment-duration", "2"];
+        encrypt(&workspace, name, &["demo.mp4"], &[&more, options].concat());
+    }
+    let case = |name: &str, playlist: &str, token: &str| json!({ "name": name, "page": page, "asset": name, "player": "hls", "playlist": playlist, "token": token, "seeks": SEEKS });
+    let playlist = "master.clearkey.m3u8";
+    let encrypted = ["cbcs", "cenc", "both", "wrong"].map(|name| case(name, playlist, &mint(&workspace, name)));
+    // The clear film in the same way, as the page shows a film that it plays itself in another size.
+    let mut cases = vec![case("clear", "master.m3u8", "")];
+    cases.extend(encrypted);
+    cases.push(case("cbcs", playlist, &mint(&workspace, "cenc")));
+    let answers = browser.play(&cases);
+    let [clear, played @ .., wrong, refused] = &answers[..] else {
+        panic!("{answers:?}")
+    };
+    for played in std::iter::once(clear).chain(played) {
+        assert_eq!(played["over"], "played", "{played}");
+        assert!(
+            played["loudest"].as_u64().unwrap() >= HEARD,
+            "no tone was heard: {played}"
+        );
+        assert_eq!(played["pictures"], clear["pictures"], "{played}");
+        assert_eq!(played["complaints"], json!([]), "{played}");
+        let asked = played["key_requests"].as_array().unwrap();
+        let is_granted = |request: &Value| *request == json!({ "origin": right, "status": 200 });
+        assert!(asked.iter().all(is_granted), "{played}");
+        assert_eq!(asked.is_empty(), played["name"] == "clear", "{played}");
+    }
+    for (answer, status) in [(wrong, 200), (refused, 403)] {
+        assert_eq!(answer["key_requests"][0]["status"], status, "{answer}");
+        assert_ne!(answer["over"], "played", "{answer}");
+        assert!(answer["seconds"].as_f64().unwrap() < 0.5, "{answer}");
+    }
+}
+
 /// VP9 with hidden frames, whose headers the browser reads in the clear.
 #[test]
 fn vp9_plays_under_cenc() {

@@ -59,8 +59,10 @@ fn encrypt(presentation: &Presentation, scheme: Scheme, folder: &Path) {
                 protection: protection.as_ref().map(|protection| KeyedProtection {
                     protection,
                     key_uri: "https://keys.example.com/api/key/fuzz",
+                    clearkey_uri: "",
                 }),
             }],
+            sample_groups: false,
             labels: Labels::default(),
         })
         .collect();
@@ -97,6 +99,8 @@ fn encrypt(presentation: &Presentation, scheme: Scheme, folder: &Path) {
         written: &written,
         texts: &[],
         written_texts: &[],
+        key_format: &hls::KeyFormat::default(),
+        for_clear_key: true,
     };
     hls::write_playlists(&contents, folder).expect("playlists are written");
 }

@@ -4,8 +4,8 @@ use vylux_pack::isobmff::describe::describe;
 use vylux_pack::isobmff::{FourCc, Node, Reader, TypedBox};
 use vylux_pack::isobmff::{
     alac, av1c, avcc, co64, colr, ctts, dac3, dac4, ddts, dec3, dfla, dops, dvcc, elng, elst, esds, frma, ftyp, hdlr,
-    hvcc, mdhd, mehd, mfhd, mvhd, pssh, saio, saiz, schm, sdtp, senc, sidx, stco, stsc, stss, stsz, stts, stz2, tenc,
-    tfdt, tfhd, tkhd, trex, trun, udts, vpcc,
+    hvcc, mdhd, mehd, mfhd, mvhd, pssh, saio, saiz, sbgp, schm, sdtp, senc, sgpd, sidx, stco, stsc, stss, stsz, stts,
+    stz2, tenc, tfdt, tfhd, tkhd, trex, trun, udts, vpcc,
 };
 
 /// A new typed box is one line here; the corpus counts on the order.
@@ -55,6 +55,8 @@ const BOXES: &[fn(&[u8])] = &[
     check::<ddts::DtsSpecific>,
     check::<udts::DtsUhdSpecific>,
     check::<dvcc::DolbyVisionConfiguration>,
+    check::<sbgp::SampleToGroup>,
+    check::<sgpd::SampleGroupDescriptions>,
 ];
 
 pub fn run(data: &[u8]) {

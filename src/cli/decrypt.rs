@@ -10,6 +10,8 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 use serde::Serialize;
 use vylux_pack::content_key::{ContentKey, Iv, Kid};
+use vylux_pack::isobmff::FourCc;
+use vylux_pack::isobmff::tenc::TrackEncryption;
 use vylux_pack::media::source::Piece;
 use vylux_pack::media::{self, EncryptedInput, InputError, MediaKind, Presentation, Source, Track};
 use vylux_pack::package::clear::{self, ClosedTrack};
@@ -158,12 +160,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What opens samples up to the one in front of which the run ends; `None` where they are clear.
+type Run = (u32, Option<Cipher>);
+
 /// A track of a rendition, and what opens it.
 struct OpenedTrack<'o> {
     rendition: &'o Rendition,
     track: Track,
-    /// One a part, which ends in front of that sample.
-    ciphers: Vec<(u32, Option<Cipher>)>,
+    /// Run after run: each ends in front of that sample.
+    ciphers: Vec<Run>,
     /// The ID of its first key.
     kid: Option<Kid>,
 }
@@ -208,12 +213,11 @@ fn open_rendition<'o>(
     let whole = tracks_of(output, rendition, init, &parts)?;
     if let [_] = parts.as_slice() {
         let open = |track: Track| {
-            let cipher = cipher(&track, rendition, keys)?;
-            let kid = segment_kid.or(track.encryption.as_ref().map(|encryption| encryption.tenc.kid));
+            let (ciphers, kid) = ciphers(&track, rendition, keys)?;
             Ok(OpenedTrack {
                 rendition,
-                ciphers: vec![(track.samples.len(), cipher)],
-                kid,
+                ciphers,
+                kid: segment_kid.or(kid),
                 track,
             })
         };
@@ -232,11 +236,12 @@ fn open_rendition<'o>(
         let of_part = tracks_of(output, rendition, Some(joined.part), std::slice::from_ref(joined))?;
         for (whole, track) in whole.iter_mut().zip(of_part) {
             let begin = whole.ciphers.last().map_or(0, |(end, _)| *end);
-            let end = begin.saturating_add(track.samples.len());
-            whole.ciphers.push((end, cipher(&track, rendition, keys)?));
-            whole.kid = whole
-                .kid
-                .or(track.encryption.as_ref().map(|encryption| encryption.tenc.kid));
+            let (ciphers, kid) = ciphers(&track, rendition, keys)?;
+            let ciphers = ciphers.into_iter();
+            whole
+                .ciphers
+                .extend(ciphers.map(|(end, cipher)| (begin.saturating_add(end), cipher)));
+            whole.kid = whole.kid.or(kid);
         }
     }
     Ok(whole)
@@ -270,26 +275,40 @@ fn tracks_of(
     Ok(presentation.tracks)
 }
 
-/// What opens a track's samples; `None` where they are clear.
-fn cipher(track: &Track, rendition: &Rendition, keys: &mut Keys) -> Result<Option<Cipher>, Failure> {
-    let Some(encryption) = &track.encryption else {
-        return Ok(None);
-    };
-    let tenc = &encryption.tenc;
+/// What opens a track's samples, run after run, see [`clear::encryption_runs`]; and the ID of the first key.
+fn ciphers(track: &Track, rendition: &Rendition, keys: &mut Keys) -> Result<(Vec<Run>, Option<Kid>), Failure> {
+    let mut ciphers = Vec::new();
+    let mut first_kid = None;
+    for (end, tenc) in clear::encryption_runs(track)? {
+        let cipher = match (&track.encryption, &tenc) {
+            (Some(encryption), Some(tenc)) => Some(cipher(track, encryption.scheme, tenc, rendition, keys)?),
+            _ => None,
+        };
+        first_kid = first_kid.or(tenc.map(|tenc| tenc.kid));
+        ciphers.push((end, cipher));
+    }
+    Ok((ciphers, first_kid))
+}
+
+/// What opens samples that are encrypted as `tenc` says.
+fn cipher(
+    track: &Track,
+    scheme: FourCc,
+    tenc: &TrackEncryption,
+    rendition: &Rendition,
+    keys: &mut Keys,
+) -> Result<Cipher, Failure> {
     let constant_iv = tenc.constant_iv.as_deref().and_then(|iv| iv.try_into().ok()).map(Iv);
-    let scheme = SampleScheme::of(encryption.scheme)
-        .filter(|scheme| tenc.is_protected && scheme.iv_sizes().contains(&tenc.per_sample_iv_size))
+    let known = SampleScheme::of(scheme)
+        .filter(|scheme| scheme.iv_sizes().contains(&tenc.per_sample_iv_size))
         .filter(|_| tenc.per_sample_iv_size > 0 || constant_iv.is_some());
-    let Some(scheme) = scheme else {
+    let Some(known) = known else {
         let file: &Path = track.source.path();
-        let what = format!(
-            "'{}' with such IVs is not how an output is encrypted",
-            encryption.scheme
-        );
+        let what = format!("'{scheme}' with such IVs is not how an output is encrypted");
         return Err(Failure::input(anyhow!("{}: {what}", file.display())));
     };
     let key = keys.find(tenc.kid, rendition)?;
-    Ok(Some(Cipher::new(scheme, &key, constant_iv, Pattern::of(tenc))))
+    Ok(Cipher::new(known, &key, constant_iv, Pattern::of(tenc)))
 }
 
 /// The init segment of a part and the segments of `parts`, read as one: each segment as it was, where segments are encrypted as

@@ -2,6 +2,7 @@
 
 mod keys;
 mod report;
+mod signal;
 pub mod standard_input;
 mod tree;
 
@@ -29,6 +30,7 @@ use super::output::{self, report as print};
 use super::progress::Progress;
 use super::track_options::{AllLabels, TrackOptions};
 use keys::{Encryption, KeyOptions};
+use signal::SignalOptions;
 use standard_input::is_meant;
 
 /// Encrypt MP4 files into CMAF segments and HLS playlists
@@ -74,6 +76,8 @@ pub struct Args {
     allow_misaligned: bool,
     #[command(flatten)]
     key_options: KeyOptions,
+    #[command(flatten)]
+    signal: SignalOptions,
     #[command(flatten)]
     track_options: TrackOptions,
     #[command(flatten)]
@@ -202,6 +206,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 track,
                 plan,
                 periods: periods.unwrap_or_else(clear),
+                sample_groups: args.key_options.sample_groups(),
                 labels,
             }
         })
@@ -218,6 +223,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         })
         .collect();
 
+    let key_format = args.signal.format.format();
     let written = if args.dry_run {
         None
     } else {
@@ -228,7 +234,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             cancelled: &cancelled,
             progress: &|bytes| progress.add(bytes),
         };
-        let written = write(&renditions, &texts, &output, &control);
+        let signal = (&key_format, args.signal.clearkey_playlists);
+        let written = write(&renditions, &texts, signal, &output, &control);
         progress.finish();
         Some(written?)
     };
@@ -275,6 +282,7 @@ fn prepare_keys(
             return Err(Failure::work(anyhow!("{} {what}", output.display())));
         }
         args.key_options.check_none("--scheme none has no keys")?;
+        args.signal.check(args.scheme, 0)?;
         return Ok(None);
     }
     let names: Vec<&str> = names.tracks.iter().map(Name::as_str).collect();
@@ -308,6 +316,7 @@ struct Written {
 fn write(
     renditions: &[Rendition<'_>],
     texts: &[TextRendition<'_>],
+    (key_format, for_clear_key): (&hls::KeyFormat, bool),
     output: &Path,
     control: &Control<'_>,
 ) -> Result<Written, PackageError> {
@@ -319,6 +328,8 @@ fn write(
         written: &written,
         texts,
         written_texts: &written_texts,
+        key_format,
+        for_clear_key,
     };
     hls::write_playlists(&contents, staging.folder())?;
     Ok(Written {

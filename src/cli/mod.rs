@@ -15,6 +15,7 @@ mod inspect;
 mod interrupt;
 mod job_file;
 mod jobs;
+mod key_format;
 mod keys;
 mod man;
 mod output;

@@ -17,6 +17,7 @@ use vylux_pack::verify::{Check, Output, Report};
 use super::decimal;
 use super::failure::Failure;
 use super::jobs::Jobs;
+use super::key_format::KeyFormatOptions;
 use super::output::{self, report as print};
 use super::progress::Progress;
 use super::records::store_url;
@@ -40,7 +41,7 @@ pub struct Args {
     #[arg(value_name = "OUT")]
     output: PathBuf,
     /// Check it against Apple's HLS authoring specification, whoever made it
-    #[arg(long, conflicts_with_all = ["source", "pattern", "store", "no_store"])]
+    #[arg(long, conflicts_with_all = ["source", "pattern", "key_format", "store", "no_store"])]
     apple: bool,
     /// The inputs it was made from, in the same order; of an HLS tree, the playlist that was given
     #[arg(long, value_name = "INPUT", num_args = 1..)]
@@ -48,6 +49,8 @@ pub struct Args {
     /// Blocks of video that cbcs and cens encrypt and skip, as given to encrypt
     #[arg(long, value_name = "CRYPT:SKIP", default_value = "1:9")]
     pattern: Pattern,
+    #[command(flatten)]
+    key_format: KeyFormatOptions,
     #[command(flatten)]
     track_options: TrackOptions,
     #[command(flatten)]
@@ -137,7 +140,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             is_chosen: args.store.is_some() || settings.has_secret(DATABASE_URL),
             url: store_url(args.store.clone(), args.no_store, &settings)?,
         };
-        keys::check(&mut output, &settings, &store, presentation)?
+        keys::check(&mut output, &settings, &store, &args.key_format, presentation)?
     } else {
         Vec::new()
     };
@@ -145,6 +148,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let report = output.check(&Check {
         keys: &keys,
         pattern: args.pattern,
+        key_format: &args.key_format.format(),
         source: presentation,
         tree: source.as_ref().and_then(Origin::tree),
         jobs: args.jobs.count(),

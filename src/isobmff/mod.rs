@@ -38,10 +38,13 @@ pub mod saio;
 pub mod saiz;
 pub mod sample_entry;
 pub mod sample_flags;
+pub mod sbgp;
 pub mod scan;
 pub mod schm;
 pub mod sdtp;
+pub mod seig;
 pub mod senc;
+pub mod sgpd;
 pub mod sidx;
 pub mod sound_description;
 pub mod stco;
@@ -102,9 +105,11 @@ const DESCRIBED: &[(FourCc, describe::Describe)] = &[
     describe::fields::<pssh::ProtectionSystemHeader>(),
     describe::fields::<saio::AuxiliaryOffsets>(),
     describe::fields::<saiz::AuxiliarySizes>(),
+    describe::fields::<sbgp::SampleToGroup>(),
     describe::fields::<schm::SchemeType>(),
     describe::fields::<sdtp::SampleDependencies>(),
     describe::sample_encryption(),
+    describe::fields::<sgpd::SampleGroupDescriptions>(),
     describe::fields::<sidx::SegmentIndex>(),
     describe::fields::<stco::ChunkOffsets>(),
     describe::fields::<stsc::SampleToChunk>(),

@@ -87,6 +87,20 @@ impl fmt::Display for Difference {
 }
 
 impl KeyRecord {
+    /// Where players get the key in a Clear Key licence. Each key has a URI of its own, as players take keys of one URI for one.
+    #[must_use]
+    pub fn clearkey_uri(&self) -> String {
+        let kid = self.kid.to_string();
+        match self
+            .key_uri
+            .strip_suffix(&kid)
+            .and_then(|start| start.strip_suffix('/'))
+        {
+            Some(content) => format!("{content}/clearkey?kid={kid}"),
+            None => format!("{}/clearkey", self.key_uri),
+        }
+    }
+
     /// What must not silently change between two records of a content, and does: the first such field.
     #[must_use]
     pub fn conflict_with(&self, new: &Self) -> Option<Difference> {

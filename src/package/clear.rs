@@ -7,13 +7,15 @@ use std::sync::atomic::Ordering;
 
 use super::{Control, PackageError, init_segment, media_segment, write_all};
 use crate::isobmff::scan::{ScanError, TopLevel, read_box};
+use crate::isobmff::seig::SampleEncryptionGroup;
 use crate::isobmff::senc::SampleEncryption;
+use crate::isobmff::tenc::TrackEncryption;
 use crate::isobmff::tfhd::TrackFragmentHeader;
 use crate::isobmff::trun::TrackRun;
 use crate::isobmff::{BoxError, BoxHeader, BoxPath, FourCc, Node, Problem};
 use crate::media::{Encryption, Time, Track};
 use crate::plan;
-use crate::protect::{Cipher, FragmentWorker, auxiliary};
+use crate::protect::{Cipher, FragmentWorker, auxiliary, sample_groups};
 
 /// A movie fragment's boxes are read whole, up to this size, as when its samples were found.
 const MAX_MOOF_BYTES: usize = 64 << 20;
@@ -42,6 +44,8 @@ pub(super) struct Fragment {
     pub(super) traf_index: usize,
     pub(super) samples: Range<u32>,
     start: Time,
+    /// How its samples are encrypted, where that is not as `tenc` says.
+    group: Option<SampleEncryptionGroup>,
 }
 
 /// Writes `tracks` in the clear to a new file at `path`, and returns its size in bytes.
@@ -69,7 +73,7 @@ pub fn write(mut tracks: Vec<ClosedTrack>, path: &Path, control: &Control<'_>) -
         .iter()
         .map(|ClosedTrack { track, .. }| (track, track.id, init_segment::describe(track, track.id, None)));
     if let Some(first) = tracks.first() {
-        init_segment::movie(first.track.timescale, described.collect(), None).write(&mut head);
+        init_segment::movie(first.track.timescale, described.collect(), Vec::new()).write(&mut head);
     }
 
     let mut worker = FragmentWorker::default();
@@ -100,13 +104,36 @@ pub fn write(mut tracks: Vec<ClosedTrack>, path: &Path, control: &Control<'_>) -
                 PackageError::Sample { path, cause }
             })?;
             sequence_number += 1;
-            media_segment::write_fragment_head(&mut head, track, sequence_number, &clear);
+            media_segment::write_fragment_head(&mut head, track, sequence_number, &clear, None);
             bytes += write_all(&mut file, &head, clear.data).map_err(failed)?;
             (control.progress)(clear.data.len() as u64);
             head.clear();
         }
     }
     Ok(bytes)
+}
+
+/// What `tenc`, or the group of samples that a fragment describes, says of a track's samples, run after run: a run ends in front of
+/// that sample. `None` where they are clear.
+///
+/// # Errors
+/// [`PackageError::Fragment`].
+pub fn encryption_runs(track: &Track) -> Result<Vec<(u32, Option<TrackEncryption>)>, PackageError> {
+    let Some(encryption) = &track.encryption else {
+        return Ok(vec![(track.samples.len(), None)]);
+    };
+    let fragments = find_fragments(0, track).map_err(|cause| fragment_error(track, cause))?;
+    let mut runs: Vec<(u32, Option<TrackEncryption>)> = Vec::new();
+    for Fragment { samples, group, .. } in fragments {
+        let version = encryption.tenc.version;
+        let tenc = group.map_or_else(|| encryption.tenc.clone(), |group| group.as_tenc(version));
+        let tenc = Some(tenc).filter(|tenc| tenc.is_protected);
+        match runs.last_mut().filter(|(_, before)| *before == tenc) {
+            Some((end, _)) => *end = samples.end,
+            None => runs.push((samples.end, tenc)),
+        }
+    }
+    Ok(runs)
 }
 
 /// The track fragments of a track, in order.
@@ -132,6 +159,7 @@ pub(super) fn find_fragments(track_index: usize, track: &Track) -> Result<Vec<Fr
                     moof,
                     traf_index,
                     samples: next..end,
+                    group: sample_groups::read(traf)?,
                     start: track.presentation_time(&first),
                 });
             }
@@ -173,7 +201,9 @@ fn read_auxiliary(
     let moof = Node::parse_one(&bytes, fragment.moof.offset)?;
     match trafs(&moof, track_id)?.get(fragment.traf_index) {
         Some(traf) => {
-            let (scheme, iv_size) = (encryption.scheme, encryption.tenc.per_sample_iv_size);
+            let of_group = fragment.group.as_ref().map(|group| group.per_sample_iv_size);
+            let iv_size = of_group.unwrap_or(encryption.tenc.per_sample_iv_size);
+            let scheme = encryption.scheme;
             auxiliary::read(&*track.source, &moof, traf, scheme, iv_size)
         }
         None => Ok(None),

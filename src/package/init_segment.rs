@@ -1,5 +1,6 @@
 //! The init segment of a CMAF track: `ftyp` and `moov` (ISO/IEC 23000-19, 7.3.1).
 
+use crate::content_key::Kid;
 use crate::isobmff::elst::{Edit, EditList};
 use crate::isobmff::ftyp::FileType;
 use crate::isobmff::mdhd::MediaHeader;
@@ -28,14 +29,14 @@ const PLAIN_DISPLAY: [u8; 76] = {
 /// `tkhd` flags: the track is enabled and used in the presentation.
 const ENABLED_IN_MOVIE: u32 = 3;
 
-/// The init segment of `track`.
+/// The init segment of `track`, whose samples are protected by the keys of these IDs.
 #[must_use]
-pub fn build(track: &Track, protection: Option<&TrackProtection>) -> Vec<u8> {
+pub fn build(track: &Track, protection: Option<&TrackProtection>, kids: Vec<Kid>) -> Vec<u8> {
     let mut out = Vec::new();
     write_file_type(&mut out, &[track]);
-    let pssh = protection.map(|protection| Node::of(&signalling::common_pssh(vec![protection.kid])));
+    let pssh = protection.map(|protection| signalling::system_headers(kids, protection));
     let trak = describe(track, track.id, protection);
-    movie(track.timescale, vec![(track, track.id, trak)], pssh).write(&mut out);
+    movie(track.timescale, vec![(track, track.id, trak)], pssh.unwrap_or_default()).write(&mut out);
     out
 }
 
@@ -58,7 +59,7 @@ pub fn write_file_type(out: &mut Vec<u8>, tracks: &[&Track]) {
 pub fn movie(
     timescale: Timescale,
     tracks: Vec<(&Track, u32, Node<'static>)>,
-    pssh: Option<Node<'static>>,
+    pssh: Vec<Node<'static>>,
 ) -> Node<'static> {
     let next_track_id = tracks.iter().map(|(_, id, _)| *id).max().unwrap_or(0).saturating_add(1);
     let header = MovieHeader {

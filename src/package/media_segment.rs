@@ -4,6 +4,9 @@ use crate::isobmff::ftyp::FileType;
 use crate::isobmff::mfhd::MovieFragmentHeader;
 use crate::isobmff::saio::AuxiliaryOffsets;
 use crate::isobmff::saiz::{AuxiliarySizes, Sizes};
+use crate::isobmff::sbgp::{GroupRun, IN_FRAGMENT, SampleToGroup};
+use crate::isobmff::seig::{self, SampleEncryptionGroup};
+use crate::isobmff::sgpd::{Entries, SampleGroupDescriptions};
 use crate::isobmff::tfdt::TrackFragmentDecodeTime;
 use crate::isobmff::tfhd::TrackFragmentHeader;
 use crate::isobmff::trun::{Fields, RunSample, RunSamples, TrackRun};
@@ -34,14 +37,24 @@ pub fn write_type(out: &mut Vec<u8>) {
     boxed(out, brand(b"styp"), |out| brands.write_payload(out));
 }
 
-/// Appends the `moof` of a fragment and the header of its `mdat`; the samples' bytes follow.
-pub fn write_fragment_head(out: &mut Vec<u8>, track: &Track, sequence_number: u32, fragment: &ProtectedFragment<'_>) {
+/// Appends the `moof` of a fragment and the header of its `mdat`; the samples' bytes follow. `group` says how its samples are
+/// encrypted, where that is not as `tenc` says.
+pub fn write_fragment_head(
+    out: &mut Vec<u8>,
+    track: &Track,
+    sequence_number: u32,
+    fragment: &ProtectedFragment<'_>,
+    group: Option<&SampleEncryptionGroup>,
+) {
     let moof_start = out.len();
     let mut data_offset_at = 0;
     boxed(out, FourCc::new(b"moof"), |out| {
         MovieFragmentHeader { sequence_number }.write(out);
         boxed(out, FourCc::new(b"traf"), |out| {
             data_offset_at = write_track_fragment(out, track, fragment);
+            if let Some(group) = group {
+                write_group(out, fragment.samples.len(), group);
+            }
             if fragment.ivs.is_some() || !fragment.entry_counts.is_empty() {
                 write_auxiliary_information(out, moof_start, fragment);
             }
@@ -51,6 +64,28 @@ pub fn write_fragment_head(out: &mut Vec<u8>, track: &Track, sequence_number: u3
     patch_u32(out, data_offset_at, data_offset);
     out.put_u32(to_u32(fragment.data.len() + MDAT_HEADER_BYTES));
     out.extend_from_slice(b"mdat");
+}
+
+/// Appends `sbgp` and `sgpd`: all samples are in one group, which the fragment itself describes.
+fn write_group(out: &mut Vec<u8>, samples: usize, group: &SampleEncryptionGroup) {
+    let entry = group.to_bytes();
+    SampleToGroup {
+        grouping_type: seig::GROUPING_TYPE,
+        grouping_type_parameter: None,
+        entries: vec![GroupRun {
+            sample_count: to_u32(samples),
+            group_description_index: IN_FRAGMENT + 1,
+        }],
+    }
+    .write(out);
+    SampleGroupDescriptions {
+        grouping_type: seig::GROUPING_TYPE,
+        entries: Entries::Sized {
+            default_length: to_u32(entry.len()),
+            entries: vec![entry],
+        },
+    }
+    .write(out);
 }
 
 /// Appends `tfhd`, `tfdt` and `trun`, and returns where the data offset is to be patched.

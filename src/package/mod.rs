@@ -20,7 +20,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::codec::{Captions, SegmentWatch};
+use crate::content_key::Kid;
 use crate::isobmff::scan::ScanError;
+use crate::isobmff::seig::SampleEncryptionGroup;
 use crate::media::{MediaKind, Time, Track, sample_table};
 use crate::plan::{PlannedSegment, TrackPlan};
 use crate::protect::whole_segment::SegmentEncryptor;
@@ -42,6 +44,8 @@ pub struct Rendition<'a> {
     pub plan: &'a TrackPlan,
     /// Its periods, in order; one where its key stays the same. Together they have each segment once.
     pub periods: Vec<Period<'a>>,
+    /// Whether keys change within one init segment, by groups of samples that fragments describe.
+    pub sample_groups: bool,
     /// What playlists say of it.
     pub labels: Labels,
 }
@@ -75,10 +79,47 @@ impl<'a> Rendition<'a> {
         let mut index = 0;
         let mut before: Option<&Period<'_>> = None;
         self.periods.iter().map(move |period| {
-            let differs = |before: &Period<'_>| before.of_samples().is_some() || period.of_samples().is_some();
+            let has_own = |period: &Period<'_>| !self.sample_groups && period.of_samples().is_some();
+            let differs = |before: &Period<'_>| has_own(before) || has_own(period);
             index += usize::from(before.replace(period).is_some_and(differs));
             index
         })
+    }
+}
+
+impl Rendition<'_> {
+    /// The protection that the init segment of a period tells of: with groups of samples, that of the first protected period.
+    fn of_init<'s>(&'s self, period: &'s Period<'_>) -> Option<&'s TrackProtection> {
+        if self.sample_groups {
+            self.protection()?.protection.of_samples()
+        } else {
+            period.of_samples()
+        }
+    }
+
+    /// The group of a period's samples, where the init segment tells of another protection.
+    fn group(&self, period: &Period<'_>) -> Option<SampleEncryptionGroup> {
+        let tenc = self.of_init(period)?.tenc();
+        match period.of_samples().map(TrackProtection::tenc) {
+            None => Some(SampleEncryptionGroup::clear(&tenc)),
+            Some(of_period) => (of_period != tenc).then(|| SampleEncryptionGroup::of(&of_period)),
+        }
+    }
+
+    /// The IDs of the keys that are used behind the init segment of a period.
+    fn kids_of_init(&self, period: &Period<'_>) -> Vec<Kid> {
+        let mut kids = Vec::new();
+        let all = if self.sample_groups {
+            self.periods.as_slice()
+        } else {
+            std::slice::from_ref(period)
+        };
+        for protection in all.iter().filter_map(Period::of_samples) {
+            if !kids.contains(&protection.kid) {
+                kids.push(protection.kid);
+            }
+        }
+        kids
     }
 }
 
@@ -87,8 +128,10 @@ impl<'a> Rendition<'a> {
 pub struct KeyedProtection<'a> {
     /// Cipher, key ID and IVs.
     pub protection: &'a Protection,
-    /// Where the key is to be had.
+    /// Where the key is to be had, in the form that playlists say.
     pub key_uri: &'a str,
+    /// Where a Clear Key licence is to be had.
+    pub clearkey_uri: &'a str,
 }
 
 /// What was written of one track.
@@ -229,7 +272,11 @@ pub fn write_segments(
             if index < written_inits {
                 continue;
             }
-            let init = init_segment::build(rendition.track, period.of_samples());
+            let init = init_segment::build(
+                rendition.track,
+                rendition.of_init(period),
+                rendition.kids_of_init(period),
+            );
             let path = path.join(rendition::init_file(index));
             std::fs::write(&path, &init).map_err(|cause| PackageError::write(&path, cause))?;
             init_bytes += init.len() as u64;
@@ -290,6 +337,7 @@ struct Task<'a> {
     rendition: &'a Rendition<'a>,
     rendition_index: usize,
     protection: Option<KeyedProtection<'a>>,
+    group: Option<SampleEncryptionGroup>,
     segment: &'a PlannedSegment,
     segment_index: usize,
 }
@@ -303,10 +351,12 @@ fn tasks_by_time<'a>(renditions: &'a [Rendition<'a>]) -> Vec<Task<'a>> {
             let of_period = move |period: &'a Period<'a>| {
                 let segments = rendition.plan.segments.get(period.segments.clone()).unwrap_or_default();
                 let indices = period.segments.clone();
+                let group = rendition.group(period);
                 indices.zip(segments).map(move |(segment_index, segment)| Task {
                     rendition,
                     rendition_index,
                     protection: period.protection,
+                    group: group.clone(),
                     segment,
                     segment_index,
                 })
@@ -371,7 +421,7 @@ impl SegmentWorker {
                 }
             }
             let fragment_start = found.bytes + self.head.len() as u64;
-            media_segment::write_fragment_head(&mut self.head, track, sequence_number, &fragment);
+            media_segment::write_fragment_head(&mut self.head, track, sequence_number, &fragment, task.group.as_ref());
             if lists_keyframes && let Some(keyframe) = fragment.samples.first().filter(|first| first.is_sync()) {
                 let end = found.bytes + self.head.len() as u64 + u64::from(keyframe.size);
                 found.iframes.push(IFrame {

@@ -125,13 +125,9 @@ impl Name {
         self.uri(MEDIA_PLAYLIST)
     }
 
-    /// The I-frame playlist's URI, relative to the multivariant playlist.
+    /// The URI of a file in its folder, relative to the multivariant playlist.
     #[must_use]
-    pub fn iframe_playlist_uri(&self) -> String {
-        self.uri(IFRAME_PLAYLIST)
-    }
-
-    fn uri(&self, file: &str) -> String {
+    pub fn uri(&self, file: &str) -> String {
         let top = self.generation.map(|generation| format!("{generation}/"));
         format!(
             "{}{}/{}/{file}",

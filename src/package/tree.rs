@@ -441,7 +441,7 @@ fn protect_movie(source: &Source, header: &BoxHeader, task: &Task<'_>) -> Result
         moov.children_mut(),
         task.tracks.iter().find_map(|(_, protection)| *protection),
     ) {
-        children.push(Node::of(&signalling::common_pssh(vec![protection.kid])));
+        children.extend(signalling::system_headers(vec![protection.kid], protection));
     }
     let mut out = Vec::new();
     moov.write(&mut out);

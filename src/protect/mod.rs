@@ -9,12 +9,17 @@ pub mod cipher;
 mod ctr;
 pub mod fragment;
 pub mod ivs;
+pub mod key_systems;
 mod pattern;
+pub mod sample_groups;
 mod scheme;
 pub mod signalling;
 pub mod whole_segment;
 
+use std::sync::Arc;
+
 use crate::content_key::{ContentKey, Iv, Kid};
+use crate::isobmff::pssh::ProtectionSystemHeader;
 use crate::isobmff::tenc::TrackEncryption;
 use crate::media::Track;
 
@@ -75,6 +80,8 @@ pub struct TrackProtection {
     pub ivs: Ivs,
     /// The cipher.
     pub cipher: Cipher,
+    /// What other key systems need, beside the box of the common one.
+    pub key_systems: Arc<[ProtectionSystemHeader]>,
 }
 
 impl TrackProtection {
@@ -92,6 +99,7 @@ impl TrackProtection {
             kid,
             ivs,
             cipher: Cipher::new(scheme, key, ivs.constant(), pattern),
+            key_systems: Arc::default(),
         }
     }
 

@@ -51,6 +51,13 @@ pub fn unprotect_sample_entry(entry: &mut Node<'static>) {
     }
 }
 
+/// The `pssh` boxes of a movie whose samples are protected by these keys: that of the common system, and those of others.
+#[must_use]
+pub fn system_headers(kids: Vec<Kid>, protection: &TrackProtection) -> Vec<Node<'static>> {
+    let others = protection.key_systems.iter().map(Node::of);
+    std::iter::once(Node::of(&common_pssh(kids))).chain(others).collect()
+}
+
 /// The key IDs in the form that every key system can read, version 1 of the common system's box.
 #[must_use]
 pub fn common_pssh(kids: Vec<Kid>) -> ProtectionSystemHeader {

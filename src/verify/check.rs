@@ -18,6 +18,7 @@ use crate::codec::Captions;
 use crate::content_key::{ContentKey, Iv, Kid};
 use crate::media::source::Piece;
 use crate::media::{MediaKind, Presentation, Sample, Source, Subtitles, Track, Tree};
+use crate::package::hls::KeyFormat;
 use crate::package::{Name, Names, generations, workers};
 use crate::protect::whole_segment::OpenedSegment;
 use crate::protect::{Cipher, Pattern};
@@ -29,6 +30,8 @@ pub struct Check<'a> {
     pub keys: &'a [KnownKey],
     /// The pattern of video under schemes that have one.
     pub pattern: Pattern,
+    /// In what form the playlists say that players get keys.
+    pub key_format: &'a KeyFormat,
     /// What the output was made from, where it is to be compared.
     pub source: Option<&'a Presentation>,
     /// The tree that `source` is of, where it is one.
@@ -45,6 +48,8 @@ pub struct KnownKey {
     pub kid: Kid,
     /// Where players get it.
     pub uri: String,
+    /// Where they get a Clear Key licence.
+    pub clearkey_uri: String,
     /// The key.
     pub key: ContentKey,
 }
@@ -59,15 +64,14 @@ pub(super) enum Opener {
 
 impl Opener {
     fn new(part: &Part, keys: &[KnownKey]) -> Option<Self> {
-        let init = part.init.as_ref()?;
-        if let Some(protection) = &init.protection {
+        if let Some(protection) = part.protection() {
             let known = keys.iter().find(|known| known.kid == protection.kid)?;
             let Protection {
                 scheme,
                 constant_iv,
                 pattern,
                 ..
-            } = *protection;
+            } = protection;
             let cipher = Cipher::new(scheme, &known.key, constant_iv, pattern);
             return Some(Self::Samples(Box::new(cipher)));
         }
@@ -156,6 +160,7 @@ impl Output {
         };
         let openers: Vec<Vec<Option<Opener>>> = self.renditions.iter().map(openers).collect();
         self.check_patterns(check.pattern);
+        self.check_common_pssh();
         let mut facts = self.check_segments(&sources, &openers, |kind| kind != MediaKind::Text, check)?;
         let cut_texts = self.cut_texts(&sources, &facts);
         let of_text = self.check_text_tracks(&mut sources, &cut_texts, &openers, check)?;
@@ -189,6 +194,9 @@ impl Output {
             }
             Form::Tree => self.check_tree(check.tree)?,
         }
+
+        hls::check_key_format(&mut self, check.key_format);
+        hls::check_clear_key(&mut self, check.keys)?;
 
         let reference = reference(&self.multivariant, &self.renditions, &facts);
         let mut tracks: Vec<TrackReport> = Vec::new();
@@ -313,6 +321,29 @@ impl Output {
         }
     }
 
+    /// The key IDs that each init segment lists, which are those of all parts behind it.
+    fn check_common_pssh(&mut self) {
+        for rendition in &self.renditions {
+            let mut of_files: BTreeMap<_, (&InitSegment, Vec<Kid>)> = BTreeMap::new();
+            for part in &rendition.parts {
+                let (Some(init), Some(file)) = (&part.init, &part.init_file) else {
+                    continue;
+                };
+                let start = part.init_range.as_ref().map(|range| range.start);
+                let (_, kids) = of_files.entry((file, start)).or_insert((init, Vec::new()));
+                if let Some(protection) = part.protection().filter(|protection| !kids.contains(&protection.kid)) {
+                    kids.push(protection.kid);
+                }
+            }
+            for ((file, _), (init, kids)) in of_files {
+                if let Some((offset, found)) = &init.common_pssh {
+                    let what = "the key IDs of the common pssh";
+                    self.findings.of(file).expect_at(*offset, what, found, &kids);
+                }
+            }
+        }
+    }
+
     /// The source's subtitles of each rendition of WebVTT, by the names that the packager gives.
     fn match_subtitles<'a>(&mut self, source: Option<&(&'a Presentation, Names)>) -> Vec<Option<&'a Subtitles>> {
         let Some((presentation, names)) = source else {
@@ -343,11 +374,14 @@ impl Output {
         is_meant: impl Fn(MediaKind) -> bool,
         check: &Check<'_>,
     ) -> Result<Vec<Vec<Option<SegmentFacts>>>, VerifyError> {
+        let of_parts = |rendition: &Rendition| rendition.parts.iter().map(Part::protection).collect();
+        let protections: Vec<Vec<Option<Protection>>> = self.renditions.iter().map(of_parts).collect();
         let mut tasks: Vec<Task<'_>> = Vec::new();
         for (rendition_index, rendition) in self.renditions.iter().enumerate() {
             let openers = openers.get(rendition_index).map(Vec::as_slice).unwrap_or_default();
             let source = sources.get(rendition_index).copied().flatten();
-            for (part, opener) in rendition.parts.iter().zip(openers) {
+            let protections = protections.get(rendition_index).into_iter().flatten();
+            for ((part, protection), opener) in rendition.parts.iter().zip(protections).zip(openers) {
                 let Some(init) = part.init.as_deref().filter(|init| is_meant(init.kind)) else {
                     continue;
                 };
@@ -355,7 +389,12 @@ impl Output {
                     Some(Opener::Samples(cipher)) => Some(&**cipher),
                     _ => None,
                 };
-                let expected = Expected { init, cipher, source };
+                let expected = Expected {
+                    init,
+                    protection: protection.as_ref(),
+                    cipher,
+                    source,
+                };
                 let segments = rendition.segments.get(part.segments.clone()).unwrap_or_default();
                 for (index, segment) in part.segments.clone().zip(segments) {
                     let envelope = match opener {
@@ -481,7 +520,7 @@ fn check_segment(
         }
         opened => opened.map_err(|cause| VerifyError::Read { path, cause })?,
     };
-    let fragments = match segment::read(&source, expected.init, form, &mut findings) {
+    let fragments = match segment::read(&source, (expected.init, expected.protection), form, &mut findings) {
         Ok(fragments) => fragments,
         Err(error) => {
             findings.add_scan_error(&error);

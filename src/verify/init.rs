@@ -14,6 +14,7 @@ use crate::isobmff::mdhd::MediaHeader;
 use crate::isobmff::mvhd::MovieHeader;
 use crate::isobmff::pssh::{COMMON_SYSTEM_ID, ProtectionSystemHeader};
 use crate::isobmff::schm::SchemeType;
+use crate::isobmff::seig::SampleEncryptionGroup;
 use crate::isobmff::tenc::TrackEncryption;
 use crate::isobmff::tkhd::TrackHeader;
 use crate::isobmff::trex::TrackExtends;
@@ -49,12 +50,14 @@ pub struct InitSegment {
     pub language: Option<String>,
     /// How it is protected, where it is.
     pub protection: Option<Protection>,
+    /// The key IDs of the common system's `pssh`, and bytes from the file's start to it.
+    pub common_pssh: Option<(u64, Vec<Kid>)>,
     /// Its `trak` box.
     pub description: Node<'static>,
 }
 
 /// What `tenc` says.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Protection {
     /// The scheme.
     pub scheme: SampleScheme,
@@ -66,6 +69,24 @@ pub struct Protection {
     pub iv_size: u8,
     /// Which blocks are encrypted.
     pub pattern: Pattern,
+}
+
+impl Protection {
+    /// How samples of a group are protected in a track that is protected so; `None` where they are clear.
+    #[must_use]
+    pub fn of_group(&self, group: &SampleEncryptionGroup) -> Option<Self> {
+        let constant_iv = group.constant_iv.as_deref().and_then(|iv| iv.try_into().ok()).map(Iv);
+        group.is_protected.then_some(Self {
+            scheme: self.scheme,
+            kid: group.kid,
+            constant_iv,
+            iv_size: group.per_sample_iv_size,
+            pattern: Pattern {
+                crypt_blocks: group.crypt_byte_block,
+                skip_blocks: group.skip_byte_block,
+            },
+        })
+    }
 }
 
 impl InitSegment {
@@ -161,7 +182,7 @@ impl InitSegment {
             return Err(stsd.invalid("expected one sample entry"));
         };
         let protection = read_protection(entry, kind, findings)?;
-        check_pssh(moov, protection.as_ref(), findings)?;
+        let common_pssh = read_pssh(moov, protection.as_ref(), findings)?;
         let format = match entry.child(b"sinf") {
             Some(sinf) => sinf.require(&[b"frma"])?.parse::<OriginalFormat>()?.data_format,
             None => entry.kind,
@@ -209,6 +230,7 @@ impl InitSegment {
             video_range,
             language,
             protection,
+            common_pssh,
             description: trak.copy_where(&|_| true),
         })
     }
@@ -277,34 +299,31 @@ fn read_protection(
     }))
 }
 
-/// The one `pssh` that lists the key ID for every key system.
-fn check_pssh(
+/// The one `pssh` that lists key IDs for every key system.
+fn read_pssh(
     moov: &Node<'_>,
     protection: Option<&Protection>,
     findings: &mut FileFindings<'_>,
-) -> Result<(), BoxError> {
+) -> Result<Option<(u64, Vec<Kid>)>, BoxError> {
     let boxes: Vec<&Node<'_>> = moov.children_of(b"pssh").collect();
-    let Some(protection) = protection else {
+    if protection.is_none() {
         if let Some(pssh) = boxes.first() {
             findings.add_at(pssh.offset, "pssh beside a track that is not protected");
         }
-        return Ok(());
-    };
-    let mut has_common = false;
+        return Ok(None);
+    }
+    let mut common = None;
     for pssh in boxes {
         let header: ProtectionSystemHeader = pssh.parse()?;
         if header.system_id == COMMON_SYSTEM_ID {
-            has_common = true;
-            findings.expect_at(
-                pssh.offset,
-                "the key IDs of the common pssh",
-                &header.kids.unwrap_or_default(),
-                &vec![protection.kid],
-            );
+            if common.is_some() {
+                findings.add_at(pssh.offset, "a second pssh of the common system");
+            }
+            common = Some((pssh.offset, header.kids.unwrap_or_default()));
         }
     }
-    if !has_common {
+    if common.is_none() {
         findings.add_at(moov.offset, "there is no pssh of the common system in moov");
     }
-    Ok(())
+    Ok(common)
 }

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use super::findings::Findings;
 use super::init::{InitSegment, Protection};
 use super::playlist::{self, AES_128, Key, Located, MediaPlaylist, MultivariantPlaylist};
-use super::{Form, VerifyError};
+use super::{Form, VerifyError, segment};
 use crate::content_key::{Generation, Iv};
 use crate::isobmff::ReadAt;
+use crate::isobmff::seig::SampleEncryptionGroup;
 use crate::media::Source;
 use crate::package::generations;
 use crate::package::hls::MULTIVARIANT_PLAYLIST;
@@ -45,6 +46,8 @@ pub struct Output {
     pub(super) others: BTreeSet<PathBuf>,
     /// The I-frame playlists that the multivariant playlist names, in its order; of a tree, none.
     pub(super) iframes: Vec<IFramePlaylist>,
+    /// The second set of playlists, for Clear Key, where there is one: each behind the one that it stands beside.
+    pub(super) clear_key: BTreeMap<PathBuf, PathBuf>,
 }
 
 /// An I-frame playlist.
@@ -84,15 +87,21 @@ pub struct Part {
     pub init_range: Option<Range<u64>>,
     /// What that says; `None` where it is missing or too damaged.
     pub init: Option<Arc<InitSegment>>,
+    /// The group of samples that the first fragment is in, where it is not protected as the init segment says.
+    pub group: Option<SampleEncryptionGroup>,
     /// Where the playlist says that the key is; `None` where they are clear.
     pub key_uri: Option<String>,
 }
 
 impl Part {
-    /// How its samples are protected, as its init segment says.
+    /// How its samples are protected, as its init segment says, or the group of samples that its first fragment is in.
     #[must_use]
     pub fn protection(&self) -> Option<Protection> {
-        self.init.as_ref()?.protection
+        let of_init = self.init.as_ref()?.protection?;
+        match &self.group {
+            None => Some(of_init),
+            Some(group) => of_init.of_group(group),
+        }
     }
 }
 
@@ -146,6 +155,7 @@ impl Output {
             }
             output
         };
+        output.find_groups();
         output.find_strays()?;
         Ok(output)
     }
@@ -195,6 +205,7 @@ impl Output {
                 None => findings.of(&file).add("is missing"),
             }
         }
+        let clear_key = clear_key_playlists(folder, &renditions, &iframes);
         Ok(Self {
             folder: folder.to_owned(),
             renditions,
@@ -202,6 +213,7 @@ impl Output {
             generation: None,
             older: BTreeSet::new(),
             form: Form::Own,
+            clear_key,
             top: master_file.to_owned(),
             multivariant,
             others: BTreeSet::new(),
@@ -240,11 +252,31 @@ impl Output {
         segments.filter_map(|segment| segment.bytes).sum()
     }
 
+    /// Looks for the group of samples that each part is in. What can't be read here is found where segments are checked.
+    fn find_groups(&mut self) {
+        for Rendition { parts, segments, .. } in &mut self.renditions {
+            for part in parts {
+                let init = part.init.as_ref().filter(|init| init.protection.is_some());
+                let segment = segments
+                    .get(part.segments.start)
+                    .filter(|segment| segment.bytes.is_some());
+                let (Some(init), Some(segment)) = (init, segment) else {
+                    continue;
+                };
+                let source = Source::assemble([(self.folder.join(&segment.file), segment.range.clone())]);
+                part.group = source
+                    .ok()
+                    .and_then(|source| segment::first_group(&source, init.track_id));
+            }
+        }
+    }
+
     /// Reports files that no playlist names. Whether older generations belong to it, is known by whoever has the records.
     fn find_strays(&mut self) -> Result<(), VerifyError> {
         let mut known = self.others.clone();
         known.extend(self.iframes.iter().map(|iframes| iframes.file.clone()));
         known.insert(self.top.clone());
+        known.extend(self.clear_key.values().cloned());
         if self.is_encrypted() {
             known.insert(PathBuf::from(KEYS_FILE));
         }
@@ -418,6 +450,28 @@ fn parts(playlist: &MediaPlaylist, init_files: &[Option<PathBuf>]) -> Vec<Part> 
         });
     }
     parts
+}
+
+/// The second set of playlists, where its multivariant playlist is there: those of what has keys.
+fn clear_key_playlists(
+    folder: &Path,
+    renditions: &[Rendition],
+    iframes: &[IFramePlaylist],
+) -> BTreeMap<PathBuf, PathBuf> {
+    let beside = |main: &Path| main.with_extension("clearkey.m3u8");
+    let top = Path::new(MULTIVARIANT_PLAYLIST);
+    if !folder.join(beside(top)).is_file() {
+        return BTreeMap::new();
+    }
+    let renditions = renditions
+        .iter()
+        .map(|rendition| (&rendition.playlist_file, &rendition.playlist));
+    let iframes = iframes.iter().map(|iframes| (&iframes.file, &iframes.playlist));
+    let all = renditions
+        .chain(iframes)
+        .filter(|(_, playlist)| !playlist.keys.is_empty());
+    let files = std::iter::once(top).chain(all.map(|(file, _)| file.as_path()));
+    files.map(|file| (file.to_owned(), beside(file))).collect()
 }
 
 /// Reads a file of the output, or a range of it; `None` where it is not there.

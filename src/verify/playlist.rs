@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::Form;
 use super::findings::FileFindings;
-use crate::content_key::Iv;
+use crate::content_key::{Iv, Kid};
 
 /// The `METHOD` of segments that are encrypted as whole files (RFC 8216bis, 4.4.4.4).
 pub const AES_128: &str = "AES-128";
@@ -55,6 +55,10 @@ pub struct Key {
     pub uri: Option<String>,
     /// `KEYFORMAT`.
     pub key_format: Option<String>,
+    /// `KEYFORMATVERSIONS`.
+    pub key_format_versions: Option<String>,
+    /// `KEYID`, which players of Clear Key are told.
+    pub key_id: Option<Kid>,
     /// `IV`.
     pub iv: Option<Iv>,
 }
@@ -472,6 +476,8 @@ fn key(line: &Line<'_>, form: Form, findings: &mut FileFindings<'_>) -> Key {
         method: attributes.word("METHOD"),
         uri: attributes.text("URI"),
         key_format: attributes.text("KEYFORMAT"),
+        key_format_versions: attributes.text("KEYFORMATVERSIONS"),
+        key_id: attributes.read("KEYID", |text| text.strip_prefix("0x")?.parse().ok()),
         iv: attributes.read("IV", |text| text.starts_with("0x").then(|| text.parse().ok()).flatten()),
     };
     attributes.finish(form, findings);

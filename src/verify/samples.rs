@@ -7,7 +7,7 @@
 //! under a wrong key. With the source, every byte is compared.
 
 use super::findings::FileFindings;
-use super::init::InitSegment;
+use super::init::{InitSegment, Protection};
 use super::segment::Fragment;
 use crate::codec::{SampleScanner, SegmentWatch, Subsample, SubsampleMap};
 use crate::isobmff::scan::{ScanError, read_at};
@@ -24,6 +24,8 @@ const GROUP_BYTES: u64 = 8 << 20;
 pub struct Expected<'a> {
     /// What the init segment says.
     pub init: &'a InitSegment,
+    /// How the samples are protected, if they are.
+    pub protection: Option<&'a Protection>,
     /// Opens the samples; `None` where they are clear, or the key is not at hand.
     pub cipher: Option<&'a Cipher>,
     /// The track that the samples were made from.
@@ -33,7 +35,7 @@ pub struct Expected<'a> {
 impl Expected<'_> {
     /// Whether samples are seen as they were before they were protected.
     const fn is_opened(&self) -> bool {
-        self.cipher.is_some() || self.init.protection.is_none()
+        self.cipher.is_some() || self.protection.is_none()
     }
 }
 
@@ -67,7 +69,7 @@ impl SampleChecker {
     ) -> Result<Seen, ScanError> {
         let mut watch = SegmentWatch::default();
         let mut scanner = expected.init.codec.scanner();
-        let protection = expected.init.protection.as_ref();
+        let protection = expected.protection;
         self.map
             .align(protection.is_some_and(|protection| protection.scheme.has_whole_blocks()));
         let first = fragments.iter().find_map(|fragment| fragment.samples.first());

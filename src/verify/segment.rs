@@ -8,13 +8,14 @@ use crate::isobmff::ftyp::FileType;
 use crate::isobmff::mfhd::MovieFragmentHeader;
 use crate::isobmff::saio::AuxiliaryOffsets;
 use crate::isobmff::scan::{ReadAt, ScanError, TopLevel, read_box};
+use crate::isobmff::seig::SampleEncryptionGroup;
 use crate::isobmff::senc::{self, SampleEncryption};
 use crate::isobmff::tfdt::TrackFragmentDecodeTime;
 use crate::isobmff::tfhd::TrackFragmentHeader;
 use crate::isobmff::trun::{Fields, TrackRun};
 use crate::isobmff::{BoxHeader, FourCc, Node};
 use crate::media::{MediaKind, Sample, Source};
-use crate::protect::auxiliary;
+use crate::protect::{auxiliary, sample_groups};
 
 /// A movie fragment's boxes are read whole, up to this size; ours are a few kilobytes.
 const MAX_MOOF_BYTES: usize = 64 << 20;
@@ -45,13 +46,26 @@ impl Fragment {
     }
 }
 
-/// Reads the boxes of a segment, and no media data. A segment of a tree may have other boxes and tracks too.
+/// The group of samples of the first fragment of a track in a segment, if it can be read.
+pub fn first_group(source: &Source, track_id: u32) -> Option<SampleEncryptionGroup> {
+    let mut boxes = TopLevel::new(source);
+    let header = boxes.find_map(|header| header.ok().filter(|header| header.kind.0 == *b"moof"))?;
+    let bytes = read_box(source, &header, MAX_MOOF_BYTES).ok()?;
+    let moof = Node::parse_one(&bytes, header.offset).ok()?;
+    let is_of_track = |traf: &&Node<'_>| {
+        let tfhd = traf.find::<TrackFragmentHeader>().ok().flatten();
+        tfhd.is_some_and(|tfhd| tfhd.track_id == track_id)
+    };
+    sample_groups::read(moof.children_of(b"traf").find(is_of_track)?).ok()?
+}
+
+/// Reads the boxes of a segment, and no media data. Its samples are to be protected as `protection` says. A segment of a tree may have other boxes and tracks too.
 ///
 /// # Errors
 /// [`ScanError`] where a box can't be read; what was found before is in `findings`.
 pub fn read(
     source: &Source,
-    init: &InitSegment,
+    (init, protection): (&InitSegment, Option<&Protection>),
     form: Form,
     findings: &mut FileFindings<'_>,
 ) -> Result<Vec<Fragment>, ScanError> {
@@ -78,8 +92,10 @@ pub fn read(
                 let bytes = read_box(source, &moof, MAX_MOOF_BYTES)?;
                 let node = Node::parse_one(&bytes, moof.offset)?;
                 match form {
-                    Form::Own => fragments.push(read_fragment(source, &node, &header, init, findings)?),
-                    Form::Tree => read_tree_fragment(source, &node, &header, init, findings, &mut fragments)?,
+                    Form::Own => fragments.push(read_fragment(source, &node, &header, (init, protection), findings)?),
+                    Form::Tree => {
+                        read_tree_fragment(source, &node, &header, (init, protection), findings, &mut fragments)?;
+                    }
                 }
             }
             _ => findings.add_at(
@@ -104,7 +120,7 @@ fn read_fragment(
     source: &Source,
     moof: &Node<'_>,
     mdat: &BoxHeader,
-    init: &InitSegment,
+    (init, protection): (&InitSegment, Option<&Protection>),
     findings: &mut FileFindings<'_>,
 ) -> Result<Fragment, ScanError> {
     let sequence_number = moof
@@ -154,7 +170,7 @@ fn read_fragment(
         sequence_number,
         offset: moof.offset,
         samples,
-        auxiliary: check_auxiliary(source, moof, traf, init, findings)?,
+        auxiliary: check_auxiliary(source, moof, traf, (init, protection), findings)?,
     })
 }
 
@@ -163,7 +179,7 @@ fn read_tree_fragment(
     source: &Source,
     moof: &Node<'_>,
     mdat: &BoxHeader,
-    init: &InitSegment,
+    (init, protection): (&InitSegment, Option<&Protection>),
     findings: &mut FileFindings<'_>,
     fragments: &mut Vec<Fragment>,
 ) -> Result<(), ScanError> {
@@ -198,7 +214,7 @@ fn read_tree_fragment(
                 sequence_number: 0,
                 offset: moof.offset,
                 samples,
-                auxiliary: check_auxiliary(source, moof, traf, init, findings)?,
+                auxiliary: check_auxiliary(source, moof, traf, (init, protection), findings)?,
             });
         }
     }
@@ -210,10 +226,11 @@ fn check_auxiliary(
     source: &Source,
     moof: &Node<'_>,
     traf: &Node<'_>,
-    init: &InitSegment,
+    (init, protection): (&InitSegment, Option<&Protection>),
     findings: &mut FileFindings<'_>,
 ) -> Result<Option<Vec<SampleEncryption>>, ScanError> {
-    if let Some(protection) = &init.protection {
+    check_group(traf, init, protection, findings)?;
+    if let Some(protection) = protection {
         return read_auxiliary(source, moof, traf, (init.kind, protection), findings);
     }
     for kind in [b"senc", b"saiz", b"saio"] {
@@ -222,6 +239,42 @@ fn check_auxiliary(
         }
     }
     Ok(None)
+}
+
+/// The group of samples of a fragment, which says what holds for all segments of the same key.
+fn check_group(
+    traf: &Node<'_>,
+    init: &InitSegment,
+    protection: Option<&Protection>,
+    findings: &mut FileFindings<'_>,
+) -> Result<(), ScanError> {
+    let group = sample_groups::read(traf)?;
+    let found = match (&init.protection, &group) {
+        (of_init, None) => *of_init,
+        (Some(of_init), Some(group)) => {
+            let pattern = (group.crypt_byte_block, group.skip_byte_block);
+            let of_tenc = (of_init.pattern.crypt_blocks, of_init.pattern.skip_blocks);
+            findings.expect_at(traf.offset, "the pattern of the sample group", &pattern, &of_tenc);
+            let found = of_init.of_group(group);
+            if found == Some(*of_init) {
+                findings.add_at(traf.offset, "a sample group (seig) that says what tenc says");
+            }
+            found
+        }
+        (None, Some(_)) => {
+            findings.add_at(traf.offset, "a sample group (seig) in a track that is not protected");
+            None
+        }
+    };
+    if found.as_ref() != protection {
+        let kid = |protection: Option<&Protection>| {
+            protection.map_or("none".to_owned(), |protection| protection.kid.to_string())
+        };
+        let (found, expected) = (kid(found.as_ref()), kid(protection));
+        let what = format!("is protected by the key {found}, expected {expected} as the fragments in front of it");
+        findings.add_at(traf.offset, what);
+    }
+    Ok(())
 }
 
 /// What a sample has where its run does not say.

@@ -59,6 +59,7 @@ impl Output {
             multivariant: MultivariantPlaylist::default(),
             others: BTreeSet::new(),
             iframes: Vec::new(),
+            clear_key: BTreeMap::new(),
         };
         let names_playlists = |line: &str| {
             ["#EXT-X-STREAM-INF:", "#EXT-X-MEDIA:", "#EXT-X-I-FRAME-STREAM-INF:"]
@@ -200,6 +201,7 @@ impl Output {
                         init_range: range.clone(),
                         init: init.map(Arc::new),
                         key_uri: playlist.keys.first().and_then(|key| key.value.uri.clone()),
+                        group: None,
                     }],
                     segments: files.clone(),
                 });

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
-use vylux_pack::content_key::{Generation, Iv};
+use vylux_pack::content_key::{Generation, Iv, Kid};
+use vylux_pack::isobmff::pssh::ProtectionSystemHeader;
 use vylux_pack::keys::{KeyName, KeyRecord, KeyRing, Master, TrackName};
 use vylux_pack::media::{MediaKind, Time, Timescale, Track, fingerprint};
 use vylux_pack::package::{KeyedProtection, Period};
@@ -15,6 +17,7 @@ use vylux_pack::protect::{Ivs, Pattern, Protection, SampleScheme, Scheme, Segmen
 use vylux_pack::secret::{SecretText, Settings};
 
 use super::Args;
+use super::signal::SignalOptions;
 use crate::cli::failure::Failure;
 use crate::cli::records::{Content, Records, Settled, Settlement, base_url, store_url};
 
@@ -43,6 +46,9 @@ pub struct KeyOptions {
     /// Leave the beginning clear, at least this long: 10s
     #[arg(long, value_name = "TIME")]
     clear_lead: Option<LeadTime>,
+    /// Change keys by sample groups (seig) within one init segment, in place of an init segment for each key
+    #[arg(long)]
+    seig: bool,
 }
 
 /// The largest pictures of a resolution's key, in samples of luma: those that Shaka Packager calls SD and HD.
@@ -77,11 +83,36 @@ impl KeyOptions {
             ("--keys", self.sharing != Sharing::Single),
             ("--rotate-every", self.rotate_every.is_some()),
             ("--clear-lead", self.clear_lead.is_some()),
+            ("--seig", self.seig),
         ];
         match given.iter().find(|(_, is_given)| *is_given) {
             None => Ok(()),
             Some((name, _)) => Err(Failure::usage(anyhow!("{what}; leave {name} out"))),
         }
+    }
+
+    /// Whether keys change by sample groups.
+    pub const fn sample_groups(&self) -> bool {
+        self.seig
+    }
+
+    /// Refuses sample groups where there is nothing to tell by them.
+    fn check_groups(&self, scheme: Scheme) -> Result<(), Failure> {
+        if !self.seig {
+            return Ok(());
+        }
+        if !matches!(scheme, Scheme::Samples(_)) {
+            let scheme = scheme.name();
+            let what = "--seig is of schemes that protect samples, as cbcs";
+            return Err(Failure::usage(anyhow!("{what}; the samples of {scheme} are clear")));
+        }
+        if self.rotate_every.is_none() && self.clear_lead.is_none() {
+            let what = "--seig tells where keys change, and no key does: it would add nothing";
+            return Err(Failure::usage(anyhow!(
+                "{what}; give --rotate-every or --clear-lead with it"
+            )));
+        }
+        Ok(())
     }
 
     /// The segments of each period of each track.
@@ -119,6 +150,8 @@ struct KeyPeriod {
     protection: Option<Protection>,
     /// Where players get the key.
     key_uri: String,
+    /// Where they get a Clear Key licence.
+    clearkey_uri: String,
 }
 
 impl KeyPeriod {
@@ -128,6 +161,7 @@ impl KeyPeriod {
             protection: self.protection.as_ref().map(|protection| KeyedProtection {
                 protection,
                 key_uri: &self.key_uri,
+                clearkey_uri: &self.clearkey_uri,
             }),
         }
     }
@@ -268,6 +302,7 @@ pub fn prepare(
     periods: &TrackPeriods,
     (output, has_generations): (&Path, bool),
 ) -> Result<Encryption, Failure> {
+    args.key_options.check_groups(args.scheme)?;
     check_codecs(args.scheme, tracks)?;
     let keys = KeyRing::load(settings).map_err(Failure::usage)?;
     let base_url = base_url(args.base_url.clone(), settings)?;
@@ -287,12 +322,19 @@ pub fn prepare(
         has_generations,
     };
     let assignment = assign(&args.key_options, tracks, names, periods)?;
+    args.signal.check(args.scheme, assignment.names.len())?;
+    let key_systems = args.signal.key_systems()?;
     let settlement = records.settle(&keys, &content, &assignment.names, args.replace)?;
     let maker = ProtectionMaker {
         args,
         master: keys.primary(),
         random_iv: random_iv()?,
+        key_systems,
     };
+    if !args.quiet {
+        let kids: Vec<Kid> = settlement.keys.iter().map(|settled| settled.record.kid).collect();
+        SignalOptions::warn_of_foreign_kids(&maker.key_systems, &kids);
+    }
     let tracks = tracks.iter().zip(names).zip(assignment.tracks).zip(0..);
     let tracks = tracks.map(|(((track, name), assigned), number)| {
         let name = match track.kind {
@@ -308,8 +350,9 @@ pub fn prepare(
             KeyPeriod {
                 segments,
                 key_uri: settled
-                    .map(|settled| settled.record.key_uri.clone())
+                    .map(|settled| args.signal.format.key_uri(&settled.record))
                     .unwrap_or_default(),
+                clearkey_uri: settled.map(|settled| settled.record.clearkey_uri()).unwrap_or_default(),
                 protection: settled
                     .zip(name.as_ref())
                     .map(|(settled, name)| maker.make(track, name, number, settled)),
@@ -329,6 +372,7 @@ struct ProtectionMaker<'a> {
     args: &'a Args,
     master: &'a Master,
     random_iv: Iv,
+    key_systems: Arc<[ProtectionSystemHeader]>,
 }
 
 impl ProtectionMaker<'_> {
@@ -349,7 +393,8 @@ impl ProtectionMaker<'_> {
             SampleScheme::Cenc | SampleScheme::Cens => Ivs::per_sample(self.random_iv, self.args.iv_size(), number),
         };
         let pattern = self.args.pattern.unwrap_or(Pattern::ONE_IN_TEN);
-        let protection = TrackProtection::new(scheme, pattern, track, &key, record.kid, ivs);
+        let mut protection = TrackProtection::new(scheme, pattern, track, &key, record.kid, ivs);
+        protection.key_systems = Arc::clone(&self.key_systems);
         Protection::Samples(Box::new(protection))
     }
 }

@@ -40,6 +40,9 @@ pub struct Report {
     inputs: Vec<PathBuf>,
     #[serde(skip)]
     track_options: Vec<String>,
+    /// What `verify` is told of key formats.
+    #[serde(skip)]
+    key_format: String,
     /// Where players get the first key.
     key_uri: Option<String>,
     kid: Option<Kid>,
@@ -152,6 +155,7 @@ impl Report {
             dry_run: args.dry_run,
             inputs: args.inputs.clone(),
             track_options: args.track_options.words().to_vec(),
+            key_format: args.signal.format.words(),
             key_uri: keys.first().map(|key| key.uri.clone()),
             kid: keys.first().map(|key| key.kid),
             keys,
@@ -226,6 +230,7 @@ impl Report {
             dry_run: args.dry_run,
             inputs: args.inputs.clone(),
             track_options: Vec::new(),
+            key_format: args.signal.format.words(),
             subtitles: Vec::new(),
             key_uri: keys.first().map(|key| key.uri.clone()),
             kid: keys.first().map(|key| key.kid),
@@ -269,6 +274,7 @@ impl Report {
         let output = output::shell_word(&self.verified);
         let pattern = self.pattern.as_deref();
         let pattern = pattern.map_or(String::new(), |pattern| format!(" --pattern {pattern}"));
+        let pattern = format!("{pattern}{}", self.key_format);
         // What came by a pipe is gone.
         if self.inputs.iter().any(|input| standard_input::is_meant(input)) {
             return print!("Check it:  vylux-pack verify {output}{pattern}");

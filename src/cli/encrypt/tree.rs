@@ -91,11 +91,17 @@ pub fn run(
     let track_names: Vec<&str> = track_names.iter().map(String::as_str).collect();
     args.key_options
         .check_none("a tree has one key, as its playlists may share files")?;
+    if args.signal.clearkey_playlists {
+        let what = "a tree keeps its playlists, and has no second set of them; leave --clearkey-playlists out";
+        return Err(Failure::usage(anyhow!(what)));
+    }
     let tracks = &tree.presentation.tracks;
     let periods = TrackPeriods::single(tracks.len());
     let encryption = keys::prepare(args, settings, tracks, &track_names, &periods, (output, false))?;
     let all_protections = encryption.protections();
-    let key_uri = encryption.settled().first().map(|settled| &*settled.record.key_uri);
+    let first = encryption.settled().first();
+    let key_uri = first.map(|settled| args.signal.format.key_uri(&settled.record));
+    let key_format = args.signal.format.format();
 
     let written = if args.dry_run {
         None
@@ -117,7 +123,8 @@ pub fn run(
             .map(|rendition| all_protections.get(rendition.tracks.start).copied().flatten());
         let protections: Vec<_> = first_tracks.map(|protection| protection?.of_samples()).collect();
         let keys = TreeKeys {
-            uri: key_uri.unwrap_or_default(),
+            uri: key_uri.as_deref().unwrap_or_default(),
+            format: &key_format,
             protections: &protections,
         };
         let bandwidths = write_tree_playlists(&tree, &files, &keys, staging.folder())?;

@@ -14,6 +14,7 @@ use vylux_pack::verify::findings::FileFindings;
 use vylux_pack::verify::{Findings, KnownKey, Output, Part, Rendition};
 
 use crate::cli::failure::Failure;
+use crate::cli::key_format::KeyFormatOptions;
 use crate::cli::records::is_missing_file;
 use crate::cli::store::Store;
 
@@ -33,6 +34,7 @@ pub fn check(
     output: &mut Output,
     settings: &Settings,
     store: &StoreChoice,
+    key_format: &KeyFormatOptions,
     source: Option<&Presentation>,
 ) -> Result<Vec<KnownKey>, Failure> {
     let ring = KeyRing::load(settings).map_err(Failure::usage)?;
@@ -58,7 +60,7 @@ pub fn check(
         // An older generation may be another film, which was replaced.
         let is_older = output.older.contains(&record.generation);
         let mut findings = output.findings.of(file);
-        let key = check_record(record, &ring, &mut keys, &mut findings);
+        let key = check_record(record, &ring, key_format, &mut keys, &mut findings);
         if let Some(media_fingerprint) = media_fingerprint
             .as_ref()
             .filter(|ours| !is_older && **ours != record.media_fingerprint)
@@ -91,7 +93,7 @@ pub fn check(
     }
     for rendition in &output.renditions {
         for part in &rendition.parts {
-            check_part(rendition, part, &records, &ring, &mut output.findings);
+            check_part(rendition, part, &records, (&ring, key_format), &mut output.findings);
         }
     }
     Ok(keys)
@@ -101,6 +103,7 @@ pub fn check(
 fn check_record(
     record: &KeyRecord,
     ring: &KeyRing,
+    key_format: &KeyFormatOptions,
     keys: &mut Vec<KnownKey>,
     findings: &mut FileFindings<'_>,
 ) -> Option<ContentKey> {
@@ -119,7 +122,8 @@ fn check_record(
     }
     let known = |kid: Kid, key: &ContentKey| KnownKey {
         kid,
-        uri: key_uri.clone(),
+        uri: key_format.key_uri(record),
+        clearkey_uri: record.clearkey_uri(),
         key: key.clone(),
     };
     let path = format!("/api/key/{content_id}");
@@ -187,7 +191,13 @@ fn check_stored(
 }
 
 /// `tenc` and key URI of a rendition's part against its record.
-fn check_part(rendition: &Rendition, part: &Part, records: &[KeyRecord], ring: &KeyRing, findings: &mut Findings) {
+fn check_part(
+    rendition: &Rendition,
+    part: &Part,
+    records: &[KeyRecord],
+    (ring, key_format): (&KeyRing, &KeyFormatOptions),
+    findings: &mut Findings,
+) {
     let protection = part.protection();
     let scheme = match protection {
         Some(protection) => Scheme::Samples(protection.scheme),
@@ -218,9 +228,10 @@ fn check_part(rendition: &Rendition, part: &Part, records: &[KeyRecord], ring: &
             .of(init_file)
             .add(format!("it is protected by {found}, and the record says {recorded:?}"));
     }
-    if part.key_uri.as_ref() != Some(&record.key_uri) {
+    let key_uri = key_format.key_uri(record);
+    if part.key_uri.as_ref() != Some(&key_uri) {
         let found = part.key_uri.as_deref().unwrap_or("missing");
-        let what = format!("the key URI is {found:?}, and the record says {:?}", record.key_uri);
+        let what = format!("the key URI is {found:?}, and the record says {key_uri:?}");
         let mut findings = findings.of(&rendition.playlist_file);
         let segment = rendition.playlist.segments.get(part.segments.start);
         match segment.and_then(|segment| rendition.playlist.keys.get(segment.value.key?)) {

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{INDEPENDENT_SEGMENTS, key_attributes, key_of_samples};
+use super::key_format::with_iv;
+use super::{INDEPENDENT_SEGMENTS, PlaylistSet};
 use crate::media::Time;
 use crate::package::rendition::{init_file, segment_file, text_segment_file};
 use crate::package::{IFrame, KeyedProtection, Rendition, WrittenRendition, WrittenSegment};
@@ -19,9 +20,14 @@ pub const TEXT_VERSION: u32 = 3;
 
 /// The media playlist of a rendition.
 #[must_use]
-pub fn render(rendition: &Rendition<'_>, written: &WrittenRendition, target_duration_s: u64) -> String {
+pub fn render(
+    rendition: &Rendition<'_>,
+    written: &WrittenRendition,
+    set: PlaylistSet<'_>,
+    target_duration_s: u64,
+) -> String {
     let mut out = head(VERSION, written.has_independent_segments(), target_duration_s);
-    let mut begin = begin_segments(rendition);
+    let mut begin = begin_segments(rendition, set);
     write_segments(&mut out, &written.segments, |out, index| {
         begin(out, index);
         segment_file(index)
@@ -35,13 +41,13 @@ pub fn render(rendition: &Rendition<'_>, written: &WrittenRendition, target_dura
 #[must_use]
 pub fn render_iframes(
     rendition: &Rendition<'_>,
-    iframes: &[IFrame],
-    segments: &[WrittenSegment],
+    (iframes, segments): (&[IFrame], &[WrittenSegment]),
+    set: PlaylistSet<'_>,
     target_duration_s: u64,
 ) -> String {
     let mut out = head(IFRAMES_VERSION, false, target_duration_s);
     out.push_str("#EXT-X-I-FRAMES-ONLY\n");
-    let mut begin = begin_segments(rendition);
+    let mut begin = begin_segments(rendition, set);
     write_segments(&mut out, segments, |out, index| {
         let Some(IFrame { segment, range, .. }) = iframes.get(index) else {
             return String::new();
@@ -54,7 +60,7 @@ pub fn render_iframes(
 }
 
 /// Writes `EXT-X-MAP` and `EXT-X-KEY` that are in force from a segment on. It is called with the indices of segments, in order.
-fn begin_segments<'a>(rendition: &'a Rendition<'_>) -> impl FnMut(&mut String, usize) + 'a {
+fn begin_segments<'a>(rendition: &'a Rendition<'_>, set: PlaylistSet<'a>) -> impl FnMut(&mut String, usize) + 'a {
     let mut periods = rendition.periods.iter().zip(rendition.init_segments()).peekable();
     let mut init = None;
     let mut protection: Option<KeyedProtection<'_>> = None;
@@ -72,18 +78,17 @@ fn begin_segments<'a>(rendition: &'a Rendition<'_>) -> impl FnMut(&mut String, u
             if let Some(of_samples) = period.of_samples()
                 && let Some(keyed) = period.protection
             {
-                let _ = writeln!(out, "#EXT-X-KEY:{}", key_of_samples(of_samples, keyed.key_uri));
+                let key = with_iv(set.key_attributes(keyed), of_samples);
+                let _ = writeln!(out, "#EXT-X-KEY:{key}");
             } else if before.is_some() && period.protection.is_none() {
                 out.push_str("#EXT-X-KEY:METHOD=NONE\n");
             }
         }
-        if let Some(KeyedProtection {
-            protection: Protection::Segments(of_segments),
-            key_uri,
-        }) = protection
+        if let Some(keyed) = protection
+            && let Protection::Segments(of_segments) = keyed.protection
         {
             let iv = of_segments.iv(index);
-            let _ = writeln!(out, "#EXT-X-KEY:{},IV=0x{iv}", key_attributes(None, key_uri));
+            let _ = writeln!(out, "#EXT-X-KEY:{},IV=0x{iv}", set.key_attributes(keyed));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod bandwidth;
 pub mod groups;
+pub mod key_format;
 pub mod media_playlist;
 pub mod multivariant;
 pub mod tree;
@@ -11,10 +12,10 @@ use std::path::Path;
 use super::rendition::{IFRAME_PLAYLIST, MEDIA_PLAYLIST};
 use super::{PackageError, Rendition, TextRendition, WrittenRendition, WrittenSegment, iframes};
 use crate::media::Time;
-use crate::protect::{SampleScheme, TrackProtection};
 
 pub use bandwidth::Bandwidth;
 pub use groups::{audio_groups, text_group};
+pub use key_format::{KeyFormat, PlaylistSet};
 pub use tree::{TreeKeys, write_tree_playlists};
 
 /// The multivariant playlist, at the top of an output.
@@ -33,9 +34,13 @@ pub struct Contents<'a> {
     pub texts: &'a [TextRendition<'a>],
     /// What was written of each.
     pub written_texts: &'a [WrittenRendition],
+    /// In what form players get keys.
+    pub key_format: &'a KeyFormat,
+    /// Whether there is a second set of playlists, for Clear Key.
+    pub for_clear_key: bool,
 }
 
-/// Writes the media playlists of all renditions and the multivariant playlist below `folder`.
+/// Writes the media playlists of all renditions and the multivariant playlist below `folder`, in each set.
 ///
 /// # Errors
 /// [`PackageError::Write`].
@@ -45,24 +50,34 @@ pub fn write_playlists(contents: &Contents<'_>, folder: &Path) -> Result<(), Pac
     let target_duration_s = target_duration_s(segments.map(|segment| segment.duration));
     let write =
         |path: &Path, text: String| std::fs::write(path, text).map_err(|cause| PackageError::write(path, cause));
-    for (rendition, written) in contents.renditions.iter().zip(contents.written) {
-        let text = media_playlist::render(rendition, written, target_duration_s);
-        write(&folder.join(rendition.name.folder()).join(MEDIA_PLAYLIST), text)?;
-        if !written.iframes.is_empty() {
-            let segments = iframes::as_segments(rendition, &written.iframes);
-            let target_duration_s = iframe_target_duration_s(&segments, target_duration_s);
-            let text = media_playlist::render_iframes(rendition, &written.iframes, &segments, target_duration_s);
-            write(&folder.join(rendition.name.folder()).join(IFRAME_PLAYLIST), text)?;
-        }
-    }
     for (text, written) in contents.texts.iter().zip(contents.written_texts) {
         let playlist = media_playlist::render_text(written, target_duration_s);
         write(&folder.join(text.name.folder()).join(MEDIA_PLAYLIST), playlist)?;
     }
-    write(
-        &folder.join(MULTIVARIANT_PLAYLIST),
-        multivariant::render(contents, target_duration_s),
-    )
+    let clear_key = contents.for_clear_key.then_some(PlaylistSet::ClearKey);
+    for set in std::iter::once(PlaylistSet::Main(contents.key_format)).chain(clear_key) {
+        for (rendition, written) in contents.renditions.iter().zip(contents.written) {
+            // What is clear is the same in all sets.
+            if matches!(set, PlaylistSet::ClearKey) && rendition.protection().is_none() {
+                continue;
+            }
+            let folder = folder.join(rendition.name.folder());
+            let text = media_playlist::render(rendition, written, set, target_duration_s);
+            write(&folder.join(set.file(MEDIA_PLAYLIST)), text)?;
+            if !written.iframes.is_empty() {
+                let segments = iframes::as_segments(rendition, &written.iframes);
+                let target_duration_s = iframe_target_duration_s(&segments, target_duration_s);
+                let text =
+                    media_playlist::render_iframes(rendition, (&written.iframes, &segments), set, target_duration_s);
+                write(&folder.join(set.file(IFRAME_PLAYLIST)), text)?;
+            }
+        }
+        write(
+            &folder.join(set.file(MULTIVARIANT_PLAYLIST)),
+            multivariant::render(contents, set, target_duration_s),
+        )?;
+    }
+    Ok(())
 }
 
 /// The longest segment rounded to the nearest integer of seconds (RFC 8216bis, 4.4.3.1), at least 1.
@@ -82,31 +97,3 @@ pub fn target_duration_s(durations: impl Iterator<Item = Time>) -> u64 {
 fn iframe_target_duration_s(segments: &[WrittenSegment], shared_s: u64) -> u64 {
     target_duration_s(segments.iter().map(|segment| segment.duration)).max(shared_s)
 }
-
-/// The attributes that `EXT-X-KEY` and `EXT-X-SESSION-KEY` share (RFC 8216bis, 4.4.4.4 and 4.4.6.5), where samples are
-/// protected by a scheme, or whole segments by none.
-///
-/// The specification names methods for `cbcs` and `cenc` alone. The others have that of their cipher: what the samples are
-/// really protected by stands in the init segment.
-fn key_attributes(scheme: Option<SampleScheme>, key_uri: &str) -> String {
-    let (method, format) = match scheme {
-        // What players of the first version of HLS know: KEYFORMAT is of a later one.
-        None => ("AES-128", ""),
-        Some(SampleScheme::Cbcs | SampleScheme::Cbc1) => ("SAMPLE-AES", IDENTITY),
-        Some(SampleScheme::Cenc | SampleScheme::Cens) => ("SAMPLE-AES-CTR", IDENTITY),
-    };
-    format!("METHOD={method},URI=\"{key_uri}\"{format}")
-}
-
-/// The attributes of `EXT-X-KEY` where samples are protected. An IV that is not in the media is always there: without it the
-/// media sequence number would be the IV.
-fn key_of_samples(protection: &TrackProtection, key_uri: &str) -> String {
-    let attributes = key_attributes(Some(protection.scheme), key_uri);
-    match protection.ivs.constant() {
-        Some(iv) => format!("{attributes},IV=0x{iv}"),
-        None => attributes,
-    }
-}
-
-/// The key is handed out as it is.
-const IDENTITY: &str = ",KEYFORMAT=\"identity\"";

@@ -6,9 +6,10 @@ use std::fmt::Write;
 
 use super::bandwidth::Bandwidth;
 use super::groups::{CAPTIONS_GROUP, text_group};
-use super::{Contents, INDEPENDENT_SEGMENTS, iframe_target_duration_s, key_attributes};
+use super::{Contents, INDEPENDENT_SEGMENTS, PlaylistSet, iframe_target_duration_s};
 use crate::codec::{Captions, VideoRange};
 use crate::media::{MediaKind, language};
+use crate::package::rendition::{IFRAME_PLAYLIST, MEDIA_PLAYLIST};
 use crate::package::{Labels, Name, Rendition, TextRendition, WrittenRendition, iframes};
 
 /// What one written rendition gives to the playlist.
@@ -16,6 +17,18 @@ struct Entry<'a> {
     rendition: &'a Rendition<'a>,
     written: &'a WrittenRendition,
     bandwidth: Bandwidth,
+    set: PlaylistSet<'a>,
+}
+
+impl Entry<'_> {
+    /// The URI of one of its playlists; one that is clear is in the main set alone.
+    fn uri(&self, playlist: &str) -> String {
+        let name = &self.rendition.name;
+        match self.rendition.protection() {
+            Some(_) => name.uri(&self.set.file(playlist)),
+            None => name.uri(playlist),
+        }
+    }
 }
 
 /// CEA-708 services need version 7, `KEYFORMAT` and `SAMPLE-AES` need 5; nothing else in it needs more than 1 (RFC 8216bis, 8).
@@ -125,7 +138,7 @@ fn sort_videos(videos: &mut [&Entry<'_>]) {
 /// Each video rendition is a variant, once for each choice of a group of audio and one of subtitles beside it. Without video,
 /// each audio rendition is a variant.
 #[must_use]
-pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
+pub fn render(contents: &Contents<'_>, set: PlaylistSet<'_>, target_duration_s: u64) -> String {
     let entries: Vec<Entry<'_>> = contents
         .renditions
         .iter()
@@ -136,6 +149,7 @@ pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
                 rendition,
                 written,
                 bandwidth,
+                set,
             }
         })
         .collect();
@@ -147,13 +161,7 @@ pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
     // One a key, and no IV: renditions of one key have IVs of their own, in their media playlists. Of keys that change, those
     // that playing begins with.
     let mut protections = entries.iter().filter_map(|entry| entry.rendition.protection());
-    let keys: BTreeSet<String> = protections
-        .clone()
-        .map(|keyed| {
-            let scheme = keyed.protection.of_samples().map(|of_samples| of_samples.scheme);
-            key_attributes(scheme, keyed.key_uri)
-        })
-        .collect();
+    let keys: BTreeSet<String> = protections.clone().map(|keyed| set.key_attributes(keyed)).collect();
     let captions = videos.iter().map(|entry| entry.written.captions);
     let captions = captions.fold(Captions::default(), Captions::and);
     let version = version(
@@ -212,6 +220,7 @@ pub fn render(contents: &Contents<'_>, target_duration_s: u64) -> String {
 struct Media<'a> {
     kind: &'static str,
     name: &'a Name,
+    uri: String,
     language: Option<&'a str>,
     labels: &'a Labels,
     channels: Option<String>,
@@ -228,6 +237,7 @@ impl<'a> Media<'a> {
         Self {
             kind,
             name,
+            uri: entry.uri(MEDIA_PLAYLIST),
             language: track.language.as_deref(),
             labels,
             channels: track.codec.hls_channels(),
@@ -240,6 +250,7 @@ impl<'a> Media<'a> {
         Self {
             kind: SUBTITLES,
             name: &text.name,
+            uri: text.name.playlist_uri(),
             language: text.subtitles.language.as_deref(),
             labels: &text.labels,
             channels: None,
@@ -271,7 +282,7 @@ impl<'a> Media<'a> {
         if !labels.characteristics.is_empty() {
             let _ = write!(out, ",CHARACTERISTICS=\"{}\"", labels.characteristics.join(","));
         }
-        let _ = writeln!(out, ",URI=\"{}\"", self.name.playlist_uri());
+        let _ = writeln!(out, ",URI=\"{}\"", self.uri);
     }
 
     fn unique_name(&self, names: &mut BTreeSet<String>) -> String {
@@ -287,7 +298,7 @@ impl<'a> Media<'a> {
 
 /// `EXT-X-STREAM-INF` of a variant with one of each kind of `groups`.
 fn write_variant(out: &mut String, entry: &Entry<'_>, groups: &[&Group<'_>], says_range: bool, captions: Captions) {
-    let Rendition { name, track, .. } = entry.rendition;
+    let track = entry.rendition.track;
     let bandwidths = groups.iter().map(|group| group.bandwidth());
     let bandwidth = bandwidths.fold(entry.bandwidth, Bandwidth::plus);
     let beside: BTreeSet<&str> = groups
@@ -315,18 +326,18 @@ fn write_variant(out: &mut String, entry: &Entry<'_>, groups: &[&Group<'_>], say
             let _ = write!(out, ",CLOSED-CAPTIONS=\"{CAPTIONS_GROUP}\"");
         }
     }
-    let _ = writeln!(out, "\n{}", name.playlist_uri());
+    let _ = writeln!(out, "\n{}", entry.uri(MEDIA_PLAYLIST));
 }
 
 /// `EXT-X-I-FRAME-STREAM-INF` (4.4.6.3); its bit rates are those of the I-frames alone.
 fn write_iframes(out: &mut String, entry: &Entry<'_>, says_range: bool, target_duration_s: u64) {
-    let Rendition { name, track, .. } = entry.rendition;
+    let track = entry.rendition.track;
     let segments = iframes::as_segments(entry.rendition, &entry.written.iframes);
     let target_duration_s = iframe_target_duration_s(&segments, target_duration_s);
     let bandwidth = Bandwidth::measure(&segments, target_duration_s);
     out.push_str("#EXT-X-I-FRAME-STREAM-INF:");
     write_common(out, entry, bandwidth, &track.codec.rfc6381(), says_range);
-    let _ = writeln!(out, ",URI=\"{}\"", name.iframe_playlist_uri());
+    let _ = writeln!(out, ",URI=\"{}\"", entry.uri(IFRAME_PLAYLIST));
 }
 
 /// The attributes that a variant and its I-frames have in common.

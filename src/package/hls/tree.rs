@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use super::{Bandwidth, key_attributes, key_of_samples};
+use super::Bandwidth;
+use super::key_format::{KeyFormat, with_iv};
 use crate::media::playlist::{Content, MediaPlaylist, MultivariantPlaylist, Playlist, Resource, attributes};
 use crate::media::tree::TreePlaylist;
 use crate::media::{Time, Timescale, Tree};
@@ -24,6 +25,8 @@ const BANDWIDTH_TOLERANCE_PERCENT: u64 = 10;
 pub struct TreeKeys<'a> {
     /// One key for all.
     pub uri: &'a str,
+    /// In what form players get it.
+    pub format: &'a KeyFormat,
     /// One a rendition; `None` where it stays clear.
     pub protections: &'a [Option<&'a TrackProtection>],
 }
@@ -66,7 +69,7 @@ pub fn write_tree_playlists(
         .flatten()
         .next()
         .map(|protection| protection.scheme);
-    let session_key = key_attributes(scheme, keys.uri);
+    let session_key = keys.format.attributes(scheme, keys.uri);
     let mut texts = Vec::new();
     let mut rates: BTreeMap<&Path, Grown> = BTreeMap::new();
     for TreePlaylist {
@@ -96,7 +99,7 @@ pub fn write_tree_playlists(
             playlist,
             media,
             &moved,
-            &key_of_samples(protection, keys.uri),
+            &with_iv(session_key.clone(), protection),
         ));
     }
     for (

@@ -149,8 +149,10 @@ fn check_keys_of_part(
             file.add_at(key.offset, what);
         }
     }
-    let Some(init) = &part.init else { return };
-    match (init.protection, keys) {
+    if part.init.is_none() {
+        return;
+    }
+    match (part.protection(), keys) {
         (None, []) if !was_protected => {}
         (None, [key]) if was_protected && key.value.is_none() => {}
         (None, []) => file.add("there is no EXT-X-KEY of METHOD=NONE where segments are clear again"),

@@ -1,7 +1,9 @@
 //! Playlists against what the segments really are (RFC 8216bis; Apple's authoring specification).
 
 mod bandwidth;
+mod clear_key;
 mod iframes;
+mod key_format;
 mod media_playlist;
 mod multivariant;
 
@@ -10,34 +12,25 @@ use super::output::Rendition;
 use super::playlist::{AES_128, Key, Located};
 
 pub(super) use bandwidth::Measured;
+pub(super) use clear_key::check_clear_key;
 pub(super) use iframes::check_iframes;
+pub(super) use key_format::check_key_format;
 pub(super) use media_playlist::{check_keys, check_media_playlist};
 pub(super) use multivariant::{BANDWIDTH_TOLERANCE_PERCENT, check_multivariant, check_session_keys};
 
 pub(super) const NANOSECONDS_PER_SECOND: i64 = 1_000_000_000;
 
-/// `METHOD` and `KEYFORMAT` of an `EXT-X-KEY` or `EXT-X-SESSION-KEY` of `rendition` (RFC 8216bis, 4.4.4.4).
+/// `METHOD` of an `EXT-X-KEY` or `EXT-X-SESSION-KEY` of `rendition` (RFC 8216bis, 4.4.4.4).
 fn check_key_attributes(key: &Located<Key>, rendition: &Rendition, file: &mut FileFindings<'_>) {
-    let Key {
-        method,
-        uri,
-        key_format,
-        ..
-    } = &key.value;
-    let protection = rendition.protection();
-    let (expected_method, expected_format) = match protection.map(|protection| protection.scheme) {
-        None => (AES_128, None),
-        Some(scheme) if scheme.is_ctr() => ("SAMPLE-AES-CTR", Some("identity")),
-        Some(_) => ("SAMPLE-AES", Some("identity")),
+    let Key { method, uri, .. } = &key.value;
+    let expected = match rendition.protection().map(|protection| protection.scheme) {
+        None => AES_128,
+        Some(scheme) if scheme.is_ctr() => "SAMPLE-AES-CTR",
+        Some(_) => "SAMPLE-AES",
     };
-    for (name, found, expected) in [
-        ("METHOD", method, Some(expected_method)),
-        ("KEYFORMAT", key_format, expected_format),
-    ] {
-        if found.as_deref() != expected {
-            let (found, expected) = (found.as_deref().unwrap_or("missing"), expected.unwrap_or("none"));
-            file.add_at(key.offset, format!("{name} is {found}, expected {expected}"));
-        }
+    if method.as_deref() != Some(expected) {
+        let found = method.as_deref().unwrap_or("missing");
+        file.add_at(key.offset, format!("METHOD is {found}, expected {expected}"));
     }
     if uri.is_none() {
         file.add_at(key.offset, "URI is missing");
