@@ -9,7 +9,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -267,8 +267,8 @@ fn master(digit: u8) -> [[u8; 32]; 2] {
     [[digit * 0x11; 32], [digit * 0x10 + 0x0f; 32]]
 }
 
-/// Masters by digits, the one of now first.
-fn under(workspace: &Workspace, now: u8, fallback: Option<u8>, arguments: &[&str]) -> Output {
+/// The program with masters by digits, the one of now first.
+fn command(workspace: &Workspace, now: u8, fallback: Option<u8>) -> Command {
     let mut command = workspace.vylux_pack();
     let [key, salt] = master(now).map(hex::encode);
     command.env("MASTER_KEY_HEX", key).env("SALT_HEX", salt);
@@ -278,7 +278,11 @@ fn under(workspace: &Workspace, now: u8, fallback: Option<u8>, arguments: &[&str
             .env("FALLBACK_MASTER_KEY_HEX", key)
             .env("FALLBACK_SALT_HEX", salt);
     }
-    command.args(arguments).output().unwrap()
+    command
+}
+
+fn under(workspace: &Workspace, now: u8, fallback: Option<u8>, arguments: &[&str]) -> Output {
+    command(workspace, now, fallback).args(arguments).output().unwrap()
 }
 
 #[track_caller]
@@ -478,6 +482,46 @@ fn retiring_is_finished_by_the_next_run() {
         );
         succeeds(&under(&work, 2, None, &["verify", "out/film", "--source", &film]));
     }
+}
+
+#[test]
+fn a_kill_at_any_moment_leaves_no_media_without_its_key() {
+    let film = film();
+    let work = Workspace::new();
+    let out = work.path("out/film");
+    let mut was_interrupted = false;
+    for delay_ms in 0..20 {
+        succeeds(&under(&work, 1, Some(2), &encrypt(&film, &[])));
+        let (now, fallback) = (2, Some(1));
+        succeeds(&under(&work, now, fallback, &encrypt(&film, &[])));
+        let mut retire = command(&work, now, fallback);
+        let mut retire = retire
+            .args(["keys", "retire", "--content-id", "film"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(delay_ms * 2));
+        retire.kill().unwrap();
+        was_interrupted |= !retire.wait().unwrap().success();
+        let list = succeeds(&under(&work, now, fallback, &["keys", "list", "--json"]));
+        let stored: Vec<Value> = serde_json::from_str(&list).unwrap();
+        let has_older = stored.iter().any(|record| record["generation"].is_null());
+        assert!(
+            has_older || !(out.join("video").exists() || out.join("audio").exists()),
+            "after {delay_ms}"
+        );
+        succeeds(&under(
+            &work,
+            now,
+            fallback,
+            &["keys", "retire", "--content-id", "film"],
+        ));
+        assert!(!out.join("video").exists() && !out.join("audio").exists());
+        succeeds(&under(&work, now, None, &["verify", "out/film", "--source", &film]));
+        fs::remove_dir_all(work.path("out")).unwrap();
+        fs::remove_file(work.path("vylux-pack.db")).unwrap();
+    }
+    assert!(was_interrupted, "no run was killed before it had ended");
 }
 
 #[test]

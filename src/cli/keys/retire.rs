@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use clap::ArgGroup;
 use vylux_pack::content_key::{Generation, Kid};
 use vylux_pack::keys::{ContentId, KeyRecord, KeyRing, keys_file};
 use vylux_pack::package::generations;
@@ -24,12 +25,13 @@ use crate::cli::store::{Store, StoreArgs};
 /// master.m3u8 names, or without an output, what is newer. Run again, it finishes
 /// what was interrupted. Key servers forget a retired key within seconds. See docs/key-rotation.md.
 #[derive(clap::Args)]
+#[command(group = ArgGroup::new("which").required(true).args(["content_id", "all"]))]
 pub struct Args {
     /// The content
-    #[arg(long, value_name = "ID", required_unless_present = "all")]
+    #[arg(long, value_name = "ID")]
     content_id: Option<ContentId>,
     /// Every content of the store that was encrypted again; others are left as they are
-    #[arg(long, conflicts_with = "content_id")]
+    #[arg(long)]
     all: bool,
     /// Output folder [default: out/CONTENT_ID]; with --all, the folder that has one for each content ID [default: out]
     #[arg(long, value_name = "DIR")]
