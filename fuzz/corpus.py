@@ -31,7 +31,7 @@ many-truns one-sample flac stz2 text-track timecode-track two-descriptions unkno
 # In the order of BOXES in targets/typed_box.rs.
 BOXES = """
 avcC co64 ctts elng elst esds frma ftyp hdlr hvcC mdhd mehd mfhd mvhd pssh saio saiz schm sdtp sidx stco stsc stss stsz
-stts stz2 tenc tfdt tfhd tkhd trex trun senc alac dac3 dec3 dfLa dOps av1C colr vpcC dac4 ddts udts dvcC
+stts stz2 tenc tfdt tfhd tkhd trex trun senc alac dac3 dec3 dfLa dOps av1C colr vpcC dac4 ddts udts dvcC sbgp sgpd
 """.split()
 
 # Of a typed box, the shortest and longest payload of at most so many bytes.

@@ -264,6 +264,25 @@ fn boxes_of_other_key_systems_are_in_init_segments() {
         let (is_right, said) = verify(&workspace, &[]);
         assert!(is_right, "{said}");
     }
+    // A job file names files beside itself.
+    fs::create_dir(workspace.path("jobs")).unwrap();
+    fs::rename(workspace.path("others.bin"), workspace.path("jobs/others.bin")).unwrap();
+    let input = fixture("demo.mp4");
+    let job = format!("content-id = \"job\"\ninputs = [{input:?}]\npssh = [\"others.bin\", \"{widevine}\"]\n");
+    fs::write(workspace.path("jobs/job.toml"), job).unwrap();
+    let mut command = workspace.vylux_pack();
+    run(command.args([
+        "encrypt",
+        "--job",
+        "jobs/job.toml",
+        "--no-store",
+        "--quiet",
+        "--out",
+        "of-job",
+    ]));
+    let init = fs::read(workspace.path("of-job/video/360p/init.mp4")).unwrap();
+    assert!(init.ends_with(&hex::decode(widevine.clone() + &other + &widevine).unwrap()));
+
     let inspected = run(workspace
         .vylux_pack()
         .args(["inspect", "out/video/360p/init_00002.mp4"]));

@@ -122,7 +122,12 @@ fn words_of(job: &Job, folder: &Path, encrypt: &Command, given: &ArgMatches) -> 
         };
         names.push(name.clone());
         for value in values {
-            let is_path = arg.get_value_hint() == ValueHint::AnyPath;
+            let is_path = match arg.get_value_hint() {
+                ValueHint::AnyPath => true,
+                // What may also be something else.
+                ValueHint::FilePath => folder.join(value).is_file(),
+                _ => false,
+            };
             match arg.get_action() {
                 ArgAction::SetTrue if value == read::NO => {}
                 ArgAction::SetTrue => words.push(format!("--{name}").into()),

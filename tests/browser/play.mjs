@@ -50,6 +50,15 @@ async function play(page, task) {
     keyRequests.push({ origin: new URL(response.url()).origin, status: response.status() });
   });
 
+  if (task.wrong_key) {
+    await page.route('**/clearkey*', async (route) => {
+      if (route.request().method() !== 'POST') return route.continue();
+      const response = await route.fetch();
+      const licence = await response.json();
+      for (const key of licence.keys) key.k = 'AAAAAAAAAAAAAAAAAAAAAA';
+      return route.fulfill({ response, json: licence });
+    });
+  }
   await page.goto(`${task.page}/player`);
   const asset = page.locator('#asset');
   await asset.locator('option', { hasText: task.asset }).first().waitFor({ state: 'attached' });
@@ -153,7 +162,8 @@ async function playPlainly(page, task) {
       document.getElementById('error-code').textContent = details;
       document.getElementById('error').hidden = false;
     });
-    hls.on(Hls.Events.MANIFEST_PARSED, () => video.play());
+    // A film that can't be decoded is told as an error above.
+    hls.on(Hls.Events.MANIFEST_PARSED, () => video.play().catch(() => {}));
     hls.loadSource(`/media/${asset}/${playlist}`);
     hls.attachMedia(video);
   }, task);
@@ -190,7 +200,7 @@ async function heard(page, before) {
   return null;
 }
 
-/** The SHA-256 of what is seen at a time, which is another picture than what is seen now. */
+/** The SHA-256 of what is seen at a time, which is another picture than what is seen now; null where nothing is shown in time. */
 async function picture(page, seconds) {
   await page.evaluate(() => {
     const video = document.getElementById('video');
@@ -198,7 +208,7 @@ async function picture(page, seconds) {
     video.controls = false;
   });
   const before = await settled(page, null);
-  await page.evaluate(async ([seconds, patience]) => {
+  const seen = await page.evaluate(async ({ seconds, patience }) => {
     const video = document.getElementById('video');
     // The frame that was on its way when the film was paused is not the one.
     const shown = new Promise((resolve) => {
@@ -206,11 +216,11 @@ async function picture(page, seconds) {
       video.requestVideoFrameCallback(look);
     });
     const sought = new Promise((resolve) => { video.addEventListener('seeked', resolve, { once: true }); });
-    const tooLate = new Promise((_, reject) => { setTimeout(() => reject(new Error(`no picture of ${seconds} s`)), patience); });
     video.currentTime = seconds;
-    await Promise.race([Promise.all([shown, sought]), tooLate]);
-  }, [seconds, PATIENCE_MS]);
-  return settled(page, before);
+    const late = new Promise((resolve) => { setTimeout(resolve, patience, 'late'); });
+    return Promise.race([Promise.all([shown, sought]), late]);
+  }, { seconds, patience: PATIENCE_MS / 3 });
+  return seen === 'late' ? null : settled(page, before);
 }
 
 /** The SHA-256 of a picture that stays, and is not `before`: on a busy machine a frame is seen later than the page is told of it. */

@@ -21,7 +21,7 @@ pub struct SignalOptions {
     #[command(flatten)]
     pub format: KeyFormatOptions,
     /// Whole pssh boxes of other key systems, in hexadecimal or in a file, for each init segment
-    #[arg(long, value_name = "HEX|FILE")]
+    #[arg(long, value_name = "HEX|FILE", value_hint = clap::ValueHint::FilePath)]
     pssh: Vec<String>,
 }
 
