@@ -407,8 +407,8 @@ fn keys_change_by_sample_groups() {
 }
 
 /// The payload of the first box of a type.
-fn payload<'d>(data: &'d [u8], kind: &[u8; 4]) -> Option<&'d [u8]> {
-    let at = data.windows(4).position(|window| window == kind)?;
+fn payload(data: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
+    let at = data.windows(4).position(|window| *window == kind)?;
     let size = u32::from_be_bytes(data[at - 4..at].try_into().unwrap()) as usize;
     Some(&data[at + 4..at - 4 + size])
 }
@@ -445,10 +445,10 @@ fn sample_groups_are_those_of_shaka_packager() {
         );
 
         let ours = |number: u32| fs::read(workspace.path(format!("out/video/360p/seg_{number:05}.m4s"))).unwrap();
-        assert_eq!(payload(&ours(1), b"sbgp"), None, "the first key is in tenc");
+        assert_eq!(payload(&ours(1), *b"sbgp"), None, "the first key is in tenc");
         let ours = ours(3);
         let theirs = fs::read(workspace.path("shaka/3.m4s")).unwrap();
-        for (kind, size) in [b"sbgp", b"sgpd"].into_iter().zip(sizes) {
+        for (kind, size) in [*b"sbgp", *b"sgpd"].into_iter().zip(sizes) {
             let (ours, theirs) = (payload(&ours, kind).unwrap(), payload(&theirs, kind).unwrap());
             assert_eq!(ours.len() + 8, size);
             // A key ID and a constant IV of its own; all else is the same.
@@ -461,7 +461,7 @@ fn sample_groups_are_those_of_shaka_packager() {
                 masked
             };
             assert_eq!(masked(ours), masked(theirs));
-            if kind == b"sgpd" {
+            if kind == *b"sgpd" {
                 assert_eq!(ours[20..36], derive::derive(&format!("{CONTENT_ID}/kid/2")));
             }
         }

@@ -22,7 +22,7 @@ pub struct KeyRecord {
     pub kid: Kid,
     /// The protection scheme (ISO/IEC 23001-7, 4.2), `cbcs`.
     pub scheme: String,
-    /// Where players fetch the key, as the playlists say.
+    /// Where players fetch the key, as the playlists say unless they have key URIs of another format.
     pub key_uri: String,
     /// The content key under AES-256-GCM, the tag behind it.
     pub wrapped_key: HexBytes<32>,

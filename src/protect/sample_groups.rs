@@ -71,3 +71,77 @@ pub fn read(traf: &Node<'_>) -> Result<Option<SampleEncryptionGroup>, BoxError> 
 fn mixed(sbgp: &Node<'_>) -> BoxError {
     sbgp.unsupported("samples of one fragment that are encrypted in different ways")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::isobmff::TypedBox;
+    use crate::isobmff::sbgp::GroupRun;
+    use crate::isobmff::trun::{Fields, RunSample, RunSamples};
+    use crate::isobmff::writer::boxed;
+
+    /// What a `traf` of three samples says, whose `sbgp` has these runs and whose `sgpd` one entry.
+    fn of_runs(runs: &[(u32, u32)]) -> String {
+        let mut out = Vec::new();
+        boxed(&mut out, crate::isobmff::FourCc::new(b"traf"), |out| {
+            let sample = RunSample {
+                duration: 1,
+                size: 1,
+                flags: 0,
+                composition_offset: 0,
+            };
+            let samples = RunSamples::Each(vec![sample; 3]);
+            TrackRun {
+                version: 0,
+                fields: Fields::SIZE,
+                data_offset: None,
+                first_sample_flags: None,
+                samples,
+            }
+            .write(out);
+            let run = |(sample_count, group_description_index): &(u32, u32)| GroupRun {
+                sample_count: *sample_count,
+                group_description_index: *group_description_index,
+            };
+            SampleToGroup {
+                grouping_type: GROUPING_TYPE,
+                grouping_type_parameter: None,
+                entries: runs.iter().map(run).collect(),
+            }
+            .write(out);
+            let entry = [&[0, 0, 1, 8][..], &[7; 16]].concat();
+            SampleGroupDescriptions {
+                grouping_type: GROUPING_TYPE,
+                entries: Entries::Sized {
+                    default_length: 20,
+                    entries: vec![entry],
+                },
+            }
+            .write(out);
+        });
+        let group = Node::parse_one(&out, 0).and_then(|traf| read(&traf));
+        group.map_or_else(
+            |error| error.to_string(),
+            |group| format!("{:?}", group.map(|group| group.kid)),
+        )
+    }
+
+    #[test]
+    fn all_samples_are_in_one_group_or_in_none() {
+        let one = format!("Some(Kid({}))", "07".repeat(16));
+        for (runs, expected) in [
+            (&[(3, 0x1_0001)][..], one.as_str()),
+            (&[(1, 0x1_0001), (2, 0x1_0001)], one.as_str()),
+            (&[], "None"),
+            (&[(3, 0)], "None"),
+            (&[(2, 0x1_0001)], "encrypted in different ways"),
+            (&[(1, 0), (2, 0x1_0001)], "encrypted in different ways"),
+            (&[(3, 1)], "group 1, which the movie box describes"),
+            (&[(3, 0x1_0002)], "has no entry 2"),
+            (&[(4, 0x1_0001)], "groups 4 samples, and the fragment has 3"),
+        ] {
+            let said = of_runs(runs);
+            assert!(said.contains(expected), "{runs:?}: {said}");
+        }
+    }
+}

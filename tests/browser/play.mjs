@@ -191,6 +191,12 @@ async function subtitles(page) {
 
 /** The tone that is heard, in Hz, when it has been the same for a while and is not `before`: what was buffered of that is heard first. */
 async function heard(page, before) {
+  // Not to come to the end meanwhile.
+  await page.evaluate(() => {
+    const video = document.getElementById('video');
+    video.currentTime = 0;
+    video.play();
+  });
   let last = [];
   for (let tries = 0; tries < 100; tries += 1) {
     await page.waitForTimeout(100);
