@@ -93,6 +93,10 @@ with_ours() {
   new_place
   measure vylux-pack "$1" "$ours" encrypt "$1" --content-id bench --no-store --out "$place/asset" --quiet
 }
+with_single() {
+  new_place
+  measure vylux-pack--single-file "$1" "$ours" encrypt "$1" --content-id bench --no-store --out "$place/asset" --quiet --single-file
+}
 with_shaka() {
   new_place
   local streams=() track tracks
@@ -115,6 +119,7 @@ for file in "${files[@]}"; do
   for ((round = 0; round < rounds; round++)); do
     with_cp "$file"
     with_ours "$file"
+    with_single "$file"
     if ((round < 3)); then with_shaka "$file"; fi
   done
   with_ffmpeg "$file"

@@ -106,12 +106,14 @@ fn main() -> Result<(), Box<dyn Error>> {
                     }),
                 }],
                 sample_groups: false,
+                is_single_file: false,
                 labels: Labels::default(),
             })
             .collect();
         let written: Vec<WrittenRendition> = (0..)
             .zip(&renditions)
             .map(|(index, rendition)| WrittenRendition {
+                single_file: None,
                 init_bytes: 1000,
                 segments: segments(index),
                 captions: Captions::default(),

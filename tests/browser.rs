@@ -580,6 +580,38 @@ fn sample_groups_play_where_players_ask_for_each_key() {
     );
 }
 
+/// Ranges of one file, by its playlist: from the start, and sought over all of it.
+#[test]
+fn a_single_file_plays() {
+    let Some(browser) = Browser::find() else { return };
+    let workspace = Workspace::new();
+    let (_page_server, page) = page_server(&workspace);
+    let keys = key_server(&workspace, &page, &[]);
+    let wrong_keys = wrong_key_server(&workspace, &page);
+    let (right, wrong) = (origin(&keys), origin(&wrong_keys));
+    for (name, base_url, options) in [
+        ("clear", &right, &["--scheme", "none"][..]),
+        ("single", &right, &["--single-file"]),
+        ("wrong", &wrong, &["--single-file", "--no-store"]),
+    ] {
+        let more = ["--content-id", name, "--base-url", base_url, "--segment-duration", "2"];
+        encrypt(&workspace, name, &["demo.mp4"], &[&more, options].concat());
+    }
+    let case = |player: &str, name: &str| json!({ "name": name, "page": page, "asset": name, "player": player, "token": mint(&workspace, name), "seeks": SEEKS });
+    let cases = PLAYERS.map(|player| ["clear", "single", "wrong"].map(|name| case(player, name)));
+    for answers in browser.play(cases.as_flattened()).chunks(3) {
+        let [clear, single, wrong] = answers else {
+            panic!("{answers:?}")
+        };
+        for played in [clear, single] {
+            assert_played(played);
+            assert_eq!(played["pictures"], clear["pictures"], "{played}");
+        }
+        assert_eq!(wrong["key_requests"][0]["status"], 200, "{wrong}");
+        assert_eq!(wrong["over"], "error", "{wrong}");
+    }
+}
+
 /// VP9 with hidden frames, whose headers the browser reads in the clear.
 #[test]
 fn vp9_plays_under_cenc() {

@@ -63,6 +63,7 @@ fn encrypt(presentation: &Presentation, scheme: Scheme, folder: &Path) {
                 }),
             }],
             sample_groups: false,
+            is_single_file: false,
             labels: Labels::default(),
         })
         .collect();

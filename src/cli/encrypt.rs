@@ -16,7 +16,7 @@ use vylux_pack::media::{Presentation, Source, Track};
 use vylux_pack::package::publish::{KEYS_FILE, Staging};
 use vylux_pack::package::{
     Control, Name, Names, PackageError, Period, Rendition, TextRendition, WrittenRendition, generations, hls,
-    write_segments, write_text,
+    single_file, write_segments, write_text,
 };
 use vylux_pack::plan::{SegmentDuration, SegmentPlan, TextPlan};
 use vylux_pack::protect::{Pattern, SampleScheme, Scheme};
@@ -71,6 +71,9 @@ pub struct Args {
     /// Bytes of each sample's IV under cenc and cens, 8 or 16 [default: 8]
     #[arg(long, value_name = "BYTES", value_parser = ["8", "16"])]
     iv_size: Option<String>,
+    /// Write each rendition of MP4 as one file, with an index, in place of a file a segment
+    #[arg(long)]
+    single_file: bool,
     /// Cut video whose keyframes lie elsewhere at its own, with a warning
     #[arg(long)]
     allow_misaligned: bool,
@@ -207,11 +210,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 plan,
                 periods: periods.unwrap_or_else(clear),
                 sample_groups: args.key_options.sample_groups(),
+                is_single_file: args.single_file,
                 labels,
             }
         })
         .collect();
 
+    check_single_file(args, &renditions)?;
     let text_names = names.subtitles.into_iter().zip(labels.subtitles);
     let texts = presentation.subtitles.iter().zip(&text_plans).zip(text_names);
     let texts: Vec<TextRendition<'_>> = texts
@@ -249,6 +254,33 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         output::json(&report)?;
     } else if !args.quiet {
         report.print(started.elapsed())?;
+    }
+    Ok(())
+}
+
+/// Refuses what can't be one file: it has one init segment, and an index that counts its segments in 16 bits.
+fn check_single_file(args: &Args, renditions: &[Rendition<'_>]) -> Result<(), Failure> {
+    if !args.single_file {
+        return Ok(());
+    }
+    if args.scheme == Scheme::Segments {
+        return Err(Failure::usage(anyhow!(
+            "aes-128 encrypts each segment as a file of its own; leave --single-file out, or choose another --scheme"
+        )));
+    }
+    for rendition in renditions {
+        let (name, segments) = (rendition.name.as_str(), rendition.plan.segments.len());
+        if rendition.init_segments().any(|index| index > 0) {
+            let what = "its keys change, each behind an init segment of its own; change them by --seig, or leave";
+            return Err(Failure::usage(anyhow!(
+                "{name} can't be a single file: {what} --single-file out"
+            )));
+        }
+        if segments > single_file::MAX_SEGMENTS {
+            let most = single_file::MAX_SEGMENTS;
+            let what = format!("it has {segments} segments, and its index can count {most}; raise --segment-duration");
+            return Err(Failure::usage(anyhow!("{name} can't be a single file: {what}")));
+        }
     }
     Ok(())
 }

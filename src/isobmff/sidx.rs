@@ -25,7 +25,7 @@ pub struct SegmentIndex {
 }
 
 /// One subsegment, or another index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Reference {
     /// `reference_type`: another `sidx` rather than media.
     pub is_index: bool,
@@ -35,6 +35,14 @@ pub struct Reference {
     pub duration_ticks: u32,
     /// `starts_with_SAP`, `SAP_type` and `SAP_delta_time`, as they are.
     pub stream_access_point: u32,
+}
+
+impl Reference {
+    /// `stream_access_point` of a subsegment that begins with a stream access point of that type, 1 to 7.
+    #[must_use]
+    pub const fn access_point(sap_type: u32) -> u32 {
+        1 << 31 | (sap_type & 7) << 28
+    }
 }
 
 impl SegmentIndex {

@@ -5,7 +5,8 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use super::{Control, PackageError, init_segment, media_segment, write_all};
+use super::sink::write_all;
+use super::{Control, PackageError, init_segment, media_segment};
 use crate::isobmff::scan::{ScanError, TopLevel, read_box};
 use crate::isobmff::seig::SampleEncryptionGroup;
 use crate::isobmff::senc::SampleEncryption;

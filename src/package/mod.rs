@@ -9,12 +9,14 @@ pub mod labels;
 pub mod media_segment;
 pub mod publish;
 pub mod rendition;
+pub mod single_file;
+mod sink;
 pub mod text;
 pub mod tree;
 pub mod workers;
 
 use std::fs::File;
-use std::io::{self, IoSlice, Write};
+use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -25,13 +27,16 @@ use crate::isobmff::scan::ScanError;
 use crate::isobmff::seig::SampleEncryptionGroup;
 use crate::media::{MediaKind, Time, Track, sample_table};
 use crate::plan::{PlannedSegment, TrackPlan};
-use crate::protect::whole_segment::SegmentEncryptor;
 use crate::protect::{FragmentWorker, ProtectError, Protection, TrackProtection};
 
 pub use iframes::IFrame;
 pub use labels::{HdcpLevel, Labels, Score};
 pub use publish::{StagedFile, Staging};
 pub use rendition::{Name, Names};
+pub use single_file::SingleFile;
+
+use single_file::SharedFile;
+use sink::{Sink, SinkError};
 pub use text::{TextRendition, write_text};
 
 /// What is to be written of one track.
@@ -46,6 +51,8 @@ pub struct Rendition<'a> {
     pub periods: Vec<Period<'a>>,
     /// Whether keys change within one init segment, by groups of samples that fragments describe.
     pub sample_groups: bool,
+    /// Whether init segment and segments are one file; it has a single init segment then.
+    pub is_single_file: bool,
     /// What playlists say of it.
     pub labels: Labels,
 }
@@ -137,6 +144,8 @@ pub struct KeyedProtection<'a> {
 /// What was written of one track.
 #[derive(Debug, Clone)]
 pub struct WrittenRendition {
+    /// Where init segment and index are, if all is one file.
+    pub single_file: Option<SingleFile>,
     /// Bytes of its init segments, all together.
     pub init_bytes: u64,
     /// Its segments, in order.
@@ -155,6 +164,15 @@ impl WrittenRendition {
         self.segments.iter().all(|segment| segment.is_independent)
     }
 
+    /// Where each of its segments begins in its file: at 0, or behind each other in a single file.
+    pub fn segment_starts(&self) -> impl Iterator<Item = u64> {
+        let mut start = self.single_file.as_ref().map(|file| file.index.end);
+        self.segments.iter().map(move |segment| {
+            let Some(start) = &mut start else { return 0 };
+            std::mem::replace(start, *start + segment.bytes)
+        })
+    }
+
     /// Bytes of its init and media segments.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -170,7 +188,7 @@ pub struct WrittenSegment {
     /// Whether it can be decoded without the segments before it: its first sample is a sync sample, and none refers to what is
     /// in front of that.
     pub is_independent: bool,
-    /// Bytes of its file.
+    /// Bytes of its file, or of its part of a single file.
     pub bytes: u64,
 }
 
@@ -263,11 +281,13 @@ pub fn write_segments(
     control: &Control<'_>,
 ) -> Result<Vec<WrittenRendition>, PackageError> {
     let mut written = Vec::with_capacity(renditions.len());
+    let mut files = Vec::with_capacity(renditions.len());
     for rendition in renditions {
         let path = folder.join(rendition.name.folder());
         std::fs::create_dir_all(&path).map_err(|cause| PackageError::write(&path, cause))?;
         let mut init_bytes = 0;
         let mut written_inits = 0;
+        let mut file = None;
         for (index, period) in rendition.init_segments().zip(&rendition.periods) {
             if index < written_inits {
                 continue;
@@ -277,8 +297,12 @@ pub fn write_segments(
                 rendition.of_init(period),
                 rendition.kids_of_init(period),
             );
-            let path = path.join(rendition::init_file(index));
-            std::fs::write(&path, &init).map_err(|cause| PackageError::write(&path, cause))?;
+            if rendition.is_single_file {
+                file = Some(SharedFile::create(rendition, path.join(rendition::SINGLE_FILE), &init)?);
+            } else {
+                let path = path.join(rendition::init_file(index));
+                std::fs::write(&path, &init).map_err(|cause| PackageError::write(&path, cause))?;
+            }
             init_bytes += init.len() as u64;
             written_inits = index + 1;
         }
@@ -293,7 +317,9 @@ pub fn write_segments(
                 bytes: 0,
             }
         });
+        files.push(file);
         written.push(WrittenRendition {
+            single_file: None,
             init_bytes,
             segments: segments.collect(),
             captions: Captions::default(),
@@ -301,7 +327,7 @@ pub fn write_segments(
         });
     }
 
-    let tasks = tasks_by_time(renditions);
+    let tasks = tasks_by_time(renditions, &files);
     let write = |worker: &mut SegmentWorker, task: &Task<'_>| {
         let found = worker.write(task, folder, control)?;
         Ok((task.rendition_index, task.segment_index, found))
@@ -321,7 +347,11 @@ pub fn write_segments(
             }
         },
     )?;
-    for (rendition, written) in renditions.iter().zip(&mut written) {
+    drop(tasks);
+    for ((rendition, file), written) in renditions.iter().zip(files).zip(&mut written) {
+        if let Some(file) = file {
+            written.single_file = Some(file.finish(rendition, &written.segments)?);
+        }
         // Of a clear lead too: an I-frame playlist has all keyframes, or is none.
         let is_whole = |keyed: KeyedProtection<'_>| matches!(keyed.protection, Protection::Segments(_));
         if rendition.protection().is_some_and(is_whole) {
@@ -336,6 +366,8 @@ pub fn write_segments(
 struct Task<'a> {
     rendition: &'a Rendition<'a>,
     rendition_index: usize,
+    /// The file that it is a part of; else it is a file of its own.
+    file: Option<&'a SharedFile>,
     protection: Option<KeyedProtection<'a>>,
     group: Option<SampleEncryptionGroup>,
     segment: &'a PlannedSegment,
@@ -343,11 +375,12 @@ struct Task<'a> {
 }
 
 /// All segments in the order of their start, which is about the order of the input's bytes.
-fn tasks_by_time<'a>(renditions: &'a [Rendition<'a>]) -> Vec<Task<'a>> {
+fn tasks_by_time<'a>(renditions: &'a [Rendition<'a>], files: &'a [Option<SharedFile>]) -> Vec<Task<'a>> {
     let mut tasks: Vec<Task<'a>> = renditions
         .iter()
+        .zip(files)
         .enumerate()
-        .flat_map(|(rendition_index, rendition)| {
+        .flat_map(|(rendition_index, (rendition, file))| {
             let of_period = move |period: &'a Period<'a>| {
                 let segments = rendition.plan.segments.get(period.segments.clone()).unwrap_or_default();
                 let indices = period.segments.clone();
@@ -355,6 +388,7 @@ fn tasks_by_time<'a>(renditions: &'a [Rendition<'a>]) -> Vec<Task<'a>> {
                 indices.zip(segments).map(move |(segment_index, segment)| Task {
                     rendition,
                     rendition_index,
+                    file: file.as_ref(),
                     protection: period.protection,
                     group: group.clone(),
                     segment,
@@ -382,27 +416,36 @@ struct SegmentWorker {
     fragments: FragmentWorker,
     head: Vec<u8>,
     encrypted: Vec<u8>,
+    pending: Vec<u8>,
 }
 
 impl SegmentWorker {
     /// Writes a segment's file.
     fn write(&mut self, task: &Task<'_>, folder: &Path, control: &Control<'_>) -> Result<Found, PackageError> {
         let Rendition { name, track, .. } = task.rendition;
-        let path = folder
-            .join(name.folder())
-            .join(rendition::segment_file(task.segment_index));
+        let path = match task.file {
+            Some(file) => file.path().to_owned(),
+            None => folder
+                .join(name.folder())
+                .join(rendition::segment_file(task.segment_index)),
+        };
         let failed = |cause| PackageError::write(&path, cause);
-        let mut file = File::create_new(&path).map_err(failed)?;
         let of_samples = task.protection.and_then(|keyed| keyed.protection.of_samples());
         let mut scanner = of_samples.and_then(|_| track.codec.scanner());
-        let mut encryptor = match task.protection.map(|keyed| keyed.protection) {
-            Some(Protection::Segments(protection)) => Some(protection.encryptor(task.segment_index)),
-            _ => None,
+        let mut sink = match (task.file, task.protection.map(|keyed| keyed.protection)) {
+            (Some(file), _) => Sink::Shared(file.slot(task.segment_index, &mut self.pending)),
+            (None, Some(Protection::Segments(protection))) => {
+                let encryptor = Box::new(protection.encryptor(task.segment_index));
+                Sink::Encrypted(File::create_new(&path).map_err(failed)?, encryptor, &mut self.encrypted)
+            }
+            (None, _) => Sink::Plain(File::create_new(&path).map_err(failed)?),
         };
-        let lists_keyframes = task.rendition.plan.keyframes_begin_fragments && encryptor.is_none();
+        let lists_keyframes = task.rendition.plan.keyframes_begin_fragments && !matches!(sink, Sink::Encrypted(..));
         let mut found = Found::default();
         self.head.clear();
-        media_segment::write_type(&mut self.head);
+        if task.file.is_none() {
+            media_segment::write_type(&mut self.head);
+        }
         for (sequence_number, samples) in (task.segment.sequence_number..).zip(&task.segment.fragments) {
             if control.cancelled.load(Ordering::Relaxed) {
                 return Err(PackageError::Cancelled);
@@ -430,56 +473,19 @@ impl SegmentWorker {
                     time: track.presentation_time(keyframe),
                 });
             }
-            found.bytes += match &mut encryptor {
-                None => write_all(&mut file, &self.head, fragment.data),
-                Some(encryptor) => {
-                    let pieces =
-                        std::iter::once(self.head.as_slice()).chain(fragment.data.chunks(ENCRYPTED_AT_ONCE_BYTES));
-                    write_encrypted(&mut file, encryptor, pieces, &mut self.encrypted)
-                }
+            match sink.write(&self.head, fragment.data) {
+                Ok(bytes) => found.bytes += bytes,
+                Err(SinkError::Write(cause)) => return Err(failed(cause)),
+                Err(SinkError::GivenUp) => return Ok(found),
             }
-            .map_err(failed)?;
             (control.progress)(fragment.data.len() as u64);
             self.head.clear();
         }
-        if let Some(encryptor) = encryptor {
-            self.encrypted.clear();
-            encryptor.finish(&mut self.encrypted);
-            found.bytes += write_all(&mut file, &self.encrypted, &[]).map_err(failed)?;
+        match sink.finish() {
+            Ok(bytes) => found.bytes += bytes,
+            Err(SinkError::Write(cause)) => return Err(failed(cause)),
+            Err(SinkError::GivenUp) => {}
         }
         Ok(found)
     }
-}
-
-/// A segment that is encrypted as a whole is encrypted piece by piece, of at most this many bytes.
-const ENCRYPTED_AT_ONCE_BYTES: usize = 256 << 10;
-
-/// Writes what `pieces` become, and returns its bytes.
-fn write_encrypted<'p>(
-    file: &mut File,
-    encryptor: &mut SegmentEncryptor,
-    pieces: impl Iterator<Item = &'p [u8]>,
-    buffer: &mut Vec<u8>,
-) -> io::Result<u64> {
-    let mut bytes = 0;
-    for piece in pieces {
-        buffer.clear();
-        encryptor.push(piece, buffer);
-        file.write_all(buffer)?;
-        bytes += buffer.len() as u64;
-    }
-    Ok(bytes)
-}
-
-/// Writes two slices, with one call to the system where it takes them whole, and returns their bytes.
-fn write_all(file: &mut File, head: &[u8], data: &[u8]) -> io::Result<u64> {
-    let bytes = (head.len() + data.len()) as u64;
-    let written = file.write_vectored(&[IoSlice::new(head), IoSlice::new(data)])?;
-    let Some(of_data) = written.checked_sub(head.len()) else {
-        file.write_all(head.get(written..).unwrap_or_default())?;
-        file.write_all(data)?;
-        return Ok(bytes);
-    };
-    file.write_all(data.get(of_data..).unwrap_or_default())?;
-    Ok(bytes)
 }

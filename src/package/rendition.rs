@@ -17,6 +17,9 @@ pub fn init_file(index: usize) -> String {
     }
 }
 
+/// The file of a rendition that is one.
+pub const SINGLE_FILE: &str = "media.mp4";
+
 /// The media playlist of a rendition.
 pub const MEDIA_PLAYLIST: &str = "playlist.m3u8";
 

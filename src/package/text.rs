@@ -54,6 +54,7 @@ pub fn write_text(
             });
         }
         Ok(WrittenRendition {
+            single_file: None,
             iframes: Vec::new(),
             init_bytes: 0,
             segments,

@@ -13,7 +13,7 @@ use super::playlist::MultivariantPlaylist;
 use super::report::{Report, TrackReport};
 use super::samples::{Expected, SampleChecker, Seen};
 use super::segment::{self, Fragment};
-use super::{Form, VerifyError, description, hls, ivs, text, tree};
+use super::{Form, VerifyError, description, hls, ivs, single_file, text, tree};
 use crate::codec::Captions;
 use crate::content_key::{ContentKey, Iv, Kid};
 use crate::media::source::Piece;
@@ -180,7 +180,10 @@ impl Output {
         }
         for (index, (rendition, facts)) in self.renditions.iter().zip(&facts).enumerate() {
             match self.form {
-                Form::Own => hls::check_media_playlist(rendition, facts, &mut notes, &mut self.findings),
+                Form::Own => {
+                    hls::check_media_playlist(rendition, facts, &mut notes, &mut self.findings);
+                    single_file::check(&self.folder, rendition, facts, &mut self.findings)?;
+                }
                 Form::Tree => tree::check_media_playlist(rendition, &mut self.findings),
             }
             if let (Some(Some(track)), Some(_)) = (sources.get(index), rendition.init()) {
@@ -520,7 +523,12 @@ fn check_segment(
         }
         opened => opened.map_err(|cause| VerifyError::Read { path, cause })?,
     };
-    let fragments = match segment::read(&source, (expected.init, expected.protection), form, &mut findings) {
+    let fragments = match segment::read(
+        &source,
+        (expected.init, expected.protection),
+        (form, segment.range.is_none()),
+        &mut findings,
+    ) {
         Ok(fragments) => fragments,
         Err(error) => {
             findings.add_scan_error(&error);

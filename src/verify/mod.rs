@@ -15,6 +15,7 @@ pub mod playlist;
 mod report;
 mod samples;
 mod segment;
+mod single_file;
 mod text;
 mod tree;
 

@@ -7,9 +7,9 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-use super::findings::Findings;
+use super::findings::{FileFindings, Findings};
 use super::init::{InitSegment, Protection};
-use super::playlist::{self, AES_128, Key, Located, MediaPlaylist, MultivariantPlaylist};
+use super::playlist::{self, AES_128, Key, Located, Map, MediaPlaylist, MultivariantPlaylist};
 use super::{Form, VerifyError, segment};
 use crate::content_key::{Generation, Iv};
 use crate::isobmff::ReadAt;
@@ -338,6 +338,13 @@ impl Rendition {
         self.parts.iter().find_map(|part| part.key_uri.as_deref())
     }
 
+    /// Its file and the range of its init segment, where it is one file.
+    #[must_use]
+    pub fn single_file(&self) -> Option<(&Path, Range<u64>)> {
+        let part = self.parts.first()?;
+        Some((part.init_file.as_deref()?, part.init_range.clone()?))
+    }
+
     /// Whether its segments are encrypted as whole files, as its playlist says.
     #[must_use]
     pub fn has_encrypted_segments(&self) -> bool {
@@ -381,20 +388,32 @@ impl Rendition {
         let mut files = Vec::new();
         for Located { offset, value } in &playlist.segments {
             // What is not there keeps its place, so that segments and playlist entries stay side by side.
-            files.push((*offset, resolve(*offset, &value.uri).unwrap_or_default()));
+            let file = resolve(*offset, &value.uri).unwrap_or_default();
+            files.push((*offset, file, value.range.clone()));
         }
         let mut seen = BTreeSet::new();
         if playlist.is_iframes_only {
             let what = "EXT-X-I-FRAMES-ONLY, where a playlist of whole segments is expected";
             findings.of(&rendition.playlist_file).add(what);
         }
-        if let Some(ranged) = playlist.segments.iter().find(|segment| segment.value.range.is_some()) {
+        let is_single_file = playlist.maps.first().is_some_and(|map| map.value.range.is_some());
+        if is_single_file {
+            check_ranges(
+                folder,
+                &playlist,
+                &init_files,
+                &files,
+                &mut findings.of(&rendition.playlist_file),
+            );
+        } else if let Some((offset, ..)) = files.iter().find(|(_, _, range)| range.is_some()) {
             let what = "EXT-X-BYTERANGE, and each segment is a file";
-            findings.of(&rendition.playlist_file).add_at(ranged.offset, what);
+            findings.of(&rendition.playlist_file).add_at(*offset, what);
         }
-        for (offset, file) in files {
-            let segment = SegmentFile::find(folder, file.clone(), None);
-            if !seen.insert(file.clone()) {
+        for (offset, file, range) in files {
+            let range = range.filter(|_| is_single_file);
+            let start = range.as_ref().map(|range| range.start);
+            let segment = SegmentFile::find(folder, file.clone(), range);
+            if !seen.insert((file.clone(), start)) {
                 findings
                     .of(&rendition.playlist_file)
                     .add_at(offset, "names a segment for the second time");
@@ -411,7 +430,7 @@ impl Rendition {
                 part.init.clone_from(init);
                 continue;
             }
-            match read_file(folder, file, None)? {
+            match read_file(folder, file, part.init_range.clone())? {
                 Some(data) => {
                     let mut tracks = InitSegment::read(&data, Form::Own, &mut findings.of(file)).into_iter();
                     part.init = tracks.next().map(Arc::new);
@@ -422,6 +441,53 @@ impl Rendition {
         }
         rendition.playlist = playlist;
         Ok(rendition)
+    }
+}
+
+/// Checks that init segment, index and segments of a rendition in one file lie side by side, to the end of it.
+fn check_ranges(
+    folder: &Path,
+    playlist: &MediaPlaylist,
+    init_files: &[Option<PathBuf>],
+    segments: &[(u64, PathBuf, Option<Range<u64>>)],
+    findings: &mut FileFindings<'_>,
+) {
+    let Some(file) = init_files.first().and_then(Option::as_ref) else {
+        return;
+    };
+    if let Some(second) = playlist.maps.get(1) {
+        findings.add_at(
+            second.offset,
+            "a second EXT-X-MAP, and a single file has one init segment",
+        );
+    }
+    let begins_later = |map: &&Located<Map>| map.value.range.as_ref().is_some_and(|range| range.start != 0);
+    if let Some(map) = playlist.maps.first().filter(begins_later) {
+        findings.add_at(map.offset, "the range of EXT-X-MAP does not begin where the file does");
+    }
+    let mut end = None;
+    for (offset, of_segment, range) in segments {
+        let Some(range) = range.as_ref().filter(|_| of_segment == file) else {
+            let what = "a segment that is no range of the file that has the init segment";
+            findings.add_at(*offset, what);
+            return;
+        };
+        if end.is_some_and(|end| end != range.start) {
+            findings.add_at(
+                *offset,
+                "the range of the segment does not begin where the one before ends",
+            );
+        }
+        end = Some(range.end);
+    }
+    let bytes = fs::metadata(folder.join(file)).map(|metadata| metadata.len());
+    if let (Ok(bytes), Some(end)) = (bytes, end)
+        && bytes != end
+    {
+        findings.add(format!(
+            "the last segment ends at byte {end}, and {} has {bytes}",
+            file.display()
+        ));
     }
 }
 
@@ -437,6 +503,7 @@ fn parts(playlist: &MediaPlaylist, init_files: &[Option<PathBuf>]) -> Vec<Part> 
             None => parts.push(Part {
                 segments: index..index + 1,
                 init_file: value.map.and_then(|map| init_files.get(map)?.clone()),
+                init_range: value.map.and_then(|map| playlist.maps.get(map)?.value.range.clone()),
                 key_uri: place.1.clone(),
                 ..Part::default()
             }),
@@ -446,6 +513,7 @@ fn parts(playlist: &MediaPlaylist, init_files: &[Option<PathBuf>]) -> Vec<Part> 
     if parts.is_empty() {
         parts.push(Part {
             init_file: init_files.first().cloned().flatten(),
+            init_range: playlist.maps.first().and_then(|map| map.value.range.clone()),
             ..Part::default()
         });
     }

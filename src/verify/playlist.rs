@@ -458,14 +458,11 @@ fn integer(line: &Line<'_>, findings: &mut FileFindings<'_>) -> Option<u64> {
 fn map(line: &Line<'_>, form: Form, findings: &mut FileFindings<'_>) -> Option<Map> {
     let mut attributes = Attributes::parse(line, findings);
     let uri = attributes.text("URI");
-    let range = match form {
-        Form::Own => None,
-        Form::Tree => attributes.read("BYTERANGE", |text| {
-            let (bytes, start) = byte_range(text.strip_prefix('"')?.strip_suffix('"')?)?;
-            let start = start.unwrap_or(0);
-            Some(start..start.checked_add(bytes)?)
-        }),
-    };
+    let range = attributes.read("BYTERANGE", |text| {
+        let (bytes, start) = byte_range(text.strip_prefix('"')?.strip_suffix('"')?)?;
+        let start = start.unwrap_or(0);
+        Some(start..start.checked_add(bytes)?)
+    });
     attributes.finish(form, findings);
     uri.map(|uri| Map { uri, range })
 }

@@ -59,14 +59,14 @@ pub fn first_group(source: &Source, track_id: u32) -> Option<SampleEncryptionGro
     sample_groups::read(moof.children_of(b"traf").find(is_of_track)?).ok()?
 }
 
-/// Reads the boxes of a segment, and no media data. Its samples are to be protected as `protection` says. A segment of a tree may have other boxes and tracks too.
+/// Reads the boxes of a segment, and no media data. One that is a file of its own begins with `styp`. Its samples are to be protected as `protection` says. A segment of a tree may have other boxes and tracks too.
 ///
 /// # Errors
 /// [`ScanError`] where a box can't be read; what was found before is in `findings`.
 pub fn read(
     source: &Source,
     (init, protection): (&InitSegment, Option<&Protection>),
-    form: Form,
+    (form, is_file): (Form, bool),
     findings: &mut FileFindings<'_>,
 ) -> Result<Vec<Fragment>, ScanError> {
     let mut fragments = Vec::new();
@@ -76,7 +76,7 @@ pub fn read(
         match (&header.kind.0, moof.take()) {
             (b"moof", None) if form == Form::Tree => moof = Some(header),
             (kind, before) if form == Form::Tree && kind != b"mdat" && kind != b"moof" => moof = before,
-            (b"styp", None) if index == 0 => {
+            (b"styp", None) if is_file && index == 0 => {
                 let bytes = read_box(source, &header, MAX_MOOF_BYTES)?;
                 let node = Node::parse_one(&bytes, header.offset)?;
                 let brands = node.read(<FileType as crate::isobmff::TypedBox>::parse)?;
@@ -87,7 +87,7 @@ pub fn read(
                     }
                 }
             }
-            (b"moof", None) if index > 0 => moof = Some(header),
+            (b"moof", None) if index > 0 || !is_file => moof = Some(header),
             (b"mdat", Some(moof)) => {
                 let bytes = read_box(source, &moof, MAX_MOOF_BYTES)?;
                 let node = Node::parse_one(&bytes, moof.offset)?;

@@ -95,6 +95,10 @@ pub fn run(
         let what = "a tree keeps its playlists, and has no second set of them; leave --clearkey-playlists out";
         return Err(Failure::usage(anyhow!(what)));
     }
+    if args.single_file {
+        let what = "a tree keeps its files, however many segments each has; leave --single-file out";
+        return Err(Failure::usage(anyhow!(what)));
+    }
     let tracks = &tree.presentation.tracks;
     let periods = TrackPeriods::single(tracks.len());
     let encryption = keys::prepare(args, settings, tracks, &track_names, &periods, (output, false))?;

@@ -1,12 +1,13 @@
 //! Media playlists (RFC 8216bis, 4.4.3 and 4.4.4).
 
 use std::fmt::Write;
+use std::ops::Range;
 
 use super::key_format::with_iv;
 use super::{INDEPENDENT_SEGMENTS, PlaylistSet};
 use crate::media::Time;
-use crate::package::rendition::{init_file, segment_file, text_segment_file};
-use crate::package::{IFrame, KeyedProtection, Rendition, WrittenRendition, WrittenSegment};
+use crate::package::rendition::{SINGLE_FILE, init_file, segment_file, text_segment_file};
+use crate::package::{IFrame, KeyedProtection, Rendition, SingleFile, WrittenRendition, WrittenSegment};
 use crate::protect::Protection;
 
 /// `EXT-X-MAP` in a playlist that is not `I-FRAMES-ONLY` needs version 6 (RFC 8216bis, 8).
@@ -27,40 +28,59 @@ pub fn render(
     target_duration_s: u64,
 ) -> String {
     let mut out = head(VERSION, written.has_independent_segments(), target_duration_s);
-    let mut begin = begin_segments(rendition, set);
+    let mut begin = begin_segments(rendition, written, set);
+    let mut starts = written.segment_starts();
     write_segments(&mut out, &written.segments, |out, index| {
         begin(out, index);
-        segment_file(index)
+        let start = starts.next();
+        match (&written.single_file, start, written.segments.get(index)) {
+            (Some(_), Some(start), Some(segment)) => byte_range(start..start + segment.bytes, SINGLE_FILE),
+            _ => segment_file(index),
+        }
     });
     out
 }
 
-/// The I-frame playlist of a rendition (RFC 8216bis, 4.4.3.6), of `segments` as [`as_segments`] makes them.
+/// The lines of a range of a file.
+fn byte_range(range: Range<u64>, file: &str) -> String {
+    format!("#EXT-X-BYTERANGE:{}@{}\n{file}", range.end - range.start, range.start)
+}
+
+/// The I-frame playlist of a rendition (RFC 8216bis, 4.4.3.6), whose `segments` are as [`as_segments`] makes them of its I-frames.
 ///
 /// [`as_segments`]: crate::package::iframes::as_segments
 #[must_use]
 pub fn render_iframes(
     rendition: &Rendition<'_>,
-    (iframes, segments): (&[IFrame], &[WrittenSegment]),
+    (written, segments): (&WrittenRendition, &[WrittenSegment]),
     set: PlaylistSet<'_>,
     target_duration_s: u64,
 ) -> String {
     let mut out = head(IFRAMES_VERSION, false, target_duration_s);
     out.push_str("#EXT-X-I-FRAMES-ONLY\n");
-    let mut begin = begin_segments(rendition, set);
+    let mut begin = begin_segments(rendition, written, set);
+    let starts: Vec<u64> = written.segment_starts().collect();
     write_segments(&mut out, segments, |out, index| {
-        let Some(IFrame { segment, range, .. }) = iframes.get(index) else {
+        let Some(IFrame { segment, range, .. }) = written.iframes.get(index) else {
             return String::new();
         };
         begin(out, *segment);
-        let bytes = range.end - range.start;
-        format!("#EXT-X-BYTERANGE:{bytes}@{}\n{}", range.start, segment_file(*segment))
+        let start = starts.get(*segment).copied().unwrap_or(0);
+        let range = start + range.start..start + range.end;
+        match &written.single_file {
+            Some(_) => byte_range(range, SINGLE_FILE),
+            None => byte_range(range, &segment_file(*segment)),
+        }
     });
     out
 }
 
 /// Writes `EXT-X-MAP` and `EXT-X-KEY` that are in force from a segment on. It is called with the indices of segments, in order.
-fn begin_segments<'a>(rendition: &'a Rendition<'_>, set: PlaylistSet<'a>) -> impl FnMut(&mut String, usize) + 'a {
+fn begin_segments<'a>(
+    rendition: &'a Rendition<'_>,
+    written: &'a WrittenRendition,
+    set: PlaylistSet<'a>,
+) -> impl FnMut(&mut String, usize) + 'a {
     let mut periods = rendition.periods.iter().zip(rendition.init_segments()).peekable();
     let mut init = None;
     let mut protection: Option<KeyedProtection<'_>> = None;
@@ -71,7 +91,14 @@ fn begin_segments<'a>(rendition: &'a Rendition<'_>, set: PlaylistSet<'a>) -> imp
         }
         if let Some((period, of_period)) = begun {
             if init.replace(of_period) != Some(of_period) {
-                let _ = writeln!(out, "#EXT-X-MAP:URI=\"{}\"", init_file(of_period));
+                let _ = match &written.single_file {
+                    None => writeln!(out, "#EXT-X-MAP:URI=\"{}\"", init_file(of_period)),
+                    Some(SingleFile { init, .. }) => {
+                        let bytes = init.end - init.start;
+                        let range = format!("{bytes}@{}", init.start);
+                        writeln!(out, "#EXT-X-MAP:URI=\"{SINGLE_FILE}\",BYTERANGE=\"{range}\"")
+                    }
+                };
             }
             let before = std::mem::replace(&mut protection, period.protection);
             // Behind the map: a key in front of it would say that the init segment is encrypted.

@@ -67,8 +67,7 @@ pub fn write_playlists(contents: &Contents<'_>, folder: &Path) -> Result<(), Pac
             if !written.iframes.is_empty() {
                 let segments = iframes::as_segments(rendition, &written.iframes);
                 let target_duration_s = iframe_target_duration_s(&segments, target_duration_s);
-                let text =
-                    media_playlist::render_iframes(rendition, (&written.iframes, &segments), set, target_duration_s);
+                let text = media_playlist::render_iframes(rendition, (written, &segments), set, target_duration_s);
                 write(&folder.join(set.file(IFRAME_PLAYLIST)), text)?;
             }
         }

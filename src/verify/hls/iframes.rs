@@ -119,6 +119,8 @@ struct Listed<'a> {
     keyframe: Keyframe,
     segment: usize,
     file: &'a Path,
+    /// Where the segment begins in the file.
+    start: u64,
 }
 
 /// All keyframes in order but those that are shown no later than one before, which have no time of their own.
@@ -133,6 +135,7 @@ fn listed<'a>(rendition: &'a Rendition, facts: &[&SegmentFacts], end_ticks: i64)
                     keyframe: *keyframe,
                     segment: index,
                     file: &segment.file,
+                    start: segment.range.as_ref().map_or(0, |range| range.start),
                 });
             }
         }
@@ -158,7 +161,7 @@ fn check_ranges(
     for listed in listed.iter().filter(|listed| !listed.keyframe.begins_fragment) {
         let Keyframe { end_offset, .. } = listed.keyframe;
         let what = "the keyframe that ends here begins no fragment, so it can't be fetched alone";
-        findings.of(listed.file).add_at(end_offset, what);
+        findings.of_range(listed.file, listed.start).add_at(end_offset, what);
     }
     let mut file = findings.of(&iframes.file);
     let entries = &iframes.playlist.segments;
@@ -207,7 +210,10 @@ fn check_entry(iframes: &IFramePlaylist, entry: &Located<Segment>, listed: &List
         );
         file.add_at(entry.offset, what);
     }
-    let (found, expected) = (&entry.value.range, Some(fragment_offset..end_offset));
+    let (found, expected) = (
+        &entry.value.range,
+        Some(listed.start + fragment_offset..listed.start + end_offset),
+    );
     file.expect_at(entry.offset, "the range of the I-frame", found, &expected);
 }
 
@@ -217,6 +223,13 @@ fn check_part(iframes: &IFramePlaylist, entry: &Located<Segment>, part: &Part, f
     let map = entry.value.map.and_then(|map| maps.get(map));
     let init_file = map.and_then(|map| resolve(&iframes.file, &map.value.uri));
     file.expect_at(entry.offset, "EXT-X-MAP of the I-frame", &init_file, &part.init_file);
+    let init_range = map.and_then(|map| map.value.range.clone());
+    file.expect_at(
+        entry.offset,
+        "BYTERANGE of EXT-X-MAP of the I-frame",
+        &init_range,
+        &part.init_range,
+    );
     let key = entry.value.key.and_then(|key| keys.get(key));
     let uri = key.and_then(|key| key.value.uri.clone());
     file.expect_at(entry.offset, "the key URI of the I-frame", &uri, &part.key_uri);
