@@ -19,7 +19,14 @@ use super::PackageError;
 pub const KEYS_FILE: &str = "keys.json";
 
 /// What stands at the top of an output; anything else in a folder means that it is somebody else's.
-pub const OUTPUT_ENTRIES: &[&str] = &[super::hls::MULTIVARIANT_PLAYLIST, KEYS_FILE, "video", "audio", "text"];
+pub const OUTPUT_ENTRIES: &[&str] = &[
+    super::hls::MULTIVARIANT_PLAYLIST,
+    super::dash::MANIFEST,
+    KEYS_FILE,
+    "video",
+    "audio",
+    "text",
+];
 
 /// How often a run tries to make its folder before another one removes it.
 const ATTEMPTS: usize = 8;

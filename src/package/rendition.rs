@@ -110,8 +110,14 @@ impl Name {
         self.uri(IFRAME_PLAYLIST)
     }
 
+    /// The folder as a part of URIs, relative to the multivariant playlist and the manifest.
+    #[must_use]
+    pub fn uri_folder(&self) -> String {
+        format!("{}/{}", kind_folder(self.kind), self.name)
+    }
+
     fn uri(&self, file: &str) -> String {
-        format!("{}/{}/{file}", kind_folder(self.kind), self.name)
+        format!("{}/{file}", self.uri_folder())
     }
 }
 
