@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use super::dash::Manifest;
 use super::findings::Findings;
 use super::init::{InitSegment, Protection};
 use super::playlist::{self, AES_128, Key, Located, MediaPlaylist, MultivariantPlaylist};
@@ -14,6 +15,7 @@ use super::{Form, VerifyError};
 use crate::content_key::Iv;
 use crate::isobmff::ReadAt;
 use crate::media::Source;
+use crate::package::dash::MANIFEST;
 use crate::package::hls::MULTIVARIANT_PLAYLIST;
 use crate::package::publish::KEYS_FILE;
 
@@ -40,6 +42,8 @@ pub struct Output {
     pub(super) others: BTreeSet<PathBuf>,
     /// The I-frame playlists that the multivariant playlist names, in its order; of a tree, none.
     pub(super) iframes: Vec<IFramePlaylist>,
+    /// The manifest of DASH, where there is one that can be read.
+    pub(super) manifest: Option<Manifest>,
 }
 
 /// An I-frame playlist.
@@ -181,6 +185,9 @@ impl Output {
                 None => findings.of(&file).add("is missing"),
             }
         }
+        let manifest_file = Path::new(MANIFEST);
+        let manifest = read_text(folder, manifest_file, &mut findings)?
+            .and_then(|text| Manifest::read(&text, &mut findings.of(manifest_file)));
         Ok(Self {
             folder: folder.to_owned(),
             renditions,
@@ -190,6 +197,7 @@ impl Output {
             multivariant,
             others: BTreeSet::new(),
             iframes,
+            manifest,
         })
     }
 
@@ -229,6 +237,9 @@ impl Output {
         let mut known = self.others.clone();
         known.extend(self.iframes.iter().map(|iframes| iframes.file.clone()));
         known.insert(self.top.clone());
+        if self.form == Form::Own {
+            known.insert(PathBuf::from(MANIFEST));
+        }
         if self.is_encrypted() {
             known.insert(PathBuf::from(KEYS_FILE));
         }

@@ -57,6 +57,7 @@ impl Output {
             multivariant: MultivariantPlaylist::default(),
             others: BTreeSet::new(),
             iframes: Vec::new(),
+            manifest: None,
         };
         let names_playlists = |line: &str| {
             ["#EXT-X-STREAM-INF:", "#EXT-X-MEDIA:", "#EXT-X-I-FRAME-STREAM-INF:"]
