@@ -875,7 +875,7 @@ fn the_manifest() {
             "expected video/90p/seg_00001.m4s",
         ),
         ("/init.mp4", "/init_00002.mp4", "expected video/90p/init.mp4"),
-        ("PT3S", "PT3.1S", "mediaPresentationDuration is 3100000000 ns"),
+        ("PT3.08S", "PT3.1S", "mediaPresentationDuration is 3100000000 ns"),
         ("cenc:default_KID=\"", "cenc:default_KID=\"0", "and tenc has"),
         ("value=\"cbcs\"", "value=\"cenc\"", "value is cenc, expected cbcs"),
         (
