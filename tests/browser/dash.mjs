@@ -152,16 +152,37 @@ async function toEnd(page) {
 
 /** The SHA-256 of what is seen at a time. */
 async function picture(page, seconds) {
-  await page.evaluate(async (seconds) => {
+  let seen = null;
+  // Where a film has several periods, dash.js replaces what it has buffered behind a seek, and the browser goes on showing what it
+  // found before that: a keyframe further on. The second time, all of it is there.
+  for (let times = 0; times < 2; times += 1) {
+    await page.evaluate(async (seconds) => {
+      const video = document.getElementById('video');
+      // Text comes and goes by itself.
+      for (const track of video.textTracks) if (track.mode === 'showing') track.mode = 'hidden';
+      video.pause();
+      const sought = new Promise((resolve) => { video.addEventListener('seeked', resolve, { once: true }); });
+      video.currentTime = seconds;
+      await sought;
+    }, seconds);
+    await buffered(page);
+    seen = await settled(page);
+  }
+  return seen;
+}
+
+/** Waits until the player has left its buffer alone for a while. */
+async function buffered(page) {
+  await page.evaluate(async () => {
     const video = document.getElementById('video');
-    // Text comes and goes by itself.
-    for (const track of video.textTracks) if (track.mode === 'showing') track.mode = 'hidden';
-    video.pause();
-    const sought = new Promise((resolve) => { video.addEventListener('seeked', resolve, { once: true }); });
-    video.currentTime = seconds;
-    await sought;
-  }, seconds);
-  return settled(page);
+    const ranges = () => [...Array(video.buffered.length).keys()].map((at) => [video.buffered.start(at), video.buffered.end(at)]).join();
+    let before = '';
+    for (let tries = 0, same = 0; tries < 50 && same < 8; tries += 1) {
+      await new Promise((resolve) => { setTimeout(resolve, 100); });
+      same = ranges() === before ? same + 1 : 0;
+      before = ranges();
+    }
+  });
 }
 
 /** The SHA-256 of a picture that stays: on a busy machine a frame is seen later than the page is told of it. */
