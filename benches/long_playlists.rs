@@ -135,9 +135,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         let seconds = best(|| Ok(hls::write_playlists(&contents, &out)?))?.as_secs_f64();
         let licence_url = Some("https://keys.example.com/api/key/channel/clearkey");
-        let manifest = best(|| match is_of_segments {
-            true => Ok(()),
-            false => Ok(dash::write_manifest(&contents, licence_url, &out)?),
+        let manifest = best(|| {
+            if !is_of_segments {
+                dash::write_manifest(&contents, licence_url, &out)?;
+            }
+            Ok(())
         })?;
         let bandwidths = best(|| {
             for written in &written {

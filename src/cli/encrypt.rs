@@ -237,7 +237,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         };
         let licence_url = encryption.as_ref().map(Encryption::licence_url);
         let manifest = args.writes_dash().then_some(Manifest { licence_url });
-        let written = write(&renditions, &texts, manifest, &output, &control);
+        let written = write(&renditions, &texts, manifest.as_ref(), &output, &control);
         progress.finish();
         Some(written?)
     };
@@ -323,7 +323,7 @@ struct Manifest<'a> {
 fn write(
     renditions: &[Rendition<'_>],
     texts: &[TextRendition<'_>],
-    manifest: Option<Manifest<'_>>,
+    manifest: Option<&Manifest<'_>>,
     output: &Path,
     control: &Control<'_>,
 ) -> Result<Written, PackageError> {

@@ -10,6 +10,7 @@ use super::{Xml, content_protection, descriptor};
 use crate::codec::{Captions, VideoRange};
 use crate::content_key::Kid;
 use crate::media::{MediaKind, Time};
+use crate::package::WrittenRendition;
 use crate::protect::Protection;
 
 /// `CHARACTERISTICS` of HLS that have a word in DASH.
@@ -170,7 +171,7 @@ impl<'a> AdaptationSet<'a> {
     fn start_with_sap(&self) -> Option<&'static str> {
         let mut written = self.representations.iter().map(|of| of.written);
         let sap = if self.form.kind == MediaKind::Video { "2" } else { "1" };
-        written.all(|written| written.has_independent_segments()).then_some(sap)
+        written.all(WrittenRendition::has_independent_segments).then_some(sap)
     }
 
     fn write_protection(&self, xml: &mut Xml, licence_url: Option<&str>) -> io::Result<()> {

@@ -31,9 +31,9 @@ struct Run {
 }
 
 impl Run {
-    const fn end(&self) -> i64 {
-        self.start
-            .saturating_add(self.duration.saturating_mul((self.repeats as i64).saturating_add(1)))
+    fn end(&self) -> i64 {
+        let segments = i64::try_from(self.repeats).unwrap_or(i64::MAX).saturating_add(1);
+        self.start.saturating_add(self.duration.saturating_mul(segments))
     }
 }
 

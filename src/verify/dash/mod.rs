@@ -14,7 +14,7 @@ use representation::PeriodContext;
 use xml::Element;
 
 /// `xs:duration` has nine decimals here, and durations are sums of rounded ones.
-const TOLERANCE_NS: i64 = 10;
+const TOLERANCE_NS: u64 = 10;
 
 /// A manifest.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ fn duration_ns(text: &str) -> Option<i64> {
 }
 
 fn expect_time(name: &str, found: Option<i64>, expected: i64, element: &Element, file: &mut FileFindings<'_>) {
-    if !found.is_some_and(|found| found.abs_diff(expected) <= TOLERANCE_NS.unsigned_abs()) {
+    if found.is_none_or(|found| found.abs_diff(expected) > TOLERANCE_NS) {
         let found = found.map_or_else(|| "no duration".to_owned(), |found| format!("{found} ns"));
         file.add_at(element.offset, format!("{name} is {found}, expected {expected} ns"));
     }
