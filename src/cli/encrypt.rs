@@ -337,7 +337,7 @@ fn write(
         written_texts: &written_texts,
     };
     hls::write_playlists(&contents, staging.folder())?;
-    if let Some(Manifest { licence_url }) = manifest {
+    if let Some(&Manifest { licence_url }) = manifest {
         dash::write_manifest(&contents, licence_url, staging.folder())?;
     }
     Ok(Written {
