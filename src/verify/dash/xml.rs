@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(element.text, "x<");
         let names: Vec<&str> = element.children.iter().map(|child| &*child.name).collect();
         assert_eq!(names, ["c", "d"]);
-        assert_eq!(element.child("d").map(|child| child.offset), Some(47));
+        assert_eq!(element.child("d").map(|child| child.offset), Some(48));
     }
 
     #[test]
