@@ -10,6 +10,7 @@ use peak_alloc::PeakAlloc;
 use vylux_pack::codec::Captions;
 use vylux_pack::content_key::{ContentKey, Iv, Kid};
 use vylux_pack::media::{MediaKind, Presentation, Time, Timescale};
+use vylux_pack::package::dash;
 use vylux_pack::package::hls::{self, Bandwidth, Contents, KeyFormat};
 use vylux_pack::package::{IFrame, KeyedProtection, Labels, Name, Period, Rendition, WrittenRendition, WrittenSegment};
 use vylux_pack::plan::TrackPlan;
@@ -115,6 +116,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             .map(|(index, rendition)| WrittenRendition {
                 single_file: None,
                 init_bytes: 1000,
+                timeline: (0..=i64::from(SEGMENTS))
+                    .map(|index| Time::new(index * 60_060, NTSC))
+                    .collect(),
                 segments: segments(index),
                 captions: Captions::default(),
                 iframes: match rendition.track.kind {
@@ -136,6 +140,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             for_clear_key: false,
         };
         let seconds = best(|| Ok(hls::write_playlists(&contents, &out)?))?.as_secs_f64();
+        let licence_url = Some("https://keys.example.com/api/key/channel/clearkey");
+        let write_manifest = || Ok(dash::write_manifest(&contents, licence_url, &out)?);
+        let manifest = best(|| if is_of_segments { Ok(()) } else { write_manifest() })?;
         let bandwidths = best(|| {
             for written in &written {
                 std::hint::black_box(Bandwidth::measure(&written.segments, TARGET_DURATION_S));
@@ -147,9 +154,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             bytes += fs::metadata(out.join(rendition.name.folder()).join("playlist.m3u8"))?.len();
         }
         println!(
-            "{scheme}: {} playlists of {SEGMENTS} segments, {} kB, in {seconds:.3} s; bit rates of all in {:.3} s; peak {} kB",
+            "{scheme}: {} playlists of {SEGMENTS} segments, {} kB, in {seconds:.3} s; manifest in {:.3} s; bit rates of all in {:.3} s; peak {} kB",
             renditions.len(),
             bytes / 1000,
+            manifest.as_secs_f64(),
             bandwidths.as_secs_f64(),
             ALLOCATOR.peak_usage() / 1000
         );

@@ -406,6 +406,11 @@ impl TrackPlan {
         self.segments.last().map(|last| last.start + last.duration)
     }
 
+    /// When each segment starts being shown, and, last, when the last one ends.
+    pub fn times(&self) -> impl Iterator<Item = Time> {
+        self.segments.iter().map(|segment| segment.start).chain(self.end())
+    }
+
     fn new(track: &Track, mut cuts: Vec<Cut>) -> Self {
         let (start, end) = extent(track);
         if let Some(first) = cuts.first_mut() {

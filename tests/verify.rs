@@ -855,6 +855,77 @@ fn the_multivariant_playlist() {
 }
 
 #[test]
+fn the_manifest() {
+    let changes: [(&str, &str, &str); 16] = [
+        ("<S t=\"0\"", "<S t=\"1\"", "ticks, and its samples are shown from 0 to"),
+        (
+            "d=\"12800\" r=\"2\"",
+            "d=\"12800\" r=\"1\"",
+            "has 2 segments of video/90p, which has 3",
+        ),
+        ("d=\"12800\" r=\"2\"", "d=\"12800\" r=\"3\"", "expected no more"),
+        (
+            "d=\"12800\" r=\"2\"",
+            "d=\"12799\" r=\"2\"",
+            "ticks, and its samples are shown from",
+        ),
+        ("startNumber=\"1\"", "startNumber=\"2\"", "leaves segment 1 out"),
+        (
+            "timescale=\"12800\"",
+            "timescale=\"12801\"",
+            "timescale is 12801, expected 12800",
+        ),
+        (
+            "startNumber",
+            "presentationTimeOffset=\"12800\" startNumber",
+            "and the period starts at 0 ns",
+        ),
+        (
+            "seg_$Number%05d$",
+            "segment_$Number%05d$",
+            "expected video/90p/seg_00001.m4s",
+        ),
+        ("/init.mp4", "/init_00002.mp4", "expected video/90p/init.mp4"),
+        ("PT3.08S", "PT3.1S", "mediaPresentationDuration is 3100000000 ns"),
+        ("cenc:default_KID=\"", "cenc:default_KID=\"0", "and tenc has"),
+        ("value=\"cbcs\"", "value=\"cenc\"", "value is cenc, expected cbcs"),
+        (
+            "/clearkey",
+            "/clear",
+            "dashif:Laurl is https://keys.example.com/api/key/",
+        ),
+        ("id=\"video/90p\"", "id=\"video/91p\"", "is no rendition"),
+        ("width=\"160\"", "width=\"161\"", "width is 161, expected 160"),
+        ("</Period>", "", "is no XML"),
+    ];
+    for (old, new, what) in changes {
+        let film = Film::new();
+        film.replace("manifest.mpd", old, new);
+        film.verdict().finds("manifest.mpd", None, None, what);
+    }
+    for (factor, is_found) in [(120, true), (80, true), (105, false)] {
+        let film = Film::new();
+        film.change("manifest.mpd", |data| {
+            let text = str::from_utf8(data).unwrap();
+            let (before, rest) = text.split_once("bandwidth=\"").unwrap();
+            let (value, rest) = rest.split_once('"').unwrap();
+            let value = value.parse::<u64>().unwrap() * factor / 100;
+            *data = format!("{before}bandwidth=\"{value}\"{rest}").into();
+        });
+        let verdict = film.verdict();
+        if is_found {
+            verdict.finds("manifest.mpd", None, None, ": more than 10 % apart");
+        } else {
+            assert_eq!(verdict.exit_code, 0);
+        }
+    }
+    // Who wants none may leave it out.
+    let film = Film::new();
+    fs::remove_file(film.path("manifest.mpd")).unwrap();
+    assert_eq!(film.verdict().exit_code, 0);
+}
+
+#[test]
 fn dolby_vision() {
     let changes: [(Change<'_>, &str); 3] = [
         (&|text| text.replace("db4h", "db1p"), "SUPPLEMENTAL-CODECS is"),

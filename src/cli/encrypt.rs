@@ -15,7 +15,7 @@ use vylux_pack::keys::{BaseUrl, ContentId, keys_file};
 use vylux_pack::media::{Presentation, Source, Track};
 use vylux_pack::package::publish::{KEYS_FILE, Staging};
 use vylux_pack::package::{
-    Control, Name, Names, PackageError, Period, Rendition, TextRendition, WrittenRendition, generations, hls,
+    Control, Name, Names, PackageError, Period, Rendition, TextRendition, WrittenRendition, dash, generations, hls,
     single_file, write_segments, write_text,
 };
 use vylux_pack::plan::{SegmentDuration, SegmentPlan, TextPlan};
@@ -77,6 +77,9 @@ pub struct Args {
     /// Cut video whose keyframes lie elsewhere at its own, with a warning
     #[arg(long)]
     allow_misaligned: bool,
+    /// Write no manifest.mpd of DASH beside the HLS playlists; of whole segments (aes-128) and of trees there is none
+    #[arg(long)]
+    no_dash: bool,
     #[command(flatten)]
     key_options: KeyOptions,
     #[command(flatten)]
@@ -136,6 +139,11 @@ impl Args {
     /// Bytes of each sample's IV under a CTR scheme.
     fn iv_size(&self) -> u8 {
         if self.iv_size.as_deref() == Some("16") { 16 } else { 8 }
+    }
+
+    /// Whether a manifest of DASH is written: it has no word for whole segments that are encrypted.
+    fn writes_dash(&self) -> bool {
+        !self.no_dash && self.scheme != Scheme::Segments
     }
 
     /// What players may not know.
@@ -239,7 +247,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             cancelled: &cancelled,
             progress: &|bytes| progress.add(bytes),
         };
-        let signal = (&key_format, args.signal.clearkey_playlists);
+        let licence_url = encryption.as_ref().map(Encryption::licence_url);
+        let signal = Signal {
+            key_format: &key_format,
+            for_clear_key: args.signal.clearkey_playlists,
+            manifest: args.writes_dash().then_some(Manifest { licence_url }),
+        };
         let written = write(&renditions, &texts, signal, &output, &control);
         progress.finish();
         Some(written?)
@@ -344,11 +357,28 @@ struct Written {
     texts: Vec<WrittenRendition>,
 }
 
-/// Writes all segments and playlists.
+/// Which playlists and manifests are written, and what they say of keys.
+struct Signal<'a> {
+    key_format: &'a hls::KeyFormat,
+    for_clear_key: bool,
+    manifest: Option<Manifest<'a>>,
+}
+
+/// A manifest of DASH that is to be written.
+struct Manifest<'a> {
+    /// Where players get the keys, where all is not clear.
+    licence_url: Option<&'a str>,
+}
+
+/// Writes all segments, playlists, and the manifest.
 fn write(
     renditions: &[Rendition<'_>],
     texts: &[TextRendition<'_>],
-    (key_format, for_clear_key): (&hls::KeyFormat, bool),
+    Signal {
+        key_format,
+        for_clear_key,
+        manifest,
+    }: Signal<'_>,
     output: &Path,
     control: &Control<'_>,
 ) -> Result<Written, PackageError> {
@@ -364,6 +394,9 @@ fn write(
         for_clear_key,
     };
     hls::write_playlists(&contents, staging.folder())?;
+    if let Some(Manifest { licence_url }) = manifest {
+        dash::write_manifest(&contents, licence_url, staging.folder())?;
+    }
     Ok(Written {
         staging,
         tracks: written,

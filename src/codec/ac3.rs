@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::whole_samples::{Sync, WholeSamples};
-use super::{Codec, OpenError};
+use super::{AudioChannels, Codec, OpenError};
 use crate::isobmff::dac3::Ac3Specific;
 use crate::isobmff::{FourCc, Node};
 
@@ -22,6 +22,7 @@ pub(super) fn open(_format: FourCc, entry: &Node<'_>) -> Result<Arc<dyn Codec>, 
         channels: Some(channels(config.acmod, config.lfeon)),
         sample_rate_hz: sample_rate_hz(config.fscod),
         hls_channels: None,
+        channel_configuration: Some(AudioChannels::dolby(config.acmod, config.lfeon, 0, None)),
         sync: Some(SYNC),
     }))
 }

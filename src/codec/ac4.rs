@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::bit_reader::{BitFault, BitReader};
 use super::whole_samples::WholeSamples;
-use super::{Codec, CodecError, OpenError};
+use super::{AudioChannels, Codec, CodecError, OpenError};
 use crate::isobmff::dac4::Ac4Specific;
 use crate::isobmff::{FourCc, Node};
 
@@ -43,6 +43,7 @@ fn describe(config: &Ac4Specific) -> Result<WholeSamples, CodecError> {
         channels: main.channel_mask.map(count),
         sample_rate_hz: Some(if config.fs_index == 1 { 48_000 } else { 44_100 }),
         hls_channels: None,
+        channel_configuration: main.channel_mask.map(AudioChannels::dolby_ac4),
         sync: None,
     })
 }

@@ -60,6 +60,7 @@ fn named(rfc6381: String, sample_rate_hz: u32) -> WholeSamples {
         channels: None,
         sample_rate_hz: Some(sample_rate_hz),
         hls_channels: None,
+        channel_configuration: None,
         sync: None,
     }
 }

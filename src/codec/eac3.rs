@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::whole_samples::WholeSamples;
-use super::{Codec, OpenError, ac3};
+use super::{AudioChannels, Codec, OpenError, ac3};
 use crate::isobmff::dec3::{Eac3Specific, Substream};
 use crate::isobmff::{FourCc, Node};
 
@@ -24,6 +24,8 @@ fn describe(config: &Eac3Specific) -> WholeSamples {
         sample_rate_hz: main.and_then(|main| ac3::sample_rate_hz(main.fscod)),
         // RFC 8216bis, 4.4.6.1, CHANNELS: the complexity index counts the objects.
         hls_channels: config.joc_complexity.map(|complexity| format!("{complexity}/JOC")),
+        channel_configuration: main
+            .map(|main| AudioChannels::dolby(main.acmod, main.lfeon, main.chan_loc, config.joc_complexity)),
         sync: Some(ac3::SYNC),
     }
 }

@@ -23,6 +23,7 @@ pub(super) fn open(_format: FourCc, entry: &Node<'_>) -> Result<Arc<dyn Codec>, 
         channels: Some(config.channels.into()),
         sample_rate_hz: Some(config.sample_rate_hz),
         hls_channels: None,
+        channel_configuration: None,
         sync: Some(SYNC),
     }))
 }

@@ -6,6 +6,7 @@ pub mod aac;
 mod ac3;
 mod ac4;
 mod alac;
+pub mod audio_channels;
 pub mod av1;
 pub mod avc;
 pub mod bit_reader;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 
 use crate::isobmff::{BoxError, FourCc, Node};
 
+pub use audio_channels::AudioChannels;
 pub use captions::Captions;
 pub use subsample::{Subsample, SubsampleMap};
 pub use video_range::VideoRange;
@@ -125,6 +127,11 @@ pub trait Codec: Send + Sync + std::fmt::Debug {
     /// `CHANNELS` of a playlist (RFC 8216bis, 4.4.6.1).
     fn hls_channels(&self) -> Option<String> {
         self.channels().map(|channels| channels.to_string())
+    }
+
+    /// `AudioChannelConfiguration` of a manifest of DASH.
+    fn channel_configuration(&self) -> Option<AudioChannels> {
+        AudioChannels::counted(self)
     }
 
     /// Sampling rate of an audio codec's output, in Hz.

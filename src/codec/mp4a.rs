@@ -37,6 +37,7 @@ pub(super) fn open(_format: FourCc, entry: &Node<'_>) -> Result<Arc<dyn Codec>, 
         channels: None,
         sample_rate_hz: Some(fields.sample_rate >> 16),
         hls_channels: None,
+        channel_configuration: None,
         sync: Some(MP3_SYNC),
     }))
 }

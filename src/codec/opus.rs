@@ -20,6 +20,7 @@ pub(super) fn open(_format: FourCc, entry: &Node<'_>) -> Result<Arc<dyn Codec>, 
         channels: Some(config.output_channel_count.into()),
         sample_rate_hz: Some(SAMPLE_RATE_HZ),
         hls_channels: None,
+        channel_configuration: None,
         sync: None,
     }))
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Codec, SampleScanner};
+use super::{AudioChannels, Codec, SampleScanner};
 
 /// A synchronization word within the first two bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub struct WholeSamples {
     pub sample_rate_hz: Option<u32>,
     /// What a playlist says of the channels, where it is more than their number.
     pub hls_channels: Option<String>,
+    /// Which loudspeakers there are, where it is known beside their number.
+    pub channel_configuration: Option<AudioChannels>,
     /// The word that every sample begins with, where the codec has one.
     pub sync: Option<Sync>,
 }
@@ -60,5 +62,10 @@ impl Codec for WholeSamples {
     fn hls_channels(&self) -> Option<String> {
         let channels = || self.channels.map(|channels| channels.to_string());
         self.hls_channels.clone().or_else(channels)
+    }
+
+    fn channel_configuration(&self) -> Option<AudioChannels> {
+        let counted = || AudioChannels::counted(self);
+        self.channel_configuration.clone().or_else(counted)
     }
 }

@@ -50,6 +50,12 @@ impl BaseUrl {
             Some(kid) => format!("{self}/api/key/{content_id}/{kid}"),
         }
     }
+
+    /// Where Clear Key licences of a content are to be had, with any of its keys.
+    #[must_use]
+    pub fn licence_url(&self, content_id: &ContentId) -> String {
+        format!("{self}/api/key/{content_id}/clearkey")
+    }
 }
 
 impl FromStr for BaseUrl {

@@ -1,6 +1,7 @@
 //! Writes segments and playlists, and publishes them in one step.
 
 pub mod clear;
+pub mod dash;
 pub mod generations;
 pub mod hls;
 pub mod iframes;
@@ -150,6 +151,9 @@ pub struct WrittenRendition {
     pub init_bytes: u64,
     /// Its segments, in order.
     pub segments: Vec<WrittenSegment>,
+    /// When each segment begins being shown, which is when the earliest of its samples is, and, last, when the last one ends; each
+    /// later than the one before.
+    pub timeline: Vec<Time>,
     /// The captions inside of its video.
     pub captions: Captions,
     /// Its keyframes that can be fetched alone, in the order of their time: all of video, or none where whole segments are
@@ -322,6 +326,7 @@ pub fn write_segments(
             single_file: None,
             init_bytes,
             segments: segments.collect(),
+            timeline: rendition.plan.times().collect(),
             captions: Captions::default(),
             iframes: Vec::new(),
         });
@@ -345,21 +350,36 @@ pub fn write_segments(
                 segment.bytes = found.bytes;
                 segment.is_independent &= found.watch.refers_back.is_none();
             }
+            if let (Some(start), Some(earliest)) = (rendition.timeline.get_mut(segment), found.earliest) {
+                *start = earliest;
+            }
         },
     )?;
     drop(tasks);
     for ((rendition, file), written) in renditions.iter().zip(files).zip(&mut written) {
         if let Some(file) = file {
-            written.single_file = Some(file.finish(rendition, &written.segments)?);
+            written.single_file = Some(file.finish(rendition, written)?);
         }
         // Of a clear lead too: an I-frame playlist has all keyframes, or is none.
         let is_whole = |keyed: KeyedProtection<'_>| matches!(keyed.protection, Protection::Segments(_));
         if rendition.protection().is_some_and(is_whole) {
             written.iframes.clear();
         }
+        put_in_order(&mut written.timeline, rendition.plan);
         iframes::put_in_order(&mut written.iframes, rendition.plan.end());
     }
     Ok(written)
+}
+
+/// Leaves the planned time where the earliest sample of a segment is shown no later than that of the segment before.
+fn put_in_order(timeline: &mut [Time], plan: &TrackPlan) {
+    let mut before = None;
+    for (time, planned) in timeline.iter_mut().zip(plan.times()) {
+        if before.is_some_and(|before| *time <= before) {
+            *time = planned;
+        }
+        before = Some(*time);
+    }
 }
 
 /// One segment to write.
@@ -408,6 +428,8 @@ struct Found {
     bytes: u64,
     watch: SegmentWatch,
     iframes: Vec<IFrame>,
+    /// When the first of its samples is shown: those that are decoded behind its first one may be shown in front of it.
+    earliest: Option<Time>,
 }
 
 /// Writes segment after segment, reusing its memory.
@@ -463,6 +485,8 @@ impl SegmentWorker {
                     found.watch.see(&*track.codec, sample.is_sync(), data);
                 }
             }
+            let times = fragment.samples.iter().map(|sample| track.presentation_time(sample));
+            found.earliest = found.earliest.into_iter().chain(times).min();
             let fragment_start = found.bytes + self.head.len() as u64;
             media_segment::write_fragment_head(&mut self.head, track, sequence_number, &fragment, task.group.as_ref());
             if lists_keyframes && let Some(keyframe) = fragment.samples.first().filter(|first| first.is_sync()) {

@@ -20,7 +20,14 @@ use crate::content_key::Generation;
 pub const KEYS_FILE: &str = "keys.json";
 
 /// What stands at the top of an output, with the folders of later generations; anything else in a folder means that it is somebody else's.
-pub const OUTPUT_ENTRIES: &[&str] = &[super::hls::MULTIVARIANT_PLAYLIST, KEYS_FILE, "video", "audio", "text"];
+pub const OUTPUT_ENTRIES: &[&str] = &[
+    super::hls::MULTIVARIANT_PLAYLIST,
+    super::dash::MANIFEST,
+    KEYS_FILE,
+    "video",
+    "audio",
+    "text",
+];
 
 /// How often a run tries to make its folder before another one removes it.
 const ATTEMPTS: usize = 8;

@@ -131,13 +131,14 @@ impl Name {
     /// The URI of a file in its folder, relative to the multivariant playlist.
     #[must_use]
     pub fn uri(&self, file: &str) -> String {
+        format!("{}/{file}", self.uri_folder())
+    }
+
+    /// The folder as a part of URIs, relative to the multivariant playlist and the manifest.
+    #[must_use]
+    pub fn uri_folder(&self) -> String {
         let top = self.generation.map(|generation| format!("{generation}/"));
-        format!(
-            "{}{}/{}/{file}",
-            top.unwrap_or_default(),
-            kind_folder(self.kind),
-            self.text
-        )
+        format!("{}{}/{}", top.unwrap_or_default(), kind_folder(self.kind), self.text)
     }
 }
 

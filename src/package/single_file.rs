@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::sink::SinkError;
-use super::{PackageError, Rendition, WrittenSegment};
+use super::{PackageError, Rendition, WrittenRendition};
 use crate::isobmff::TypedBox;
 use crate::isobmff::sidx::{Reference, SegmentIndex};
-use crate::media::{Sample, Track};
-use crate::plan::PlannedSegment;
+use crate::media::Track;
 
 /// Segments that a file can have: what counts them in its index has 16 bits (ISO/IEC 14496-12, 8.16.3).
 pub const MAX_SEGMENTS: usize = u16::MAX as usize;
@@ -104,31 +103,27 @@ impl SharedFile {
     }
 
     /// Writes the index, when all segments are written.
-    pub fn finish(self, rendition: &Rendition<'_>, segments: &[WrittenSegment]) -> Result<SingleFile, PackageError> {
+    pub fn finish(self, rendition: &Rendition<'_>, written: &WrittenRendition) -> Result<SingleFile, PackageError> {
         let Rendition { track, plan, .. } = rendition;
-        let shown = |index| track.samples.get(index).map(|sample| sample.composition_ticks());
-        let earliest = |planned: &PlannedSegment| samples(planned).filter_map(shown).min().unwrap_or(0);
-        // Each lasts until the next one's first picture; those of open groups of pictures are in front of its keyframe.
-        let end = |sample: Sample| {
-            sample
-                .composition_ticks()
-                .saturating_add(i64::from(sample.duration_ticks))
-        };
-        let all = (0..track.samples.len()).filter_map(|index| track.samples.get(index));
-        let last = all.map(end).max();
-        let ends = plan.segments.iter().skip(1).map(earliest).chain(last);
-        let references = plan
-            .segments
-            .iter()
-            .zip(segments)
-            .zip(ends)
-            .map(|((planned, written), end)| {
-                let earliest = earliest(planned);
-                let is_shown_first = samples(planned).next().and_then(shown) == Some(earliest);
+        // In the time of the movie, as the edit list leaves it, which has nothing in front of zero.
+        let shown: Vec<i64> = written.timeline.iter().map(|time| time.ticks.max(0)).collect();
+        let durations = shown.windows(2).map(|pair| match pair {
+            [start, end] => u32::try_from(end.saturating_sub(*start)).unwrap_or(0),
+            _ => 0,
+        });
+        let segments = plan.segments.iter().zip(&written.segments).zip(&written.timeline);
+        let references = segments
+            .zip(durations)
+            .map(|(((planned, written), start), duration_ticks)| {
+                let first = planned
+                    .fragments
+                    .first()
+                    .and_then(|samples| track.samples.get(samples.start));
+                let is_shown_first = first.is_some_and(|first| track.presentation_time(&first) == *start);
                 Reference {
                     is_index: false,
                     size: u32::try_from(written.bytes).unwrap_or(u32::MAX),
-                    duration_ticks: u32::try_from(end.saturating_sub(earliest)).unwrap_or(0),
+                    duration_ticks,
                     stream_access_point: match (written.is_independent, is_shown_first) {
                         (true, true) => Reference::access_point(1),
                         (true, false) => Reference::access_point(2),
@@ -136,13 +131,7 @@ impl SharedFile {
                     },
                 }
             });
-        // On the clock of the fragments, on which no time is below zero.
-        let start = plan
-            .segments
-            .first()
-            .map_or(0, earliest)
-            .saturating_add(track.shift.ticks.max(0));
-        let start = u64::try_from(start).unwrap_or(0);
+        let start = shown.first().and_then(|start| u64::try_from(*start).ok()).unwrap_or(0);
         let mut index = Vec::new();
         index_of(track, references, start).write(&mut index);
         let written = self.file.write_all_at(&index, self.places.index.start);
@@ -153,11 +142,6 @@ impl SharedFile {
     fn turn(&self) -> MutexGuard<'_, Turn> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The indices of a segment's samples.
-fn samples(planned: &PlannedSegment) -> impl Iterator<Item = u32> {
-    planned.fragments.iter().flat_map(Clone::clone)
 }
 
 /// The index of a track whose segments begin at its end.

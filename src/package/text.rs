@@ -58,6 +58,7 @@ pub fn write_text(
             iframes: Vec::new(),
             init_bytes: 0,
             segments,
+            timeline: rendition.plan.times().collect(),
             captions: Captions::default(),
         })
     };

@@ -15,9 +15,19 @@ pub struct TextPlan {
     pub segments: Vec<TextSegment>,
 }
 
+impl TextPlan {
+    /// When each segment starts, and, last, when the last one ends.
+    pub fn times(&self) -> impl Iterator<Item = Time> {
+        let end = self.segments.last().map(|last| last.start + last.duration);
+        self.segments.iter().map(|segment| segment.start).chain(end)
+    }
+}
+
 /// One segment.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TextSegment {
+    /// When it starts.
+    pub start: Time,
     /// How long it lasts.
     pub duration: Time,
     /// Which cues are in it, in order.
@@ -51,6 +61,7 @@ impl TextPlan {
                 return Err(PlanError::TooMuchText { path });
             }
             segments.push(TextSegment {
+                start: segment.start,
                 duration: segment.duration,
                 cues: shown.iter().map(|(index, _)| *index).collect(),
             });

@@ -18,6 +18,7 @@ use crate::codec::Captions;
 use crate::content_key::{ContentKey, Iv, Kid};
 use crate::media::source::Piece;
 use crate::media::{MediaKind, Presentation, Sample, Source, Subtitles, Track, Tree};
+use crate::package::dash::MANIFEST;
 use crate::package::hls::KeyFormat;
 use crate::package::{Name, Names, generations, workers};
 use crate::protect::whole_segment::OpenedSegment;
@@ -194,6 +195,9 @@ impl Output {
             Form::Own => {
                 hls::check_multivariant(&self.multivariant, &self.renditions, &facts, &mut self.findings);
                 hls::check_iframes(&mut self, &facts);
+                if let Some(manifest) = &self.manifest {
+                    manifest.check(&self.renditions, &facts, &mut self.findings.of(Path::new(MANIFEST)));
+                }
             }
             Form::Tree => self.check_tree(check.tree)?,
         }

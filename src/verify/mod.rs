@@ -5,6 +5,7 @@
 
 pub mod apple;
 mod check;
+mod dash;
 mod description;
 pub mod findings;
 mod hls;

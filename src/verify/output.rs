@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use super::dash::Manifest;
 use super::findings::{FileFindings, Findings};
 use super::init::{InitSegment, Protection};
 use super::playlist::{self, AES_128, Key, Located, Map, MediaPlaylist, MultivariantPlaylist};
@@ -15,6 +16,7 @@ use crate::content_key::{Generation, Iv};
 use crate::isobmff::ReadAt;
 use crate::isobmff::seig::SampleEncryptionGroup;
 use crate::media::Source;
+use crate::package::dash::MANIFEST;
 use crate::package::generations;
 use crate::package::hls::MULTIVARIANT_PLAYLIST;
 use crate::package::publish::KEYS_FILE;
@@ -48,6 +50,8 @@ pub struct Output {
     pub(super) iframes: Vec<IFramePlaylist>,
     /// The second set of playlists, for Clear Key, where there is one: each behind the one that it stands beside.
     pub(super) clear_key: BTreeMap<PathBuf, PathBuf>,
+    /// The manifest of DASH, where there is one that can be read.
+    pub(super) manifest: Option<Manifest>,
 }
 
 /// An I-frame playlist.
@@ -206,6 +210,9 @@ impl Output {
             }
         }
         let clear_key = clear_key_playlists(folder, &renditions, &iframes);
+        let manifest_file = Path::new(MANIFEST);
+        let manifest = read_text(folder, manifest_file, &mut findings)?
+            .and_then(|text| Manifest::read(&text, &mut findings.of(manifest_file)));
         Ok(Self {
             folder: folder.to_owned(),
             renditions,
@@ -218,6 +225,7 @@ impl Output {
             multivariant,
             others: BTreeSet::new(),
             iframes,
+            manifest,
         })
     }
 
@@ -277,6 +285,9 @@ impl Output {
         known.extend(self.iframes.iter().map(|iframes| iframes.file.clone()));
         known.insert(self.top.clone());
         known.extend(self.clear_key.values().cloned());
+        if self.form == Form::Own {
+            known.insert(PathBuf::from(MANIFEST));
+        }
         if self.is_encrypted() {
             known.insert(PathBuf::from(KEYS_FILE));
         }
@@ -343,6 +354,12 @@ impl Rendition {
     pub fn single_file(&self) -> Option<(&Path, Range<u64>)> {
         let part = self.parts.first()?;
         Some((part.init_file.as_deref()?, part.init_range.clone()?))
+    }
+
+    /// Whether groups of samples say that they have another key than the init segment says, or none.
+    #[must_use]
+    pub fn has_groups(&self) -> bool {
+        self.parts.iter().any(|part| part.group.is_some())
     }
 
     /// Whether its segments are encrypted as whole files, as its playlist says.

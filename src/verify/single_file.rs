@@ -67,12 +67,10 @@ fn check_index(
     let Some(facts) = facts.iter().map(Option::as_ref).collect::<Option<Vec<_>>>() else {
         return;
     };
-    // Times of fragments, which edits do not move.
-    let skipped = init.shift.ticks.min(0);
-    let start = |facts: &SegmentFacts| facts.earliest_ticks.saturating_sub(skipped);
-    let first = facts.first().map_or(0, |facts| start(facts));
+    // In the time of the movie, as the edit list leaves it, which has nothing in front of zero.
+    let first = facts.first().map_or(0, |facts| facts.earliest_ticks.max(0));
     let earliest = i64::try_from(index.earliest_presentation_time).unwrap_or(i64::MAX);
-    file.expect_at(0, "earliest_presentation_time of sidx", &earliest, &first.max(0));
+    file.expect_at(0, "earliest_presentation_time of sidx", &earliest, &first);
     let ends = facts.iter().skip(1).map(|facts| facts.earliest_ticks);
     let ends = ends.chain(facts.iter().map(|facts| facts.latest_end_ticks).max());
     for (number, (((reference, segment), facts), end)) in
@@ -87,7 +85,7 @@ fn check_index(
         let name = |what: &str| format!("{what} of reference {number} of sidx");
         file.expect_at(0, &name("reference_type"), &is_index, &false);
         file.expect_at(0, &name("referenced_size"), &Some(u64::from(size)), &segment.bytes);
-        let lasts = end.saturating_sub(facts.earliest_ticks);
+        let lasts = end.max(0).saturating_sub(facts.earliest_ticks.max(0));
         file.expect_at(0, &name("subsegment_duration"), &i64::from(duration_ticks), &lasts);
         let is_independent = facts.first.is_sync() && facts.refers_back.is_none();
         let shown = facts.first.composition_ticks().saturating_add(init.shift.ticks);

@@ -60,6 +60,7 @@ impl Output {
             others: BTreeSet::new(),
             iframes: Vec::new(),
             clear_key: BTreeMap::new(),
+            manifest: None,
         };
         let names_playlists = |line: &str| {
             ["#EXT-X-STREAM-INF:", "#EXT-X-MEDIA:", "#EXT-X-I-FRAME-STREAM-INF:"]

@@ -142,6 +142,7 @@ pub struct Encryption {
     tracks: Vec<Vec<KeyPeriod>>,
     records: Records,
     settlement: Settlement,
+    licence_url: String,
 }
 
 /// Segments of a track that share a key, or have none.
@@ -178,6 +179,11 @@ impl Encryption {
     pub fn protections(&self) -> Vec<Option<&Protection>> {
         let first = self.tracks.iter().map(|periods| periods.first());
         first.map(|period| period?.protection.as_ref()).collect()
+    }
+
+    /// Where players of DASH get the keys.
+    pub fn licence_url(&self) -> &str {
+        &self.licence_url
     }
 
     /// What the records are to be.
@@ -364,6 +370,7 @@ pub fn prepare(
         tracks: tracks.collect::<Result<_, Failure>>()?,
         records,
         settlement,
+        licence_url: base_url.licence_url(&args.content_id),
     })
 }
 

@@ -12,7 +12,7 @@ use vylux_pack::media::{MediaKind, Time, Timescale, Track, Tree};
 use vylux_pack::package::hls::Bandwidth;
 use vylux_pack::package::publish::KEYS_FILE;
 use vylux_pack::package::tree::WrittenFile;
-use vylux_pack::package::{Rendition, TextRendition, WrittenRendition, hls};
+use vylux_pack::package::{Rendition, TextRendition, WrittenRendition, dash, hls};
 use vylux_pack::protect::{Protection, Scheme};
 
 use super::print;
@@ -48,6 +48,8 @@ pub struct Report {
     kid: Option<Kid>,
     /// All keys, in the order in which they are first used.
     keys: Vec<KeyReport>,
+    /// The manifest of DASH, where there is one.
+    manifest: Option<PathBuf>,
     target_duration_s: u64,
     tracks: Vec<TrackReport>,
     subtitles: Vec<TextReport>,
@@ -159,6 +161,7 @@ impl Report {
             key_uri: keys.first().map(|key| key.uri.clone()),
             kid: keys.first().map(|key| key.kid),
             keys,
+            manifest: args.writes_dash().then(|| output.join(dash::MANIFEST)),
             target_duration_s,
             bytes: tracks
                 .iter()
@@ -235,6 +238,7 @@ impl Report {
             key_uri: keys.first().map(|key| key.uri.clone()),
             kid: keys.first().map(|key| key.kid),
             keys,
+            manifest: None,
             target_duration_s,
             bytes: tracks.iter().map(|track| track.bytes).sum(),
             tracks,
@@ -270,7 +274,15 @@ impl Report {
         let words = self.track_options.iter();
         let words = words.map(|option| output::shell_word(Path::new(option)));
         let options: String = words.flat_map(|word| [" --track ".to_owned(), word]).collect();
-        print!("\nPlay it:   {} on any web server or CDN", self.playlist.display())?;
+        let manifest = self.manifest.as_ref();
+        let manifest = manifest.map_or_else(String::new, |manifest| format!(" or {}", manifest.display()));
+        print!(
+            "\nPlay it:   {}{manifest} on any web server or CDN",
+            self.playlist.display()
+        )?;
+        if self.scheme == Scheme::Segments {
+            print!("           There is no manifest.mpd: DASH has no word for whole segments that are encrypted")?;
+        }
         let output = output::shell_word(&self.verified);
         let pattern = self.pattern.as_deref();
         let pattern = pattern.map_or(String::new(), |pattern| format!(" --pattern {pattern}"));

@@ -83,10 +83,11 @@ fn kind(path: &str) -> Option<Kind> {
     let (media_type, is_playlist) = match Path::new(path).extension()?.to_str()? {
         // RFC 8216, 10
         "m3u8" => ("application/vnd.apple.mpegurl", true),
+        // ISO/IEC 23009-1, annex C
+        "mpd" => ("application/dash+xml", true),
         // RFC 4337
         "mp4" | "m4s" if is_audio => ("audio/mp4", false),
         "mp4" => ("video/mp4", false),
-        // ISO/IEC 23009-1, annex C
         "m4s" => ("video/iso.segment", false),
         // WebVTT, 7.1
         "vtt" => ("text/vtt", false),
@@ -109,6 +110,7 @@ mod tests {
     fn files_of_players_are_known() {
         let media_type = |path| kind(path).map(|kind| kind.media_type);
         assert_eq!(media_type("film/master.m3u8"), Some("application/vnd.apple.mpegurl"));
+        assert_eq!(media_type("film/manifest.mpd"), Some("application/dash+xml"));
         assert_eq!(media_type("film/video/360p/init.mp4"), Some("video/mp4"));
         assert_eq!(media_type("film/video/360p/seg_00001.m4s"), Some("video/iso.segment"));
         assert_eq!(media_type("film/audio/en/init.mp4"), Some("audio/mp4"));

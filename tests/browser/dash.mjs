@@ -1,0 +1,200 @@
+// Plays manifests in dash.js and in Shaka Player in Chromium, and says what was seen and heard. Judging that is the work of
+// tests/dash.rs, which starts this with the cases as JSON on standard input; each answer is a line of JSON.
+//
+// Pictures are what the compositor shows, for a canvas stays black where media are encrypted.
+
+import { createHash } from 'node:crypto';
+import { createRequire } from 'node:module';
+import { readFileSync } from 'node:fs';
+
+const { node_modules: modules, chromium: executablePath, cases } = JSON.parse(readFileSync(0, 'utf8'));
+const { chromium } = createRequire(import.meta.url)(`${modules}/playwright-core`);
+
+/** How long a film may take to begin, or to be refused. */
+const PATIENCE_MS = 20_000;
+/** The clock has to advance by this, which a film that can't be decoded never does. */
+const PLAYED_SECONDS = 1;
+
+const SCRIPTS = {
+  dash: `${modules}/dashjs/dist/modern/umd/dash.all.min.js`,
+  shaka: `${modules}/shaka-player/dist/shaka-player.compiled.js`,
+};
+
+const PAGE = '<!doctype html><title>DASH</title><body style="margin:0"><video id="video" width="640" height="360" style="display:block"></video>';
+
+/** Each loads a film, with the token on licence requests, and calls `failed` with what the player complains of. */
+const PLAYERS = {
+  dash: ({ manifest, token }, failed) => {
+    const player = dashjs.MediaPlayer().create();
+    player.initialize();
+    if (token) player.setProtectionData({ 'org.w3.clearkey': { httpRequestHeaders: { Authorization: `Bearer ${token}` }, withCredentials: false } });
+    player.on('error', ({ error }) => failed(`${error?.code} ${error?.message}`));
+    player.on('playbackError', ({ error }) => failed(String(error?.message ?? error)));
+    player.on('keyError', ({ error }) => failed(String(error?.message ?? error)));
+    player.on('streamInitialized', () => player.setTextTrack(0));
+    player.attachView(document.getElementById('video'));
+    player.attachSource(manifest);
+  },
+  shaka: async ({ manifest, token }, failed) => {
+    shaka.polyfill.installAll();
+    const player = new shaka.Player();
+    await player.attach(document.getElementById('video'));
+    player.addEventListener('error', ({ detail }) => failed(`${detail.code} ${detail.data}`));
+    player.getNetworkingEngine().registerRequestFilter((type, request) => {
+      if (token && type === shaka.net.NetworkingEngine.RequestType.LICENSE) request.headers.Authorization = `Bearer ${token}`;
+    });
+    await player.load(manifest).catch((error) => failed(`${error.code} ${error.data}`));
+    const [text] = player.getTextTracks();
+    if (text) { player.selectTextTrack(text); await player.setTextTrackVisibility?.(true); }
+  },
+};
+
+const browser = await chromium.launch({
+  executablePath,
+  args: [
+    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required',
+    // The page is of no network, as it is not fetched; so it may not ask this machine.
+    '--disable-features=LocalNetworkAccessChecks',
+  ],
+});
+
+for (const task of cases) {
+  const context = await browser.newContext({ viewport: { width: 640, height: 360 } });
+  const page = await context.newPage();
+  const answer = { name: task.name, player: task.player };
+  try {
+    Object.assign(answer, await play(page, task));
+  } catch (error) {
+    answer.broken = String(error?.stack ?? error);
+  }
+  await context.close();
+  console.log(JSON.stringify(answer));
+}
+await browser.close();
+
+async function play(page, task) {
+  const licences = [];
+  page.on('response', (response) => {
+    const { pathname } = new URL(response.url());
+    if (pathname.startsWith('/api/key/') && response.request().method() === 'POST') licences.push(response.status());
+  });
+  if (task.spoils_keys) {
+    await page.route('**/api/key/**', async (route) => {
+      const response = await route.fetch();
+      const text = await response.text();
+      await route.fulfill({ response, body: text.replace(/"k":"./, (start) => `${start.slice(0, -1)}${start.endsWith('A') ? 'B' : 'A'}`) });
+    });
+  }
+  // The page has the origin of the media.
+  const address = new URL('/dash.html', task.manifest).href;
+  await page.route(address, (route) => route.fulfill({ contentType: 'text/html', body: PAGE }));
+  await page.goto(address);
+  await page.addScriptTag({ path: SCRIPTS[task.player] });
+  await page.evaluate(() => {
+    const video = document.getElementById('video');
+    const audio = new AudioContext();
+    const analyser = audio.createAnalyser();
+    audio.createMediaElementSource(video).connect(analyser);
+    analyser.connect(audio.destination);
+    audio.resume();
+    const bins = new Uint8Array(analyser.frequencyBinCount);
+    window.loudest = 0;
+    window.complaints = [];
+    window.cues = new Map();
+    setInterval(() => {
+      analyser.getByteFrequencyData(bins);
+      window.loudest = Math.max(window.loudest, ...bins);
+      for (const track of video.textTracks) for (const { startTime, endTime, text } of track.cues ?? []) {
+        window.cues.set(`${startTime} ${text}`, [startTime, endTime, text]);
+      }
+    }, 20);
+  });
+  await page.evaluate(`(${PLAYERS[task.player]})(${JSON.stringify(task)}, (what) => window.complaints.push(what))`);
+  const over = await page.waitForFunction(
+    (seconds) => {
+      const video = document.getElementById('video');
+      if (window.complaints.length || video.error) return 'error';
+      video.play().catch(() => {});
+      window.first ??= video.readyState > 2 ? video.currentTime : undefined;
+      return video.currentTime - window.first > seconds ? 'played' : false;
+    },
+    PLAYED_SECONDS,
+    { timeout: PATIENCE_MS, polling: 50 },
+  ).then((handle) => handle.jsonValue(), () => 'nothing');
+
+  const seen = [];
+  let ended = false;
+  if (over === 'played') {
+    for (const seconds of task.seeks ?? []) seen.push(await picture(page, seconds));
+    if (task.to_end) ended = await toEnd(page);
+  }
+  return page.evaluate(([over, seen, licences, ended]) => {
+    const video = document.getElementById('video');
+    const { loudest, complaints, cues, first } = window;
+    const sorted = [...cues.values()].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
+    const { duration, currentTime: seconds } = video;
+    return { over, first, seconds, duration, ended, loudest, cues: sorted, pictures: seen, licences, complaints };
+  }, [over, seen, licences, ended]);
+}
+
+/** Plays all of it, so that no text is left out. */
+async function toEnd(page) {
+  return page.evaluate(async (patience) => {
+    const video = document.getElementById('video');
+    video.currentTime = 0;
+    video.playbackRate = 4;
+    video.play();
+    const late = new Promise((resolve) => { setTimeout(() => resolve(false), patience); });
+    return Promise.race([late, new Promise((resolve) => { video.addEventListener('ended', () => resolve(true), { once: true }); })]);
+  }, PATIENCE_MS);
+}
+
+/** The SHA-256 of what is seen at a time. */
+async function picture(page, seconds) {
+  let seen = null;
+  // Where a film has several periods, dash.js replaces what it has buffered behind a seek, and the browser goes on showing what it
+  // found before that: a keyframe further on. The second time, all of it is there.
+  for (let times = 0; times < 2; times += 1) {
+    await page.evaluate(async (seconds) => {
+      const video = document.getElementById('video');
+      // Text comes and goes by itself.
+      for (const track of video.textTracks) if (track.mode === 'showing') track.mode = 'hidden';
+      video.pause();
+      const sought = new Promise((resolve) => { video.addEventListener('seeked', resolve, { once: true }); });
+      video.currentTime = seconds;
+      await sought;
+    }, seconds);
+    await buffered(page);
+    seen = await settled(page);
+  }
+  return seen;
+}
+
+/** Waits until the player has left its buffer alone for a while. */
+async function buffered(page) {
+  await page.evaluate(async () => {
+    const video = document.getElementById('video');
+    const ranges = () => [...Array(video.buffered.length).keys()].map((at) => [video.buffered.start(at), video.buffered.end(at)]).join();
+    let before = '';
+    for (let tries = 0, same = 0; tries < 50 && same < 8; tries += 1) {
+      await new Promise((resolve) => { setTimeout(resolve, 100); });
+      same = ranges() === before ? same + 1 : 0;
+      before = ranges();
+    }
+  });
+}
+
+/** The SHA-256 of a picture that stays: on a busy machine a frame is seen later than the page is told of it. */
+async function settled(page) {
+  let last = null;
+  let same = 0;
+  for (let tries = 0; tries < 60 && same < 4; tries += 1) {
+    await page.evaluate(() => new Promise((resolve) => { setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(resolve)), 50); }));
+    const png = await page.locator('#video').screenshot();
+    const seen = createHash('sha256').update(png).digest('hex');
+    same = seen === last ? same + 1 : 0;
+    last = seen;
+  }
+  return last;
+}
