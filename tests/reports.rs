@@ -162,7 +162,7 @@ fn the_report_says_what_is_where_and_what_to_do() {
     assert!(bytes.contains(" kB in ") && bytes.ends_with(" s"), "{bytes}");
     assert_eq!(
         *play,
-        format!("Play it:   out/{CONTENT_ID}/master.m3u8 on any web server or CDN")
+        format!("Play it:   out/{CONTENT_ID}/master.m3u8 or out/{CONTENT_ID}/manifest.mpd on any web server or CDN")
     );
     let check = check.strip_prefix("Check it:  vylux-pack ").unwrap();
     let mut command = workspace.vylux_pack();
