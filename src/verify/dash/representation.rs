@@ -6,6 +6,7 @@ use super::xml::Element;
 use super::{expect_attribute, folder};
 use crate::content_key::Kid;
 use crate::media::{MediaKind, Time};
+use crate::package::hls::key_format::IDENTITY;
 use crate::verify::check::SegmentFacts;
 use crate::verify::findings::FileFindings;
 use crate::verify::hls::{BANDWIDTH_TOLERANCE_PERCENT, Measured};
@@ -296,8 +297,16 @@ fn check_protection(rendition: &Rendition, part: &Part, set: &Element, file: &mu
         }
     }
     // The primary key's URI, or with the key's ID behind it.
+    // Key URIs of vendors tell nothing of ours.
+    let format = rendition
+        .playlist
+        .keys
+        .iter()
+        .find_map(|key| key.value.key_format.as_deref());
     let key_uri = part.key_uri.as_deref().or_else(|| rendition.key_uri());
-    let Some(key_uri) = key_uri else { return };
+    let Some(key_uri) = key_uri.filter(|_| format == Some(IDENTITY)) else {
+        return;
+    };
     let with_kid = format!("/{}", protection.kid);
     let content_uri = key_uri.strip_suffix(&with_kid).unwrap_or(key_uri);
     let expected = format!("{content_uri}/clearkey");
