@@ -142,14 +142,17 @@ fn shaka_packager_says_the_same() {
 #[test]
 fn ffmpeg_reads_the_same_frames() {
     let Some(ffmpeg) = tool("ffmpeg") else { return };
-    for name in ["demo.mp4", "ntsc.mp4", "vfr.mp4", "hevc.mp4", "open-gop.mp4"] {
+    let names = ["demo.mp4", "ntsc.mp4", "vfr.mp4", "hevc.mp4", "open-gop.mp4"];
+    let files = names.map(|name| (name, &["--scheme", "none", "--segment-duration", "2"][..]));
+    let single = names.map(|name| {
+        (
+            name,
+            &["--scheme", "none", "--segment-duration", "2", "--single-file"][..],
+        )
+    });
+    for (name, more) in files.into_iter().chain(single) {
         let workspace = Workspace::new();
-        encrypt(
-            &workspace,
-            "out",
-            &[name],
-            &["--scheme", "none", "--segment-duration", "2"],
-        );
+        encrypt(&workspace, "out", &[name], more);
         let frames = |input: &Path| -> Vec<String> {
             let mut command = Command::new(&ffmpeg);
             command.args(["-v", "error", "-i"]).arg(input);
@@ -174,7 +177,7 @@ fn ffmpeg_reads_the_same_frames() {
         assert!(source.len() > 10, "{name}");
         assert!(
             frames(&workspace.path("out/manifest.mpd")) == source,
-            "{name}: other frames"
+            "{name} {more:?}: other frames"
         );
     }
 }
@@ -379,6 +382,7 @@ mod browser {
         encrypt("film", &[]);
         encrypt("counted", &["--scheme", "cenc"]);
         encrypt("rotated", &["--rotate-every", "1seg", "--segment-duration", "4"]);
+        encrypt("single", &["--single-file", "--segment-duration", "2"]);
 
         let mint = |content_id: &str| {
             let mut command = workspace.vylux_pack();
@@ -396,7 +400,7 @@ mod browser {
                 }));
             };
             add("clear", "clear", String::new());
-            for asset in ["film", "counted", "rotated"] {
+            for asset in ["film", "counted", "rotated", "single"] {
                 add(asset, asset, mint(asset));
             }
             add("no token", "film", String::new());
@@ -404,9 +408,9 @@ mod browser {
             add("wrong key", "film", mint("film"));
         }
         let Some(answers) = play(&cases) else { return };
-        for (answers, player) in answers.chunks(7).zip(PLAYERS) {
+        for (answers, player) in answers.chunks(8).zip(PLAYERS) {
             println!("{player}");
-            let [clear, film, counted, rotated, missing, other, wrong] = answers else {
+            let [clear, film, counted, rotated, single, missing, other, wrong] = answers else {
                 panic!("{answers:?}")
             };
             assert_played(clear);
@@ -429,7 +433,7 @@ mod browser {
                 .map(|cue| cue[0].as_f64().unwrap())
                 .collect();
             assert_eq!(starts, [0.5, 1.0, 2.0, 5.9, 10.0], "{clear}");
-            for encrypted in [film, counted, rotated] {
+            for encrypted in [film, counted, rotated, single] {
                 assert_played(encrypted);
                 assert_eq!(encrypted["pictures"], clear["pictures"], "{encrypted}");
                 assert_eq!(encrypted["cues"], clear["cues"], "{encrypted}");

@@ -239,6 +239,25 @@ fn verify_finds_what_is_changed() {
     fs::write(&path, &data[..data.len() - 1]).unwrap();
     verdict("is missing");
     fs::write(&path, &data).unwrap();
+    for (from, to, expected) in [
+        ("<BaseURL>video", "<BaseURL>audio", "BaseURL is"),
+        ("indexRange=\"", "indexRange=\"1", "indexRange is"),
+        ("range=\"0-", "range=\"1-", "range is"),
+        (
+            "<SegmentBase timescale=\"12800\"",
+            "<SegmentBase timescale=\"12801\"",
+            "timescale is",
+        ),
+        ("SegmentBase", "SegmentBases", "has no SegmentBase"),
+        ("isoff-on-demand", "isoff-live", "profiles is"),
+    ] {
+        let path = workspace.path("out/manifest.mpd");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{from}: {text}");
+        fs::write(&path, text.replace(from, to)).unwrap();
+        verdict(expected);
+        fs::write(&path, text).unwrap();
+    }
     for (file, from, to, expected) in [
         (
             "playlist.m3u8",
