@@ -357,15 +357,15 @@ pub fn write_segments(
     )?;
     drop(tasks);
     for ((rendition, file), written) in renditions.iter().zip(files).zip(&mut written) {
-        if let Some(file) = file {
-            written.single_file = Some(file.finish(rendition, written)?);
-        }
         // Of a clear lead too: an I-frame playlist has all keyframes, or is none.
         let is_whole = |keyed: KeyedProtection<'_>| matches!(keyed.protection, Protection::Segments(_));
         if rendition.protection().is_some_and(is_whole) {
             written.iframes.clear();
         }
         put_in_order(&mut written.timeline, rendition.plan);
+        if let Some(file) = file {
+            written.single_file = Some(file.finish(rendition, written)?);
+        }
         iframes::put_in_order(&mut written.iframes, rendition.plan.end());
     }
     Ok(written)
@@ -442,7 +442,7 @@ struct SegmentWorker {
 }
 
 impl SegmentWorker {
-    /// Writes a segment's file.
+    /// Writes a segment, to a file of its own or to its place in a single file.
     fn write(&mut self, task: &Task<'_>, folder: &Path, control: &Control<'_>) -> Result<Found, PackageError> {
         let Rendition { name, track, .. } = task.rendition;
         let path = match task.file {
@@ -452,8 +452,7 @@ impl SegmentWorker {
                 .join(rendition::segment_file(task.segment_index)),
         };
         let failed = |cause| PackageError::write(&path, cause);
-        let of_samples = task.protection.and_then(|keyed| keyed.protection.of_samples());
-        let mut scanner = of_samples.and_then(|_| track.codec.scanner());
+        // First of all, for whatever ends this worker has to be told to those that wait for its segment.
         let mut sink = match (task.file, task.protection.map(|keyed| keyed.protection)) {
             (Some(file), _) => Sink::Shared(file.slot(task.segment_index, &mut self.pending)),
             (None, Some(Protection::Segments(protection))) => {
@@ -462,6 +461,8 @@ impl SegmentWorker {
             }
             (None, _) => Sink::Plain(File::create_new(&path).map_err(failed)?),
         };
+        let of_samples = task.protection.and_then(|keyed| keyed.protection.of_samples());
+        let mut scanner = of_samples.and_then(|_| track.codec.scanner());
         let lists_keyframes = task.rendition.plan.keyframes_begin_fragments && !matches!(sink, Sink::Encrypted(..));
         let mut found = Found::default();
         self.head.clear();

@@ -107,10 +107,16 @@ impl SharedFile {
         let Rendition { track, plan, .. } = rendition;
         // In the time of the movie, as the edit list leaves it, which has nothing in front of zero.
         let shown: Vec<i64> = written.timeline.iter().map(|time| time.ticks.max(0)).collect();
-        let durations = shown.windows(2).map(|pair| match pair {
-            [start, end] => u32::try_from(end.saturating_sub(*start)).unwrap_or(0),
-            _ => 0,
-        });
+        let duration = |pair: &[i64]| match pair {
+            [start, end] => u32::try_from(end.saturating_sub(*start)).ok(),
+            _ => None,
+        };
+        let durations: Option<Vec<u32>> = shown.windows(2).map(duration).collect();
+        let durations = durations.ok_or_else(|| {
+            let what =
+                "a segment lasts longer than the index of a single file can say; make --segment-duration shorter";
+            PackageError::write(&self.path, io::Error::new(io::ErrorKind::InvalidInput, what))
+        })?;
         let segments = plan.segments.iter().zip(&written.segments).zip(&written.timeline);
         let references = segments
             .zip(durations)

@@ -51,9 +51,10 @@ async function play(page, task) {
   });
 
   if (task.wrong_key) {
-    await page.route('**/clearkey*', async (route) => {
-      if (route.request().method() !== 'POST') return route.continue();
+    await page.route('**/api/key/**', async (route) => {
+      if (route.request().method() === 'OPTIONS') return route.continue();
       const response = await route.fetch();
+      if (!response.ok() || route.request().method() === 'GET') return route.fulfill({ response, body: Buffer.alloc(16) });
       const licence = await response.json();
       for (const key of licence.keys) key.k = 'AAAAAAAAAAAAAAAAAAAAAA';
       return route.fulfill({ response, json: licence });
@@ -116,7 +117,14 @@ async function play(page, task) {
     );
   }
   const choose = (id, label) => page.locator(`#${id}`).selectOption({ label }, { timeout: PATIENCE_MS });
-  if (over === 'played' && task.quality) await choose('quality', task.quality);
+  if (over === 'played' && task.quality) {
+    await choose('quality', task.quality);
+    await page.waitForFunction(
+      (name) => document.getElementById('quality-now').textContent === `now ${name}`,
+      task.quality,
+      { timeout: PATIENCE_MS },
+    );
+  }
   const pitches = [];
   if (over === 'played') for (const name of task.audio ?? []) {
     await choose('audio', name);
@@ -191,12 +199,6 @@ async function subtitles(page) {
 
 /** The tone that is heard, in Hz, when it has been the same for a while and is not `before`: what was buffered of that is heard first. */
 async function heard(page, before) {
-  // Not to come to the end meanwhile.
-  await page.evaluate(() => {
-    const video = document.getElementById('video');
-    video.currentTime = 0;
-    video.play();
-  });
   let last = [];
   for (let tries = 0; tries < 100; tries += 1) {
     await page.waitForTimeout(100);

@@ -8,7 +8,7 @@ use quick_xml::events::BytesText;
 
 use super::Xml;
 use crate::isobmff::TypedBox;
-use crate::protect::TrackProtection;
+use crate::protect::{SampleScheme, TrackProtection};
 
 /// W3C Clear Key, as DASH-IF registered it.
 const CLEAR_KEY: &str = "urn:uuid:e2719d58-a985-b3c9-781a-b030af78d30e";
@@ -33,7 +33,11 @@ pub fn write(xml: &mut Xml, protection: &TrackProtection, licence_url: Option<&s
                 Ok(())
             })?;
     }
-    let Some(licence_url) = licence_url else { return Ok(()) };
+    // Clear Key opens no other schemes (W3C, Encrypted Media Extensions, 9.1).
+    let is_opened = matches!(protection.scheme, SampleScheme::Cbcs | SampleScheme::Cenc);
+    let Some(licence_url) = licence_url.filter(|_| is_opened) else {
+        return Ok(());
+    };
     xml.create_element("ContentProtection")
         .with_attribute(("schemeIdUri", CLEAR_KEY))
         .with_attribute(("value", "ClearKey1.0"))

@@ -65,6 +65,13 @@ fn render(contents: &Contents<'_>, licence_url: Option<&str>) -> io::Result<Vec<
     let measure = |written: &WrittenRendition| Bandwidth::measure(&written.segments, target_duration_s).peak_bps;
     let bandwidths_bps: Vec<u64> = all_written.map(measure).collect();
     let timing = Timing::of(contents);
+    let tracks = contents
+        .renditions
+        .iter()
+        .map(|rendition| rendition.plan.times().collect());
+    // Subtitles are written as they were planned.
+    let texts = contents.written_texts.iter().map(|written| written.timeline.clone());
+    let planned: Vec<Vec<Time>> = tracks.chain(texts).collect();
 
     let is_indexed = |written: &WrittenRendition| written.single_file.is_some();
     let all_written = || contents.written.iter().chain(contents.written_texts);
@@ -79,7 +86,7 @@ fn render(contents: &Contents<'_>, licence_url: Option<&str>) -> io::Result<Vec<
         .with_attribute(("minBufferTime", &*format!("PT{target_duration_s}S")))
         .write_inner_content(|xml| {
             for index in 0..timing.period_starts.len() {
-                period::write(xml, contents, &bandwidths_bps, &timing, index, licence_url)?;
+                period::write(xml, contents, &bandwidths_bps, (&timing, &planned), index, licence_url)?;
             }
             Ok(())
         })?;

@@ -21,6 +21,9 @@ pub struct Timing {
     pub end: Time,
     /// When each period begins; the first at `start`.
     pub period_starts: Vec<Time>,
+    /// When each period was planned to begin, which is by what keys were given to segments: pictures of open groups are shown in front
+    /// of the keyframe that begins a segment.
+    planned_starts: Vec<Time>,
 }
 
 impl Timing {
@@ -49,23 +52,31 @@ impl Timing {
         let mut renditions = contents.renditions.iter().zip(timelines());
         let decisive = renditions.find(|(rendition, _)| Some(periods(rendition)) == most);
         let decisive = decisive.filter(|(rendition, _)| !rendition.sample_groups);
-        let changes = decisive.into_iter().flat_map(|(rendition, timeline)| {
-            let behind_first = rendition.periods.iter().skip(1);
-            behind_first.filter_map(|period| timeline.get(period.segments.start).copied())
-        });
+        let mut period_starts = vec![start];
+        let mut planned_starts = vec![start];
+        if let Some((rendition, timeline)) = decisive {
+            for period in rendition.periods.iter().skip(1) {
+                let planned = rendition.plan.segments.get(period.segments.start);
+                if let (Some(shown), Some(planned)) = (timeline.get(period.segments.start), planned) {
+                    period_starts.push(*shown);
+                    planned_starts.push(planned.start);
+                }
+            }
+        }
         Self {
             start,
             end,
-            period_starts: std::iter::once(start).chain(changes).collect(),
+            period_starts,
+            planned_starts,
         }
     }
 
-    /// Which segments of a track belong to period `index`: those that begin in it.
-    fn segments(&self, index: usize, timeline: &[Time]) -> Range<usize> {
-        let Some((_, starts)) = timeline.split_last() else {
+    /// Which segments of a track belong to period `index`: those that were planned to begin in it.
+    fn segments(&self, index: usize, planned: &[Time]) -> Range<usize> {
+        let Some((_, starts)) = planned.split_last() else {
             return 0..0;
         };
-        let first_from = |period: usize| match self.period_starts.get(period) {
+        let first_from = |period: usize| match self.planned_starts.get(period) {
             _ if period == 0 => 0,
             None => starts.len(),
             Some(start) => starts.partition_point(|time| time < start && time.distance(*start) > TOLERANCE_S),
@@ -74,12 +85,12 @@ impl Timing {
     }
 }
 
-/// Writes period `index`.
+/// Writes period `index`; `planned` has the times of each track's plan, and then of each file of subtitles.
 pub fn write(
     xml: &mut Xml,
     contents: &Contents<'_>,
     bandwidths_bps: &[u64],
-    timing: &Timing,
+    (timing, planned): (&Timing, &[Vec<Time>]),
     index: usize,
     licence_url: Option<&str>,
 ) -> io::Result<()> {
@@ -89,9 +100,9 @@ pub fn write(
     let renditions = contents.renditions.iter().map(Media::Track);
     let texts = contents.texts.iter().map(Media::WebVtt);
     let written = contents.written.iter().chain(contents.written_texts);
-    let all = renditions.chain(texts).zip(written).zip(bandwidths_bps);
-    let representations = all.filter_map(|((media, written), bandwidth_bps)| {
-        let segments = timing.segments(index, &written.timeline);
+    let all = renditions.chain(texts).zip(written).zip(bandwidths_bps).zip(planned);
+    let representations = all.filter_map(|(((media, written), bandwidth_bps), planned)| {
+        let segments = timing.segments(index, planned);
         Representation::new(media, written, *bandwidth_bps, segments, start)
     });
     let sets = AdaptationSet::all(representations);

@@ -61,6 +61,9 @@ impl Manifest {
         if starts.first() != Some(&Some(0)) {
             file.add_at(mpd.offset, "its first Period does not start at PT0S");
         }
+        if !starts.is_sorted_by(|before, next| before < next) {
+            file.add_at(mpd.offset, "a Period starts no later than the one before");
+        }
         let mut found = vec![0; renditions.len()];
         for (period, start) in periods.iter().zip(&starts) {
             let Some(period_ns) = *start else {
@@ -70,7 +73,7 @@ impl Manifest {
             let context = PeriodContext {
                 renditions,
                 facts,
-                start_ns: start_ns + period_ns,
+                start_ns: start_ns.saturating_add(period_ns),
             };
             let mut ids = BTreeSet::new();
             for set in period.all("AdaptationSet") {

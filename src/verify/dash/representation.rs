@@ -7,6 +7,7 @@ use super::{expect_attribute, folder};
 use crate::content_key::Kid;
 use crate::media::{MediaKind, Time};
 use crate::package::hls::key_format::IDENTITY;
+use crate::protect::SampleScheme;
 use crate::verify::check::SegmentFacts;
 use crate::verify::findings::FileFindings;
 use crate::verify::hls::{BANDWIDTH_TOLERANCE_PERCENT, Measured};
@@ -47,6 +48,12 @@ impl PeriodContext<'_> {
             return next;
         };
         if let Some(first) = rendition.segments.first().and_then(|segment| segment.range.as_ref()) {
+            if next > 0 {
+                file.add_at(
+                    representation.offset,
+                    "a file with an index, which is in another Period too",
+                );
+            }
             self.check_single_file(rendition, first.start, set, representation, file);
             return rendition.segments.len();
         }
@@ -304,7 +311,8 @@ fn check_protection(rendition: &Rendition, part: &Part, set: &Element, file: &mu
         .iter()
         .find_map(|key| key.value.key_format.as_deref());
     let key_uri = part.key_uri.as_deref().or_else(|| rendition.key_uri());
-    let Some(key_uri) = key_uri.filter(|_| format == Some(IDENTITY)) else {
+    let has_licence = matches!(protection.scheme, SampleScheme::Cbcs | SampleScheme::Cenc);
+    let Some(key_uri) = key_uri.filter(|_| has_licence && format == Some(IDENTITY)) else {
         return;
     };
     let with_kid = format!("/{}", protection.kid);
