@@ -191,6 +191,25 @@ fn whole_segments_and_those_who_want_none_have_none() {
     }
 }
 
+/// A picture in front of its keyframe does not draw the segment into the period before, whose key is another.
+#[test]
+fn open_groups_of_pictures_stay_with_their_key() {
+    let Some(ffmpeg) = tool("ffmpeg") else { return };
+    let workspace = Workspace::new();
+    let mut command = Command::new(ffmpeg);
+    command.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=2"]);
+    command.args(["-c:v", "libx265", "-tag:v", "hvc1", "-x265-params"]);
+    command.arg("log-level=none:open-gop=0:keyint=25:min-keyint=25:scenecut=0:bframes=4");
+    run(command.arg(workspace.path("closed.mp4")));
+    let mut command = workspace.vylux_pack();
+    command
+        .args(["encrypt", "closed.mp4"])
+        .arg(fixture("hevc-open-gop.mp4"));
+    command.args(["--content-id", "film", "--no-store", "--quiet", "--out", "out"]);
+    run(command.args(["--segment-duration", "1", "--rotate-every", "1seg"]));
+    run(workspace.vylux_pack().args(["verify", "out", "--no-store"]));
+}
+
 /// Each key has a period, in which all tracks begin at the segment that has the key first.
 #[test]
 fn keys_that_change_are_periods() {
