@@ -110,6 +110,7 @@ macro_rules! lower_hex {
 }
 lower_hex!(Kid Iv Generation);
 
+/// Text types go through `Display` and `FromStr` in JSON too, so that none comes into being unchecked.
 macro_rules! serde_as_text {
     ($($name:ident)*) => {$(
         impl serde::Serialize for $name {
@@ -125,6 +126,7 @@ macro_rules! serde_as_text {
         }
     )*};
 }
+pub(crate) use serde_as_text;
 serde_as_text!(Kid Generation);
 
 #[cfg(test)]

@@ -71,51 +71,14 @@ impl SampleEncryptionGroup {
     /// # Errors
     /// A [`Fault`] at the byte where reading stopped.
     pub fn parse(entry: &mut Reader<'_>) -> Result<Self, Fault> {
-        entry.u8()?; // reserved
-        let pattern = entry.u8()?;
-        let is_protected = match entry.u8()? {
-            0 => false,
-            1 => true,
-            other => return Err(entry.invalid(format!("isProtected is {other}; 0 and 1 are known"))),
-        };
-        let per_sample_iv_size = entry.u8()?;
-        if !matches!(per_sample_iv_size, 0 | 8 | 16) {
-            return Err(entry.invalid(format!("an IV size of {per_sample_iv_size}; 0, 8 and 16 are allowed")));
-        }
-        let kid = Kid(entry.array()?);
-        let constant_iv = if is_protected && per_sample_iv_size == 0 {
-            match entry.u8()? {
-                size @ (8 | 16) => Some(entry.bytes(usize::from(size))?.to_vec()),
-                size => return Err(entry.invalid(format!("a constant IV of {size} bytes; 8 and 16 are allowed"))),
-            }
-        } else {
-            None
-        };
-        Ok(Self {
-            crypt_byte_block: pattern >> 4,
-            skip_byte_block: pattern & 15,
-            is_protected,
-            per_sample_iv_size,
-            kid,
-            constant_iv,
-        })
+        TrackEncryption::parse_fields(1, entry).map(|tenc| Self::of(&tenc))
     }
 
     /// The entry.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, reason = "an IV has 8 or 16 bytes")]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = vec![
-            0,
-            self.crypt_byte_block << 4 | self.skip_byte_block & 15,
-            u8::from(self.is_protected),
-            self.per_sample_iv_size,
-        ];
-        out.extend_from_slice(&self.kid.0);
-        if let Some(iv) = &self.constant_iv {
-            out.push(iv.len() as u8);
-            out.extend_from_slice(iv);
-        }
+        let mut out = Vec::new();
+        self.as_tenc(1).write_fields(&mut out);
         out
     }
 }

@@ -29,6 +29,18 @@ impl TypedBox for TrackEncryption {
 
     fn parse(payload: &mut Reader<'_>) -> Result<Self, Fault> {
         let (version, _) = payload.full_box(1)?;
+        Self::parse_fields(version, payload)
+    }
+
+    fn write_payload(&self, out: &mut Vec<u8>) {
+        full_box(out, self.version, 0);
+        self.write_fields(out);
+    }
+}
+
+impl TrackEncryption {
+    /// Reads what stands behind version and flags; an entry of `seig` has the fields of version 1.
+    pub(super) fn parse_fields(version: u8, payload: &mut Reader<'_>) -> Result<Self, Fault> {
         payload.u8()?; // reserved
         let pattern = payload.u8()?;
         let (crypt_byte_block, skip_byte_block) = if version == 0 {
@@ -39,7 +51,7 @@ impl TypedBox for TrackEncryption {
         let is_protected = match payload.u8()? {
             0 => false,
             1 => true,
-            other => return Err(payload.invalid(format!("default_isProtected is {other}; 0 and 1 are known"))),
+            other => return Err(payload.invalid(format!("isProtected is {other}; 0 and 1 are known"))),
         };
         let per_sample_iv_size = payload.u8()?;
         if !matches!(per_sample_iv_size, 0 | 8 | 16) {
@@ -65,9 +77,9 @@ impl TypedBox for TrackEncryption {
         })
     }
 
+    /// Writes what stands behind version and flags.
     #[expect(clippy::cast_possible_truncation, reason = "an IV has 8 or 16 bytes")]
-    fn write_payload(&self, out: &mut Vec<u8>) {
-        full_box(out, self.version, 0);
+    pub(super) fn write_fields(&self, out: &mut Vec<u8>) {
         out.push(0);
         out.push(self.crypt_byte_block << 4 | self.skip_byte_block & 15);
         out.push(u8::from(self.is_protected));

@@ -34,20 +34,4 @@ pub use record::{Difference, KeyRecord, RecordDraft};
 pub use store_url::{DATABASE_URL, DEFAULT_STORE, StoreUrlError, store_url};
 pub use wrap::WrapError;
 
-/// Text types go through `Display` and `FromStr` in JSON too, so that none comes into being unchecked.
-macro_rules! serde_as_text {
-    ($($name:ident)*) => {$(
-        impl serde::Serialize for $name {
-            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = <String as serde::Deserialize>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    )*};
-}
-serde_as_text!(ContentId KeyName TrackName BaseUrl);
+crate::content_key::serde_as_text!(ContentId KeyName TrackName BaseUrl);
