@@ -61,21 +61,33 @@ impl Granted {
     /// # Errors
     /// 403 if the token does not open it, 404 if there is none, 503 if that can't be found out, 500 if it can't be opened.
     pub async fn key(&self, app: &App, which: Which) -> Result<FoundKey, Problem> {
-        let found = match app.keys.find(&self.content_id, which.clone()).await {
+        // The name of a key by its ID is in its record alone; of others it is known before.
+        let is_by_id = matches!(which, Which::Kid(_));
+        match &which {
+            Which::Primary => self.keys.check(Asked::Named(None))?,
+            Which::Named(name) => self.keys.check(Asked::Named(Some(name)))?,
+            Which::Kid(_) => {}
+        }
+        let found = match app.keys.find(&self.content_id, which).await {
             Ok(found) => Some(found),
             Err(error) => match &*error {
                 LookupError::NotFound => None,
                 LookupError::Store(_) => return Err(Problem::unavailable("store-unavailable", chain(&*error))),
-                _ => return Err(Problem::internal("key-unusable", chain(&*error))),
+                _ => {
+                    // Else it would tell that there is such an ID.
+                    if is_by_id {
+                        self.keys.check(Asked::Unknown)?;
+                    }
+                    return Err(Problem::internal("key-unusable", chain(&*error)));
+                }
             },
         };
-        self.keys.check(match (&which, &found) {
-            (Which::Primary, _) => Asked::Named(None),
-            (Which::Named(name), _) => Asked::Named(Some(name)),
-            // The record alone tells which name an ID has.
-            (Which::Kid(_), Some(found)) => Asked::Named(found.name.as_ref()),
-            (Which::Kid(_), None) => Asked::Unknown,
-        })?;
+        if is_by_id {
+            let asked = found
+                .as_ref()
+                .map_or(Asked::Unknown, |found| Asked::Named(found.name.as_ref()));
+            self.keys.check(asked)?;
+        }
         found.ok_or(Problem::not_found("no-record"))
     }
 }

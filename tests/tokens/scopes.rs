@@ -21,6 +21,11 @@ struct Films {
 
 impl Films {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// A server with more settings.
+    fn start_with(settings: &[(&str, &str)]) -> Self {
         let workspace = Workspace::new();
         let mut kids = BTreeMap::new();
         for (content_id, options) in [
@@ -46,7 +51,8 @@ impl Films {
             .args(["serve", "--listen", "127.0.0.1:0"])
             .env("KEY_TOKEN_SECRET", TOKEN_SECRET)
             .env("AUTH_JWT_SECRET", STANDARD.encode(JWT_SECRET))
-            .env("RATE_LIMIT_KEYS", "1000000");
+            .env("RATE_LIMIT_KEYS", "1000000")
+            .envs(settings.iter().copied());
         Self {
             server: Server::start(&mut serve),
             kids,
@@ -226,4 +232,27 @@ fn a_claim_that_names_no_keys_opens_nothing() {
     );
     let twice = films.get("/api/key/single", &hmac_token(TOKEN_SECRET, &claims));
     assert_eq!(twice, (403, "token-malformed".to_owned()));
+}
+
+/// Whoever may not have a key is not told that it is there and can't be opened.
+#[test]
+fn a_key_that_cannot_be_opened_is_refused_first() {
+    let films = Films::start_with(&[("MASTER_KEY_HEX", &"5a".repeat(32))]);
+    let video = films.kid("typed", "video");
+    let unusable = (500, "key-unusable".to_owned());
+    for token in tokens("typed", r#""audio""#) {
+        for path in [
+            "/api/key/typed".to_owned(),
+            "/keys/typed/video".to_owned(),
+            format!("/api/key/typed/{video}"),
+        ] {
+            assert_eq!(films.get(&path, &token), refused(), "{path}");
+        }
+        assert_eq!(films.get("/keys/typed/audio", &token), unusable);
+        let (status, reason, _) = films.licence("typed", &[video], &token);
+        assert_eq!((status, reason), refused());
+    }
+    let claims = format!(r#"{{"hash":"typed","exp":{}}}"#, now() + 600);
+    let all = hmac_token(TOKEN_SECRET, &claims);
+    assert_eq!(films.get(&format!("/api/key/typed/{video}"), &all), unusable);
 }
