@@ -164,6 +164,12 @@ fn a_second_set_of_playlists_is_for_clear_key() {
         unreachable!("one key")
     };
     assert_eq!(key.uri, Some(format!("{BASE_URL}/api/key/{CONTENT_ID}/clearkey")));
+    // Again, and without.
+    let second_set = workspace.path("out/master.clearkey.m3u8");
+    encrypt(&workspace, &["demo.mp4"], &["--clearkey-playlists"]);
+    assert!(second_set.exists());
+    encrypt(&workspace, &["demo.mp4"], &[]);
+    assert!(!second_set.exists());
 }
 
 #[test]

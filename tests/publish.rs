@@ -362,3 +362,35 @@ fn a_folder_that_cannot_be_written_leaves_the_old_output() {
     }
     assert_refused(&outputs, &output, "Permission denied");
 }
+
+/// Eight hexadecimal digits, as a date may be, are a generation's folder where a record says so, and else somebody's own.
+#[test]
+fn a_folder_that_nobody_recorded_stays() {
+    let workspace = Workspace::new();
+    let archive = workspace.path("archive");
+    let film = archive.join("20261124/film.txt");
+    std::fs::create_dir_all(film.parent().unwrap()).unwrap();
+    std::fs::write(&film, "precious").unwrap();
+    let empty = workspace.path("empty.db");
+    for more in [
+        vec!["--no-store"],
+        vec!["--store", &format!("sqlite://{}", empty.display())],
+        vec!["--no-store", "--replace"],
+        vec!["--scheme", "none"],
+        vec!["--scheme", "none", "--replace"],
+    ] {
+        let mut command = encrypt(&workspace, &archive, OLD_SECONDS);
+        let output = command.args(&more).output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{more:?}: {message}");
+        assert!(message.contains("it holds '20261124'"), "{more:?}: {message}");
+        assert_eq!(std::fs::read_to_string(&film).unwrap(), "precious", "{more:?}");
+    }
+    // Beside an output too.
+    let out = workspace.path("out");
+    run(&mut encrypt(&workspace, &out, OLD_SECONDS));
+    std::fs::rename(archive.join("20261124"), out.join("20261124")).unwrap();
+    let output = encrypt(&workspace, &out, OLD_SECONDS).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(out.join("20261124/film.txt").exists());
+}

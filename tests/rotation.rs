@@ -385,8 +385,7 @@ fn what_is_no_rotation_is_refused() {
     fails(&under(&work, 2, Some(1), &retire), "no record of the master key of now");
     same();
 
-    // Records tell seconds apart.
-    std::thread::sleep(Duration::from_millis(1100));
+    next_second();
     // The store knows of the new generation, and the output that is published does not.
     succeeds(&under(&work, 2, Some(1), &encrypt(&film, &["--out", "elsewhere"])));
     fails(
@@ -547,4 +546,128 @@ fn all_contents_that_were_encrypted_again_are_retired_at_once() {
         assert!(!work.path(&out).join("video").exists());
         succeeds(&under(&work, 2, None, &["verify", &out, "--source", &film]));
     }
+}
+
+/// Records tell seconds apart.
+fn next_second() {
+    std::thread::sleep(Duration::from_millis(1100));
+}
+
+#[test]
+fn whoever_does_not_know_the_newest_master_is_refused() {
+    let work = Workspace::new();
+    let film = film();
+    succeeds(&under(&work, 1, None, &encrypt(&film, &[])));
+    next_second();
+    succeeds(&under(&work, 2, Some(1), &encrypt(&film, &[])));
+    let before = files(&work.path("out/film"));
+    // An older machine, and a mistyped master beside the oldest one.
+    for (now, fallback) in [(1, None), (1, Some(3)), (3, Some(1))] {
+        fails(
+            &under(&work, now, fallback, &encrypt(&film, &[])),
+            "FALLBACK_MASTER_KEY_HEX",
+        );
+    }
+    let other = fixture("cmaf.mp4").display().to_string();
+    succeeds(&under(&work, 2, Some(1), &encrypt(&other, &["--replace"])));
+    // The film of the newest master is the film, whoever knows another one.
+    fails(&under(&work, 1, Some(2), &encrypt(&film, &[])), "media_fingerprint");
+    succeeds(&under(&work, 2, Some(1), &encrypt(&film, &["--replace"])));
+    assert_eq!(immutable(&files(&work.path("out/film"))), immutable(&before));
+    // Back, by somebody who knows.
+    succeeds(&under(&work, 1, Some(2), &encrypt(&film, &[])));
+    let master = fs::read_to_string(work.path("out/film/master.m3u8")).unwrap();
+    assert!(master.lines().any(|line| line.starts_with("video/")), "{master}");
+    assert_eq!(immutable(&files(&work.path("out/film"))), immutable(&before));
+}
+
+#[test]
+fn another_base_url_leaves_each_key_its_kind_of_uri() {
+    let work = Workspace::new();
+    let film = film();
+    let single = ["encrypt", &film, "--content-id", "film", "--quiet"];
+    succeeds(&under(&work, 1, None, &single));
+    succeeds(&under(&work, 2, Some(1), &single));
+    let moved = [&single[..], &["--replace", "--base-url", "https://elsewhere.example"]].concat();
+    succeeds(&under(&work, 2, Some(1), &moved));
+    let records = records(&work.path("out/film/keys.json"));
+    let kid = hex::encode(key_of(&master(2), "film/kid"));
+    let record = records.iter().find(|record| record["kid"] == *kid).unwrap();
+    let uri = format!("https://elsewhere.example/api/key/film/{kid}");
+    assert_eq!(record["key_uri"], *uri);
+}
+
+#[test]
+fn generations_outlive_a_lost_keys_file_and_clear_media_outlive_nothing() {
+    let work = Workspace::new();
+    let (film, out) = (film(), work.path("out/film"));
+    succeeds(&under(&work, 1, None, &encrypt(&film, &[])));
+    next_second();
+    succeeds(&under(&work, 2, Some(1), &encrypt(&film, &[])));
+    let before = files(&out);
+    fs::remove_file(out.join("keys.json")).unwrap();
+    succeeds(&under(&work, 2, Some(1), &encrypt(&film, &[])));
+    assert_eq!(files(&out), before);
+
+    let clear = [
+        "encrypt",
+        &film,
+        "--content-id",
+        "film",
+        "--quiet",
+        "--scheme",
+        "none",
+        "--replace",
+    ];
+    succeeds(&under(&work, 2, Some(1), &clear));
+    assert!(out.join("video").exists() && !out.join("keys.json").exists());
+    succeeds(&under(&work, 2, Some(1), &encrypt(&film, &[])));
+    assert!(!out.join("video").exists(), "the clear film is still there");
+}
+
+#[test]
+fn one_run_at_a_time_works_on_an_output() {
+    let work = Workspace::new();
+    let (film, out) = (film(), work.path("out/film"));
+    succeeds(&under(&work, 1, None, &encrypt(&film, &[])));
+    succeeds(&under(&work, 2, Some(1), &encrypt(&film, &[])));
+    let before = files(&out);
+    let lock = fs::File::open(&out).unwrap();
+    lock.lock().unwrap();
+    let retire = ["keys", "retire", "--content-id", "film"];
+    fails(&under(&work, 2, Some(1), &retire), "is being worked on by another run");
+    let mut waiting = command(&work, 2, Some(1)).args(encrypt(&film, &[])).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(waiting.try_wait().unwrap().is_none(), "it does not wait");
+    assert_eq!(files(&out), before);
+    drop(lock);
+    assert!(waiting.wait().unwrap().success());
+    assert_eq!(files(&out), before);
+    succeeds(&under(&work, 2, Some(1), &retire));
+}
+
+#[test]
+fn all_goes_on_behind_what_cannot_be_retired() {
+    let work = Workspace::new();
+    let film = film();
+    for id in ["a", "b", "c"] {
+        for (now, fallback) in [(1, None), (2, Some(1))] {
+            let single = ["encrypt", &film, "--content-id", id, "--quiet"];
+            succeeds(&under(&work, now, fallback, &single));
+        }
+    }
+    fs::rename(work.path("out/b"), work.path("moved")).unwrap();
+    let output = under(&work, 2, Some(1), &["keys", "retire", "--all"]);
+    fails(&output, "1 of 3 contents could not be retired");
+    assert!(
+        said(&output).contains("there is no out/b/keys.json"),
+        "{}",
+        said(&output)
+    );
+    assert!(!work.path("out/a/video").exists() && !work.path("out/c/video").exists());
+    assert!(work.path("moved/video").exists());
+    let list = succeeds(&under(&work, 2, Some(1), &["keys", "list"]));
+    assert_eq!(list.lines().count(), 1 + 4, "{list}");
+    let output = under(&work, 2, Some(1), &["keys", "retire", "--all", "--records-only"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
 }

@@ -6,14 +6,17 @@ mod signal;
 pub mod standard_input;
 mod tree;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use vylux_pack::content_key::Generation;
 use vylux_pack::keys::{BaseUrl, ContentId, keys_file};
 use vylux_pack::media::{Presentation, Source, Track};
-use vylux_pack::package::publish::{KEYS_FILE, Staging};
+use vylux_pack::package::publish::{KEYS_FILE, OutputLock, Staging};
 use vylux_pack::package::{
     Control, Name, Names, PackageError, Period, Rendition, TextRendition, WrittenRendition, dash, generations, hls,
     single_file, write_segments, write_text,
@@ -28,6 +31,7 @@ use super::job_file::JobFile;
 use super::jobs::Jobs;
 use super::output::{self, report as print};
 use super::progress::Progress;
+use super::records::recorded_generations;
 use super::track_options::{AllLabels, TrackOptions};
 use keys::{Encryption, KeyOptions};
 use signal::SignalOptions;
@@ -182,6 +186,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .clone()
         .unwrap_or_else(|| Path::new("out").join(args.content_id.as_str()));
 
+    let _lock = (!args.dry_run).then(|| lock(&output, &cancelled)).transpose()?;
     if let Some(playlist) = tree::playlist(&args.inputs)? {
         return tree::run(args, playlist, &settings, &output, (&cancelled, started));
     }
@@ -253,7 +258,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             for_clear_key: args.signal.clearkey_playlists,
             manifest: args.writes_dash().then_some(Manifest { licence_url }),
         };
-        let written = write(&renditions, &texts, signal, &output, &control);
+        let older = match &encryption {
+            Some(encryption) => encryption.recorded(),
+            None => recorded_generations(&output)?,
+        };
+        let written = write(&renditions, &texts, signal, (&output, &older), &control);
         progress.finish();
         Some(written?)
     };
@@ -269,6 +278,22 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         report.print(started.elapsed())?;
     }
     Ok(())
+}
+
+/// How often a run looks whether another one has ended that changes the same output.
+const LOCK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Waits until nobody changes the output: what is read of it must still be so when it is replaced.
+fn lock(output: &Path, cancelled: &AtomicBool) -> Result<OutputLock, Failure> {
+    loop {
+        if let Some(lock) = OutputLock::shared(output)? {
+            return Ok(lock);
+        }
+        if cancelled.load(Ordering::Relaxed) {
+            return Err(PackageError::Cancelled.into());
+        }
+        thread::sleep(LOCK_INTERVAL);
+    }
 }
 
 /// Refuses what can't be one file: it has one init segment, and an index that counts its segments in 16 bits.
@@ -379,10 +404,10 @@ fn write(
         for_clear_key,
         manifest,
     }: Signal<'_>,
-    output: &Path,
+    (output, older): (&Path, &BTreeSet<Option<Generation>>),
     control: &Control<'_>,
 ) -> Result<Written, PackageError> {
-    let staging = Staging::create(output)?;
+    let staging = Staging::create(output, older)?;
     let written = write_segments(renditions, staging.folder(), control)?;
     let written_texts = write_text(texts, staging.folder(), control)?;
     let contents = hls::Contents {

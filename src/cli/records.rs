@@ -1,11 +1,13 @@
 //! The key record of what is encrypted: the one that is there, or a new one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::io;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use vylux_pack::content_key::{Generation, Kid};
 use vylux_pack::keys::{self, BaseUrl, ContentId, Difference, KeyName, KeyRecord, KeyRing, RecordDraft, keys_file};
+use vylux_pack::package::generations;
 use vylux_pack::package::publish::KEYS_FILE;
 use vylux_pack::secret::{SecretText, Settings};
 
@@ -18,6 +20,8 @@ pub struct Records {
     known: Vec<KeyRecord>,
     /// The keys of the output that is there.
     beside: HashSet<Kid>,
+    /// The generations whose folders it has.
+    folders: BTreeSet<Option<Generation>>,
 }
 
 /// What the keys of the new output are to be.
@@ -75,7 +79,23 @@ impl Records {
                 }
             }
         }
-        Ok(Self { store, known, beside })
+        let folders = match generations::find(output) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => BTreeSet::new(),
+            found => found
+                .with_context(|| format!("{} can't be read", output.display()))
+                .map_err(Failure::work)?,
+        };
+        Ok(Self {
+            store,
+            known,
+            beside,
+            folders,
+        })
+    }
+
+    /// The generations of all records.
+    pub fn generations(&self) -> BTreeSet<Option<Generation>> {
+        self.known.iter().map(|record| record.generation).collect()
     }
 
     /// The records of keys of `content` with these names: those that are there if they say the same, else new ones, if `replace`
@@ -108,31 +128,36 @@ impl Records {
             .iter()
             .filter(|record| record.content_id == **id)
             .partition(|record| record.kid == master.kid(id, record.key_name.as_ref()));
-        let latest = latest_master(&others);
-        if !replace {
-            if let ([], Some(latest)) = (&*ours, latest) {
-                let is_announced = |record: &&KeyRecord| keys.master_by_id(&record.master_key_id).is_some();
-                if !has_generations || !others.iter().any(is_announced) {
-                    return Err(of_another_master(id, latest, *has_generations));
-                }
+        if !replace && let Some(latest) = latest_master(&ours, &others) {
+            // Another one than that of now was rotated, or is a mistake: who has it at hand knows of it. A tree has no room for two.
+            let is_known = *has_generations && keys.master_by_id(latest).is_some();
+            if latest != master.id() && !is_known {
+                return Err(of_another_master(id, latest, *has_generations));
             }
             // Under keys of other names too, and of other masters, one content is one film. Which one, the latest master says.
-            let is_of_latest = |record: &&KeyRecord| Some(&*record.master_key_id) == latest;
-            let there: Vec<&KeyRecord> = match &*ours {
-                [] => others.iter().copied().filter(is_of_latest).collect(),
-                ours => ours.to_vec(),
-            };
-            check_film(id, media_fingerprint, &there)?;
+            let there = ours.iter().chain(&others).copied();
+            check_film(
+                id,
+                media_fingerprint,
+                there.filter(|record| record.master_key_id == latest),
+            )?;
         }
+        let has_other_masters = !others.is_empty();
         // Once it has one, a master keeps its generation, when older ones are retired and forgotten too.
         let generation = match ours.first() {
             _ if !has_generations => None,
             Some(record) => record.generation,
-            None => latest.map(|_| master.generation()),
+            None => has_other_masters.then(|| master.generation()),
         };
-        let is_kept = |record: &&KeyRecord| self.beside.contains(&record.kid) && record.generation != generation;
+        // Folders that have the names of generations are those also where keys.json was lost. But `video` alone may be clear.
+        let is_folder_of = |record: &KeyRecord| self.folders.contains(&record.generation);
+        let is_rotated = self
+            .known
+            .iter()
+            .any(|record| record.generation.is_some() && is_folder_of(record));
+        let is_there = |record: &KeyRecord| self.beside.contains(&record.kid) || (is_rotated && is_folder_of(record));
+        let is_kept = |record: &&KeyRecord| is_there(record) && record.generation != generation;
         let kept = others.iter().copied().filter(is_kept).cloned().collect();
-        let has_other_masters = latest.is_some();
         let by_kid: HashMap<Kid, &KeyRecord> = ours.into_iter().map(|record| (record.kid, record)).collect();
         let settle = |name: &Option<KeyName>| {
             let there = by_kid.get(&master.kid(id, name.as_ref())).copied();
@@ -176,18 +201,20 @@ impl Records {
     }
 }
 
-/// The ID of the master key that made the latest of some records.
-fn latest_master<'r>(records: &[&'r KeyRecord]) -> Option<&'r str> {
-    let latest = records.iter().max_by_key(|record| record.created_at);
+/// The ID of the master key that made the latest of the records; of those of one second, that of now.
+fn latest_master<'r>(of_now: &[&'r KeyRecord], others: &[&'r KeyRecord]) -> Option<&'r str> {
+    let all = others.iter().chain(of_now);
+    let latest = all.max_by_key(|record| record.created_at);
     latest.map(|record| &*record.master_key_id)
 }
 
 /// Refuses other media than records were made of.
-fn check_film(id: &ContentId, media_fingerprint: &str, records: &[&KeyRecord]) -> Result<(), Failure> {
-    let other = records
-        .iter()
-        .find(|record| record.media_fingerprint != media_fingerprint);
-    match other {
+fn check_film<'r>(
+    id: &ContentId,
+    media_fingerprint: &str,
+    mut records: impl Iterator<Item = &'r KeyRecord>,
+) -> Result<(), Failure> {
+    match records.find(|record| record.media_fingerprint != media_fingerprint) {
         None => Ok(()),
         Some(there) => Err(not_the_same(
             id,
@@ -222,8 +249,10 @@ fn settle_one(
     // The plain one is of the primary key, and of the master that was the first to have one.
     let key_uri = match there {
         _ if name.is_some() => kid_uri,
-        Some(there) if there.key_uri == kid_uri => kid_uri,
-        None if has_other_masters || generation.is_some() => kid_uri,
+        _ if generation.is_some() => kid_uri,
+        // Whatever its base URL was.
+        Some(there) if there.key_uri.ends_with(&format!("/{kid}")) => kid_uri,
+        None if has_other_masters => kid_uri,
         _ => plain_uri,
     };
     let draft = RecordDraft {
@@ -279,6 +308,16 @@ fn not_the_same(id: &ContentId, difference: &Difference) -> Failure {
 
 fn refuse(error: anyhow::Error) -> Failure {
     Failure::work(error)
+}
+
+/// The generations that the `keys.json` of an output knows; none where there is no such file.
+pub fn recorded_generations(output: &Path) -> Result<BTreeSet<Option<Generation>>, Failure> {
+    let path = output.join(KEYS_FILE);
+    if !path.exists() {
+        return Ok(BTreeSet::new());
+    }
+    let records = keys_file::read(&path).map_err(Failure::work)?;
+    Ok(records.into_iter().map(|record| record.generation).collect())
 }
 
 /// Whether a store URL names a file that is not there.

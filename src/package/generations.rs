@@ -14,6 +14,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::publish::sync_folder;
 use super::{PackageError, Staging};
 use crate::content_key::Generation;
 
@@ -73,14 +74,14 @@ pub fn keep(staging: &Staging, generations: &BTreeSet<Option<Generation>>) -> Re
     Ok(())
 }
 
-/// Takes generations out of an output, folder by folder, each in one step. Returns the folders that were there.
+/// Takes generations out of the output that `bin` is beside, folder by folder, each in one step, and flushes that to disk.
+/// Returns the folders that were there. What is moved into `bin` goes with it, or with the next run's, where this one is killed.
 ///
 /// # Errors
 /// [`PackageError::Write`]; what is gone by then stays gone.
-pub fn remove(output: &Path, generations: &BTreeSet<Option<Generation>>) -> Result<Vec<String>, PackageError> {
+pub fn remove(bin: &Staging, generations: &BTreeSet<Option<Generation>>) -> Result<Vec<String>, PackageError> {
     let mut removed = Vec::new();
-    // What is moved there goes with it, or with the next run's, where this one is killed.
-    let bin = Staging::beside(output)?;
+    let output = bin.output();
     for folder in generations.iter().copied().flat_map(folders) {
         let path = output.join(&folder);
         match fs::rename(&path, bin.folder().join(&folder)) {
@@ -89,6 +90,7 @@ pub fn remove(output: &Path, generations: &BTreeSet<Option<Generation>>) -> Resu
             Err(error) => return Err(PackageError::write(&path, error)),
         }
     }
+    sync_folder(output)?;
     Ok(removed)
 }
 
@@ -147,8 +149,9 @@ mod tests {
         assert_eq!(fs::read_to_string(kept).unwrap(), "video/720p");
         drop(staging);
 
-        assert_eq!(remove(&output, &first).unwrap(), ["video", "audio"]);
-        assert_eq!(remove(&output, &first).unwrap(), Vec::<String>::new());
+        let remove = || remove(&Staging::beside(&output).unwrap(), &first).unwrap();
+        assert_eq!(remove(), ["video", "audio"]);
+        assert_eq!(remove(), Vec::<String>::new());
         assert_eq!(find(&output).unwrap(), BTreeSet::from([Some(newest)]));
         assert!(output.join("other/file").exists());
         assert_eq!(

@@ -9,25 +9,17 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
 
-use super::PackageError;
+use super::hls::{MULTIVARIANT_PLAYLIST, PlaylistSet};
+use super::{PackageError, generations};
 use crate::content_key::Generation;
 
 /// The key records, beside the multivariant playlist.
 pub const KEYS_FILE: &str = "keys.json";
-
-/// What stands at the top of an output, with the folders of later generations; anything else in a folder means that it is somebody else's.
-pub const OUTPUT_ENTRIES: &[&str] = &[
-    super::hls::MULTIVARIANT_PLAYLIST,
-    super::dash::MANIFEST,
-    KEYS_FILE,
-    "video",
-    "audio",
-    "text",
-];
 
 /// How often a run tries to make its folder before another one removes it.
 const ATTEMPTS: usize = 8;
@@ -46,14 +38,24 @@ pub struct Staging {
 impl Staging {
     /// Makes the folder for `output`, and removes those that killed runs left for the same output.
     ///
+    /// Anything that no output has at its top, nor `generations` as their folders, means that the place is somebody else's.
+    ///
     /// # Errors
     /// [`PackageError::Write`] where the folder can't be made, or `output` is something else than an output.
-    pub fn create(output: &Path) -> Result<Self, PackageError> {
-        let is_ours = |name: &OsStr| {
-            let is_generation = |name: &str| name.parse::<Generation>().is_ok();
-            OUTPUT_ENTRIES.iter().any(|known| name == *known) || name.to_str().is_some_and(is_generation)
-        };
-        check_replaceable(output, is_ours).map_err(|cause| PackageError::write(output, cause))?;
+    pub fn create(output: &Path, generations: &BTreeSet<Option<Generation>>) -> Result<Self, PackageError> {
+        let files = [
+            MULTIVARIANT_PLAYLIST.to_owned(),
+            PlaylistSet::ClearKey.file(MULTIVARIANT_PLAYLIST),
+            super::dash::MANIFEST.to_owned(),
+            KEYS_FILE.to_owned(),
+        ];
+        let folders = generations
+            .iter()
+            .chain([&None])
+            .copied()
+            .flat_map(generations::folders);
+        let ours: BTreeSet<OsString> = files.into_iter().chain(folders).map(OsString::from).collect();
+        check_replaceable(output, |name| ours.contains(name)).map_err(|cause| PackageError::write(output, cause))?;
         Self::beside(output)
     }
 
@@ -69,7 +71,10 @@ impl Staging {
     }
 
     /// Makes the folder for `output`, whatever that is.
-    pub(super) fn beside(output: &Path) -> Result<Self, PackageError> {
+    ///
+    /// # Errors
+    /// [`PackageError::Write`].
+    pub fn beside(output: &Path) -> Result<Self, PackageError> {
         let failed = |path: &Path, cause| PackageError::write(path, cause);
         let name = output.file_name().ok_or_else(|| {
             failed(
@@ -125,6 +130,18 @@ impl Staging {
         sync_tree(&self.folder)
     }
 
+    /// Puts a file of the folder in the place of the output's file of that name, in one step, and flushes both to disk.
+    ///
+    /// # Errors
+    /// [`PackageError::Write`]; the output is as it was then, or the file is in its place and may not outlive a power cut.
+    pub fn publish_file(&self, name: &str) -> Result<(), PackageError> {
+        let (new, file) = (self.folder.join(name), self.output.join(name));
+        let failed = |cause| PackageError::write(&file, cause);
+        File::open(&new).and_then(|file| file.sync_all()).map_err(failed)?;
+        fs::rename(&new, &file).map_err(failed)?;
+        sync_folder(&self.output)
+    }
+
     /// Puts the folder in the output's place, in one step.
     ///
     /// # Errors
@@ -143,9 +160,7 @@ impl Staging {
                 .parent()
                 .filter(|parent| !parent.as_os_str().is_empty())
                 .unwrap_or(Path::new("."));
-            File::open(parent)
-                .and_then(|folder| folder.sync_all())
-                .map_err(failed)?;
+            sync_folder(parent)?;
         }
         Ok(())
     }
@@ -155,6 +170,52 @@ impl Drop for Staging {
     fn drop(&mut self) {
         // Nothing is lost where this fails: the next run tries again.
         let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// An output that others work on as this allows; the system lets it go with the process.
+#[derive(Debug)]
+pub struct OutputLock {
+    /// `None` where there is no output yet, which nobody can change.
+    _folder: Option<File>,
+}
+
+impl OutputLock {
+    /// To publish another output in its place, as several may at once: the last one counts.
+    ///
+    /// # Errors
+    /// As [`Self::alone`].
+    pub fn shared(output: &Path) -> Result<Option<Self>, PackageError> {
+        Self::try_take(output, FlockOperation::NonBlockingLockShared)
+    }
+
+    /// To change what is there, as one alone may; `None` while somebody else works on it.
+    ///
+    /// # Errors
+    /// [`PackageError::Write`] where the folder can't be opened.
+    pub fn alone(output: &Path) -> Result<Option<Self>, PackageError> {
+        Self::try_take(output, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    fn try_take(output: &Path, how: FlockOperation) -> Result<Option<Self>, PackageError> {
+        let failed = |cause| PackageError::write(output, cause);
+        loop {
+            let folder = match File::open(output) {
+                Ok(folder) => folder,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Some(Self { _folder: None })),
+                Err(error) => return Err(failed(error)),
+            };
+            match flock(&folder, how) {
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                locked => locked.map_err(|error| failed(error.into()))?,
+            }
+            // Whoever had it may have put another folder in its place.
+            let id = |there: &fs::Metadata| (there.dev(), there.ino());
+            let locked = folder.metadata().map_err(failed)?;
+            if fs::metadata(output).is_ok_and(|there| id(&there) == id(&locked)) {
+                return Ok(Some(Self { _folder: Some(folder) }));
+            }
+        }
     }
 }
 
@@ -301,5 +362,11 @@ fn sync_tree(folder: &Path) -> Result<(), PackageError> {
                 .map_err(|cause| PackageError::write(&path, cause))?;
         }
     }
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
+    sync_folder(folder)
+}
+
+/// Flushes the names in a folder to disk.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), PackageError> {
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|cause| PackageError::write(folder, cause))
 }

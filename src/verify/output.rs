@@ -19,6 +19,7 @@ use crate::media::Source;
 use crate::package::dash::MANIFEST;
 use crate::package::generations;
 use crate::package::hls::MULTIVARIANT_PLAYLIST;
+use crate::package::hls::key_format::CLEAR_KEY_EXTENSION;
 use crate::package::publish::KEYS_FILE;
 
 /// Playlists and init segments are read whole, up to this size.
@@ -543,7 +544,7 @@ fn clear_key_playlists(
     renditions: &[Rendition],
     iframes: &[IFramePlaylist],
 ) -> BTreeMap<PathBuf, PathBuf> {
-    let beside = |main: &Path| main.with_extension("clearkey.m3u8");
+    let beside = |main: &Path| main.with_extension(CLEAR_KEY_EXTENSION);
     let top = Path::new(MULTIVARIANT_PLAYLIST);
     if !folder.join(beside(top)).is_file() {
         return BTreeMap::new();

@@ -201,6 +201,11 @@ impl Encryption {
         self.settlement.kept.iter().map(|record| record.generation).collect()
     }
 
+    /// All generations that are known: their folders in the output are its own.
+    pub fn recorded(&self) -> BTreeSet<Option<Generation>> {
+        self.records.generations()
+    }
+
     /// Puts the records into the store, and returns those that stand there, behind those of older generations that stay.
     pub fn store(self) -> Result<Vec<KeyRecord>, Failure> {
         let Settlement { keys, mut kept, .. } = self.settlement;

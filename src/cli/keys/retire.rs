@@ -10,7 +10,7 @@ use vylux_pack::content_key::{Generation, Kid};
 use vylux_pack::keys::{ContentId, KeyRecord, KeyRing, keys_file};
 use vylux_pack::package::generations;
 use vylux_pack::package::hls::MULTIVARIANT_PLAYLIST;
-use vylux_pack::package::publish::KEYS_FILE;
+use vylux_pack::package::publish::{KEYS_FILE, OutputLock, Staging};
 use vylux_pack::secret::Settings;
 
 use super::records;
@@ -36,8 +36,8 @@ pub struct Args {
     /// Output folder [default: out/CONTENT_ID]; with --all, the folder that has one for each content ID [default: out]
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Take the records alone: the output is elsewhere, and its older folders are gone
-    #[arg(long, conflicts_with = "out")]
+    /// Take the records alone: the output is elsewhere, what is published there was encrypted again, and the older folders are gone
+    #[arg(long, conflicts_with_all = ["out", "all"])]
     records_only: bool,
     #[command(flatten)]
     store: StoreArgs,
@@ -59,21 +59,36 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let retirement = Retirement::find(&keys, content_id, stored, (!args.records_only).then_some(&*output))?;
         return retirement.run(&store, args.dry_run);
     }
+    retire_all(args, &keys, &store)
+}
+
+/// Goes on with the next content where one can't be retired, and fails at the end.
+fn retire_all(args: &Args, keys: &KeyRing, store: &Store) -> Result<(), Failure> {
     let mut contents: BTreeMap<ContentId, Vec<KeyRecord>> = BTreeMap::new();
     for record in store.list(None).map_err(Failure::work)? {
         contents.entry(record.content_id.clone()).or_default().push(record);
     }
     let folder = args.out.as_deref().unwrap_or(Path::new("out"));
+    let (mut failed, all) = (0, contents.len());
     for (content_id, stored) in contents {
-        if stored.iter().all(|record| !is_of_now(&keys, record)) {
+        if stored.iter().all(|record| !is_of_now(keys, record)) {
             report!("{content_id}: left as it is, for it was not encrypted again under the master key of now.")?;
             continue;
         }
         let output = folder.join(content_id.as_str());
-        let retirement = Retirement::find(&keys, &content_id, stored, (!args.records_only).then_some(&*output))?;
-        retirement.run(&store, args.dry_run)?;
+        let retirement = Retirement::find(keys, &content_id, stored, Some(&output));
+        if let Err(failure) = retirement.and_then(|retirement| retirement.run(store, args.dry_run)) {
+            // The exit code is that of all.
+            let _ = failure.report();
+            failed += 1;
+        }
     }
-    Ok(())
+    match failed {
+        0 => Ok(()),
+        failed => Err(Failure::work(anyhow!(
+            "{failed} of {all} contents could not be retired; see above"
+        ))),
+    }
 }
 
 fn is_of_now(keys: &KeyRing, record: &KeyRecord) -> bool {
@@ -103,6 +118,7 @@ fn check_older(content_id: &ContentId, of_now: &[KeyRecord], retired: &[KeyRecor
 
 struct RetiredOutput<'a> {
     path: &'a Path,
+    _lock: OutputLock,
     /// The records of `keys.json` that stay.
     stay: Vec<KeyRecord>,
     /// Those that go.
@@ -170,6 +186,13 @@ impl<'a> RetiredOutput<'a> {
                 file.display()
             )));
         }
+        let lock = OutputLock::alone(path)?.ok_or_else(|| {
+            let what = "is being worked on by another run";
+            Failure::work(anyhow!(
+                "content '{content_id}': {} {what}; try again when that has ended",
+                path.display()
+            ))
+        })?;
         let records = keys_file::read(&file).map_err(Failure::work)?;
         let (stay, go): (Vec<_>, Vec<_>) = records
             .into_iter()
@@ -185,11 +208,19 @@ impl<'a> RetiredOutput<'a> {
                 keys.primary().id()
             )));
         }
-        Ok(Self { path, stay, go })
+        Ok(Self {
+            path,
+            _lock: lock,
+            stay,
+            go,
+        })
     }
 
     /// Refuses to take what the multivariant playlist names: another master key is the one of now.
     fn check_not_published(&self, retired: &BTreeSet<Option<Generation>>) -> Result<(), Failure> {
+        if retired.is_empty() {
+            return Ok(());
+        }
         let path = self.path.join(MULTIVARIANT_PLAYLIST);
         let playlist = fs::read_to_string(&path)
             .with_context(|| format!("{} can't be read", path.display()))
@@ -214,9 +245,11 @@ impl<'a> RetiredOutput<'a> {
             let folders = retired.into_iter().flat_map(generations::folders);
             return Ok(folders.filter(|folder| self.path.join(folder).is_dir()).collect());
         }
-        let removed = generations::remove(self.path, &retired)?;
+        let staging = Staging::beside(self.path)?;
+        let removed = generations::remove(&staging, &retired)?;
         if !self.go.is_empty() {
-            keys_file::write(&self.path.join(KEYS_FILE), &self.stay).map_err(Failure::work)?;
+            keys_file::write(&staging.folder().join(KEYS_FILE), &self.stay).map_err(Failure::work)?;
+            staging.publish_file(KEYS_FILE)?;
         }
         Ok(removed)
     }

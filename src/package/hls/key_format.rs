@@ -12,6 +12,9 @@ pub const IDENTITY: &str = "identity";
 /// W3C Clear Key: a licence with the key in it (Encrypted Media Extensions, 9.1).
 pub const CLEAR_KEY: &str = "org.w3.clearkey";
 
+/// How the playlists of [`PlaylistSet::ClearKey`] end.
+pub const CLEAR_KEY_EXTENSION: &str = "clearkey.m3u8";
+
 /// In what form players get a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyFormat {
@@ -75,7 +78,7 @@ impl PlaylistSet<'_> {
     #[must_use]
     pub fn file(self, playlist: &str) -> String {
         match (self, playlist.strip_suffix(".m3u8")) {
-            (Self::ClearKey, Some(name)) => format!("{name}.clearkey.m3u8"),
+            (Self::ClearKey, Some(name)) => format!("{name}.{CLEAR_KEY_EXTENSION}"),
             _ => playlist.to_owned(),
         }
     }
