@@ -261,7 +261,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#[expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::process::Command;
@@ -269,7 +269,7 @@ mod tests {
 
     use super::*;
     use crate::keys::record::tests::record;
-    use crate::keys::store::Blocking;
+    use crate::keys::store::{Audit, Blocking};
 
     fn url(folder: &tempfile::TempDir) -> String {
         format!("sqlite://{}", folder.path().join("store.db").display())
@@ -387,6 +387,43 @@ mod tests {
             matches!(error, StoreError::Newer { found: 7, known: 3, .. }),
             "{error:?}"
         );
+    }
+
+    #[test]
+    fn an_older_schema_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        create_if_missing(&path).unwrap();
+        for step in &MIGRATIONS[..2] {
+            execute(&url(&folder), step);
+        }
+        execute(
+            &url(&folder),
+            "INSERT INTO key_records VALUES ('a', '01010101010101010101010101010101', NULL, 'cbcs', 'u',
+             hex(zeroblob(32)), hex(zeroblob(12)), 'v1', 'm', '2026-01-02T03:04:05Z', '0.1.0', 'f', NULL)",
+        );
+        let store = Blocking::open(&url(&folder)).unwrap();
+        assert_eq!(store.list(None).unwrap().len(), 1);
+        assert_eq!(store.wait(|store| store.policies()).unwrap(), []);
+    }
+
+    #[test]
+    fn no_change_is_made_without_its_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Blocking::open(&url(&folder)).unwrap();
+        execute(&url(&folder), "ALTER TABLE key_audit RENAME TO away");
+        let content_id = "a".parse().unwrap();
+        let audit = Audit {
+            actor: "tester",
+            at: "2026-01-02T03:04:05Z".parse().unwrap(),
+            detail: None,
+        };
+        let set = || store.wait(|store| store.set_policy(&content_id, "{}", audit));
+        set().unwrap_err();
+        assert_eq!(store.wait(|store| store.policies()).unwrap(), []);
+        execute(&url(&folder), "ALTER TABLE away RENAME TO key_audit");
+        set().unwrap();
+        assert_eq!(store.wait(|store| store.policies()).unwrap().len(), 1);
     }
 
     #[test]
