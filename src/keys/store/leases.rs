@@ -46,7 +46,7 @@ pub struct Lease {
     pub id: String,
     /// The content.
     pub content_id: ContentId,
-    /// Who has it.
+    /// Who has it: at most some 2000 bytes, and no NUL, or PostgreSQL refuses it.
     pub viewer: String,
     /// Its end, in milliseconds since 1970 (UTC).
     pub expires_at_ms: i64,

@@ -157,11 +157,9 @@ impl Postgres {
 
     async fn migrate(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
         let mut transaction = self.done(ANSWER_TIMEOUT, connection.begin_with(BEGIN)).await?;
-        match self.migrate_in(&mut transaction).await {
-            Ok(()) => self.done(WORK_TIMEOUT, transaction.commit()).await,
-            // The connection ends here, and the transaction with it.
-            Err(error) => Err(error),
-        }
+        // Where this fails, the connection ends, and the transaction with it.
+        self.migrate_in(&mut transaction).await?;
+        self.done(WORK_TIMEOUT, transaction.commit()).await
     }
 
     async fn migrate_in(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
@@ -197,7 +195,7 @@ impl Postgres {
             })
     }
 
-    /// Runs statements without values.
+    /// Runs statements of the schema, which have no values.
     async fn execute(&self, connection: &mut PgConnection, sql: &'static str) -> Result<(), StoreError> {
         let executed = self.done(WORK_TIMEOUT, sqlx::raw_sql(sql).execute(connection));
         executed.await.map(|_| ())
