@@ -21,15 +21,15 @@ fn lease(viewer: &str, name: &str, created_ms: i64) -> Lease {
     }
 }
 
-fn limit(max_per_viewer: u32, overflow: LeaseOverflow) -> Option<LeaseLimit> {
-    Some(LeaseLimit {
+const fn limit(max_per_viewer: u32, overflow: LeaseOverflow) -> LeaseLimit {
+    LeaseLimit {
         max_per_viewer,
         overflow,
-    })
+    }
 }
 
-fn create(store: &Blocking, lease: &Lease, limit: Option<LeaseLimit>) -> LeaseCreation {
-    store.wait(|store| store.create_lease(lease, limit)).unwrap()
+fn create(store: &Blocking, lease: &Lease, limit: impl Into<Option<LeaseLimit>>) -> LeaseCreation {
+    store.wait(|store| store.create_lease(lease, limit.into())).unwrap()
 }
 
 fn get(store: &Blocking, id: &str) -> Option<Lease> {

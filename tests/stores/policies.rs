@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 
-use vylux_pack::keys::store::{Audit, AuditEntry, Blocking};
+use vylux_pack::keys::store::{Audit, AuditEntry, Blocking, PolicyStore};
 
 use crate::suite::audit;
 
@@ -78,7 +78,7 @@ fn policies_are_listed_by_content(store: &Blocking) {
         let content_id = id.parse().unwrap();
         store.wait(|store| store.set_policy(&content_id, id, audit(1))).unwrap();
     }
-    let listed = store.wait(|store| store.policies()).unwrap();
+    let listed = store.wait(PolicyStore::policies).unwrap();
     let listed: Vec<&str> = listed.iter().map(|policy| policy.content_id.as_str()).collect();
     assert_eq!(listed, ["list-Z", "list-_", "list-a", "list-b"]);
 }

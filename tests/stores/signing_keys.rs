@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 use std::time::Duration;
 
-use vylux_pack::keys::store::{Blocking, NewSigningKey, Revocation, SigningKey, StoreError};
+use vylux_pack::keys::store::{Blocking, NewSigningKey, Revocation, SigningKey, SigningKeyStore, StoreError};
 
 use crate::policies::last_entry;
 use crate::suite::audit;
@@ -39,7 +39,7 @@ pub fn run(url: &str) {
 }
 
 fn keys_come_back(store: &Blocking) {
-    assert_eq!(store.wait(|store| store.signing_keys()).unwrap(), []);
+    assert_eq!(store.wait(SigningKeyStore::signing_keys).unwrap(), []);
     assert_eq!(get(store, "b"), None);
     for (kid, second) in [("b", 2), ("c", 1), ("a", 2)] {
         add(store, &key(kid), second).unwrap();
@@ -54,7 +54,7 @@ fn keys_come_back(store: &Blocking) {
         last_used_at: None,
     };
     assert_eq!(get(store, "b"), Some(expected));
-    let all = store.wait(|store| store.signing_keys()).unwrap();
+    let all = store.wait(SigningKeyStore::signing_keys).unwrap();
     let kids: Vec<&str> = all.iter().map(|key| key.kid.as_str()).collect();
     assert_eq!(kids, ["c", "a", "b"]);
 }
@@ -157,7 +157,7 @@ fn of_many_tenth_keys_one_is_added(url: &str, shared: &Blocking) {
     for error in refused {
         assert!(error.to_string().contains("10 active signing keys"), "{error}");
     }
-    let all = shared.wait(|store| store.signing_keys()).unwrap();
+    let all = shared.wait(SigningKeyStore::signing_keys).unwrap();
     assert_eq!(all.iter().filter(|key| key.is_active()).count(), 10);
     let entries = shared.wait(|store| store.audit_entries(None, 99)).unwrap();
     let added = entries.iter().filter(|entry| entry.subject.starts_with("tenth-"));
@@ -172,7 +172,7 @@ fn many_touch_the_same_keys(url: &str) {
             let ready = &ready;
             scope.spawn(move || {
                 let store = Blocking::open(url).unwrap();
-                let mut kids = vec!["4", "5", "6", "7", "8", "9"];
+                let mut kids = ["4", "5", "6", "7", "8", "9"];
                 if number % 2 == 0 {
                     kids.reverse();
                 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Imported, Store, StoreError};
+use super::{Imported, RecordStore, Store, StoreError};
 use crate::content_key::Kid;
 use crate::keys::{ContentId, KeyRecord};
 
@@ -31,42 +31,42 @@ impl Blocking {
         Ok(Self { runtime, store })
     }
 
-    /// Waits for a call: `store.wait(|store| store.policies())`.
+    /// Waits for a call: `store.wait(|store| store.policy(&content_id))`.
     pub fn wait<'a, T, F: Future<Output = T>>(&'a self, call: impl FnOnce(&'a dyn Store) -> F) -> T {
         self.runtime.block_on(call(&*self.store))
     }
 
-    /// See [`RecordStore::get`](super::RecordStore::get).
+    /// See [`RecordStore::get`].
     pub fn get(&self, content_id: &ContentId, kid: &Kid) -> Result<Option<KeyRecord>, StoreError> {
         self.wait(|store| store.get(content_id, kid))
     }
 
-    /// See [`RecordStore::list`](super::RecordStore::list).
+    /// See [`RecordStore::list`].
     pub fn list(&self, content_id: Option<&ContentId>) -> Result<Vec<KeyRecord>, StoreError> {
         self.wait(|store| store.list(content_id))
     }
 
-    /// See [`RecordStore::insert_or_get`](super::RecordStore::insert_or_get).
+    /// See [`RecordStore::insert_or_get`].
     pub fn insert_or_get(&self, records: &[KeyRecord]) -> Result<Vec<KeyRecord>, StoreError> {
         self.wait(|store| store.insert_or_get(records))
     }
 
-    /// See [`RecordStore::replace`](super::RecordStore::replace).
+    /// See [`RecordStore::replace`].
     pub fn replace(&self, records: &[KeyRecord]) -> Result<(), StoreError> {
         self.wait(|store| store.replace(records))
     }
 
-    /// See [`RecordStore::update_wraps`](super::RecordStore::update_wraps).
+    /// See [`RecordStore::update_wraps`].
     pub fn update_wraps(&self, old: &[KeyRecord], new: &[KeyRecord]) -> Result<(), StoreError> {
         self.wait(|store| store.update_wraps(old, new))
     }
 
-    /// See [`RecordStore::remove`](super::RecordStore::remove).
+    /// See [`RecordStore::remove`].
     pub fn remove(&self, records: &[KeyRecord]) -> Result<(), StoreError> {
         self.wait(|store| store.remove(records))
     }
 
-    /// See [`RecordStore::import`](super::RecordStore::import).
+    /// See [`RecordStore::import`].
     pub fn import(&self, records: &[KeyRecord]) -> Result<Imported, StoreError> {
         self.wait(|store| store.import(records))
     }
@@ -74,6 +74,6 @@ impl Blocking {
 
 impl Drop for Blocking {
     fn drop(&mut self) {
-        self.wait(|store| store.close());
+        self.wait(RecordStore::close);
     }
 }

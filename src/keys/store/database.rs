@@ -130,17 +130,14 @@ pub type Row = serde_json::Map<String, serde_json::Value>;
 
 /// What a row keeps. `store` is the store's name, for errors.
 fn entity<T: Entity>(store: &str, row: Row) -> Result<T, StoreError> {
-    let text = |column: &str| row.get(column).and_then(serde_json::Value::as_str);
-    let mut name = T::KIND.to_owned();
-    if let Some(kid) = text("kid") {
-        name += &format!(" {kid:?}");
-    }
-    if let Some(content_id) = text("content_id") {
-        name += &format!(" of content {content_id:?}");
-    }
+    let named = |before: &str, column: &str| {
+        let text = row.get(column).and_then(serde_json::Value::as_str);
+        text.map(|text| format!("{before}{text:?}")).unwrap_or_default()
+    };
+    let name = [named(" ", "kid"), named(" of content ", "content_id")].concat();
     serde_json::from_value(row.into()).map_err(|source| StoreError::Damaged {
         store: store.to_owned(),
-        record: name,
+        record: format!("{}{name}", T::KIND),
         source,
     })
 }

@@ -261,7 +261,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by panicking")]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
     use std::process::Command;
@@ -269,7 +269,7 @@ mod tests {
 
     use super::*;
     use crate::keys::record::tests::record;
-    use crate::keys::store::{Audit, Blocking};
+    use crate::keys::store::{Audit, Blocking, PolicyStore};
 
     fn url(folder: &tempfile::TempDir) -> String {
         format!("sqlite://{}", folder.path().join("store.db").display())
@@ -404,7 +404,7 @@ mod tests {
         );
         let store = Blocking::open(&url(&folder)).unwrap();
         assert_eq!(store.list(None).unwrap().len(), 1);
-        assert_eq!(store.wait(|store| store.policies()).unwrap(), []);
+        assert_eq!(store.wait(PolicyStore::policies).unwrap(), []);
     }
 
     #[test]
@@ -420,10 +420,10 @@ mod tests {
         };
         let set = || store.wait(|store| store.set_policy(&content_id, "{}", audit));
         set().unwrap_err();
-        assert_eq!(store.wait(|store| store.policies()).unwrap(), []);
+        assert_eq!(store.wait(PolicyStore::policies).unwrap(), []);
         execute(&url(&folder), "ALTER TABLE away RENAME TO key_audit");
         set().unwrap();
-        assert_eq!(store.wait(|store| store.policies()).unwrap().len(), 1);
+        assert_eq!(store.wait(PolicyStore::policies).unwrap().len(), 1);
     }
 
     #[test]
