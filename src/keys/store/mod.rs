@@ -8,8 +8,8 @@
 //!             audit┘                            └ later
 //! ```
 //!
-//! A concern is one file: a trait, its types, its statements, and what [`SqlStore`] does with them, once for all databases. A
-//! database is one file, which implements [`database::Database`], one line in [`connect`], and the schema.
+//! A concern is one file: a trait, its types, its statements, and what `SqlStore` does with them, once for all databases. A
+//! database is one file, which implements `database::Database`, one line in `connect`, and the schema.
 
 mod audit;
 mod blocking;

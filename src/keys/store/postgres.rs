@@ -2,8 +2,8 @@
 //!
 //! It works through a pooler that gives each transaction another connection to the database, such as `PgBouncer` in its
 //! transaction mode. Whatever has values is two steps for PostgreSQL, to parse and to execute, and the second must reach the
-//! connection of the first: so it always stands in a transaction, under no name that would outlive it. Whatever has no values
-//! goes as one message (`raw_sql`). Nothing is set for a session, and locks are those of a transaction.
+//! connection of the first: so it always stands in a transaction, under no name that would outlive it. The schema goes
+//! as one message (`raw_sql`). Nothing is set for a session, and locks are those of a transaction.
 
 use std::io;
 use std::sync::Arc;
