@@ -61,7 +61,7 @@ pub struct Lookup(Arc<Source>);
 enum Source {
     Stored {
         ring: KeyRing,
-        store: Box<dyn RecordStore>,
+        store: Arc<dyn RecordStore>,
         cache: Cache<(ContentId, Which), Look>,
         looked: Box<dyn Fn(Duration) + Send + Sync>,
     },
@@ -86,7 +86,7 @@ impl Lookup {
     #[must_use]
     pub fn stored(
         ring: KeyRing,
-        store: Box<dyn RecordStore>,
+        store: Arc<dyn RecordStore>,
         looked: impl Fn(Duration) + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(Source::Stored {

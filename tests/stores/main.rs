@@ -5,15 +5,18 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod leases;
 #[cfg(feature = "server")]
 mod outage;
+mod policies;
 mod processes;
+mod signing_keys;
 mod suite;
 
 use common::postgres::{PgBouncer, Postgres};
-use vylux_pack::keys::store::{Blocking, StoreError};
+use vylux_pack::keys::store::{Blocking, PolicyStore, StoreError};
 
-use suite::record;
+use suite::{audit, record};
 
 #[test]
 fn sqlite_is_a_record_store() {
@@ -84,10 +87,43 @@ fn a_later_schema_is_left_alone_and_damage_is_named() {
     postgres.sql("films", "UPDATE key_records_schema SET version = 7");
     let error = Blocking::open(&url).err().unwrap();
     assert!(
-        matches!(error, StoreError::Newer { found: 7, known: 2, .. }),
+        matches!(error, StoreError::Newer { found: 7, known: 3, .. }),
         "{error:?}"
     );
     shown(error);
+}
+
+#[test]
+fn an_older_schema_is_brought_up_to_date() {
+    let Some(postgres) = Postgres::start() else { return };
+    let url = postgres.create("films");
+    Blocking::open(&url).unwrap().replace(&[record("a", 1)]).unwrap();
+    // What version 2 did not have.
+    let older = "DROP TABLE key_policies, key_signing_keys, key_leases, key_audit;
+                 UPDATE key_records_schema SET version = 2";
+    postgres.sql("films", older);
+    let store = Blocking::open(&url).unwrap();
+    let content_id = "a".parse().unwrap();
+    store
+        .wait(|store| store.set_policy(&content_id, "{}", audit(1)))
+        .unwrap();
+    assert_eq!(store.list(None).unwrap(), [record("a", 1)]);
+    assert_eq!(postgres.sql("films", "SELECT * FROM key_records_schema"), "3");
+}
+
+#[test]
+fn no_change_is_made_without_its_entry() {
+    let Some(postgres) = Postgres::start() else { return };
+    let url = postgres.create("films");
+    let store = Blocking::open(&url).unwrap();
+    postgres.sql("films", "ALTER TABLE key_audit RENAME TO away");
+    let content_id = "a".parse().unwrap();
+    let set = || store.wait(|store| store.set_policy(&content_id, "{}", audit(1)));
+    set().unwrap_err();
+    assert_eq!(store.wait(PolicyStore::policies).unwrap(), []);
+    postgres.sql("films", "ALTER TABLE away RENAME TO key_audit");
+    set().unwrap();
+    assert_eq!(store.wait(PolicyStore::policies).unwrap().len(), 1);
 }
 
 /// Whoever runs the program need not own the schema.

@@ -47,7 +47,7 @@ fn many_processes_create_one_schema() {
             }
         });
         assert_eq!(Blocking::open(&urls[0]).unwrap().list(None).unwrap(), [record("a", 1)]);
-        assert_eq!(postgres.sql(&database, "SELECT * FROM key_records_schema"), "2");
+        assert_eq!(postgres.sql(&database, "SELECT * FROM key_records_schema"), "3");
     }
 }
 

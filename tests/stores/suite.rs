@@ -4,9 +4,12 @@ use std::collections::HashSet;
 use std::slice;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use vylux_pack::content_key::Kid;
-use vylux_pack::keys::store::{Blocking, Imported, StoreError};
+use vylux_pack::keys::store::{Audit, Blocking, Imported, StoreError};
 use vylux_pack::keys::{HexBytes, KeyRecord};
+
+use crate::{leases, policies, signing_keys};
 
 /// A record whose fields all differ from each other.
 pub fn record(content_id: &str, kid: u8) -> KeyRecord {
@@ -27,6 +30,15 @@ pub fn record(content_id: &str, kid: u8) -> KeyRecord {
     }
 }
 
+/// A change that the tester makes in a second of the time of tests.
+pub fn audit(second: i64) -> Audit<'static> {
+    Audit {
+        actor: "tester",
+        at: Timestamp::from_second(1_800_000_000 + second).unwrap(),
+        detail: None,
+    }
+}
+
 /// Runs the suite against the empty store at a URL.
 pub fn run(url: &str) {
     let store = Blocking::open(url).unwrap();
@@ -39,6 +51,9 @@ pub fn run(url: &str) {
     an_import_is_all_or_nothing(url, &store);
     imports_and_inserts_at_once_lose_nothing(url);
     order_is_that_of_bytes(&store);
+    policies::run(url);
+    signing_keys::run(url);
+    leases::run(url);
 }
 
 fn records_come_back(store: &Blocking) {

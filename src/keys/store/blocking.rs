@@ -1,17 +1,19 @@
-//! A record store for code that isn't async.
+//! A store for code that isn't async.
+
+use std::sync::Arc;
 
 use tokio::runtime::{Builder, Runtime};
 
-use super::{Imported, RecordStore, StoreError};
+use super::{Imported, RecordStore, Store, StoreError};
 use crate::content_key::Kid;
 use crate::keys::{ContentId, KeyRecord};
 
-/// A [`RecordStore`] whose calls wait; each method is the trait's of the same name. It closes the store when dropped.
+/// A [`Store`] whose calls wait. It closes the store when dropped.
 ///
 /// It must not be used inside an async runtime.
 pub struct Blocking {
     runtime: Runtime,
-    store: Box<dyn RecordStore>,
+    store: Arc<dyn Store>,
 }
 
 #[expect(
@@ -29,44 +31,49 @@ impl Blocking {
         Ok(Self { runtime, store })
     }
 
+    /// Waits for a call: `store.wait(|store| store.policy(&content_id))`.
+    pub fn wait<'a, T, F: Future<Output = T>>(&'a self, call: impl FnOnce(&'a dyn Store) -> F) -> T {
+        self.runtime.block_on(call(&*self.store))
+    }
+
     /// See [`RecordStore::get`].
     pub fn get(&self, content_id: &ContentId, kid: &Kid) -> Result<Option<KeyRecord>, StoreError> {
-        self.runtime.block_on(self.store.get(content_id, kid))
+        self.wait(|store| store.get(content_id, kid))
     }
 
     /// See [`RecordStore::list`].
     pub fn list(&self, content_id: Option<&ContentId>) -> Result<Vec<KeyRecord>, StoreError> {
-        self.runtime.block_on(self.store.list(content_id))
+        self.wait(|store| store.list(content_id))
     }
 
     /// See [`RecordStore::insert_or_get`].
     pub fn insert_or_get(&self, records: &[KeyRecord]) -> Result<Vec<KeyRecord>, StoreError> {
-        self.runtime.block_on(self.store.insert_or_get(records))
+        self.wait(|store| store.insert_or_get(records))
     }
 
     /// See [`RecordStore::replace`].
     pub fn replace(&self, records: &[KeyRecord]) -> Result<(), StoreError> {
-        self.runtime.block_on(self.store.replace(records))
+        self.wait(|store| store.replace(records))
     }
 
     /// See [`RecordStore::update_wraps`].
     pub fn update_wraps(&self, old: &[KeyRecord], new: &[KeyRecord]) -> Result<(), StoreError> {
-        self.runtime.block_on(self.store.update_wraps(old, new))
+        self.wait(|store| store.update_wraps(old, new))
     }
 
     /// See [`RecordStore::remove`].
     pub fn remove(&self, records: &[KeyRecord]) -> Result<(), StoreError> {
-        self.runtime.block_on(self.store.remove(records))
+        self.wait(|store| store.remove(records))
     }
 
     /// See [`RecordStore::import`].
     pub fn import(&self, records: &[KeyRecord]) -> Result<Imported, StoreError> {
-        self.runtime.block_on(self.store.import(records))
+        self.wait(|store| store.import(records))
     }
 }
 
 impl Drop for Blocking {
     fn drop(&mut self) {
-        self.runtime.block_on(self.store.close());
+        self.wait(RecordStore::close);
     }
 }

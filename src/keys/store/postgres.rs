@@ -1,22 +1,23 @@
-//! Key records in PostgreSQL 15 or later, for several machines.
+//! The stores in PostgreSQL 15 or later, for several machines.
 //!
 //! It works through a pooler that gives each transaction another connection to the database, such as `PgBouncer` in its
 //! transaction mode. Whatever has values is two steps for PostgreSQL, to parse and to execute, and the second must reach the
-//! connection of the first: so it always stands in a transaction, under no name that would outlive it. Whatever has no values
-//! goes as one message (`raw_sql`). Nothing is set for a session, and locks are those of a transaction.
+//! connection of the first: so it always stands in a transaction, under no name that would outlive it. The schema goes
+//! as one message (`raw_sql`). Nothing is set for a session, and locks are those of a transaction.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool, PgPoolOptions, PgRow, Postgres as Database};
-use sqlx::{ConnectOptions as _, Connection as _, Encode, Row as _, Transaction, Type};
+use sha2::{Digest as _, Sha256};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Imported, RecordStore, StoreError, sql};
-use crate::content_key::Kid;
-use crate::keys::{ContentId, KeyRecord};
+use super::StoreError;
+use super::database::{self, Database, Lock, Row, Transaction, Value, Work};
 
 /// How long connecting may take, and any answer that waits for nobody. Longer, and the database counts as down.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(3);
@@ -45,7 +46,7 @@ pub(super) const PARAMETERS: [&str; 11] = [
 /// The schema, one step a version. A step that was released never changes; another one follows it, and sets the version.
 ///
 /// The collation is that of bytes, so that records are in the same order everywhere.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     r#"
     CREATE TABLE key_records (
         content_id TEXT COLLATE "C" NOT NULL,
@@ -69,6 +70,41 @@ const MIGRATIONS: [&str; 2] = [
     ALTER TABLE key_records ADD COLUMN generation TEXT;
     UPDATE key_records_schema SET version = 2;
 ",
+    r#"
+    CREATE TABLE key_policies (
+        content_id TEXT COLLATE "C" PRIMARY KEY,
+        policy TEXT NOT NULL,
+        updated_at TEXT NOT NULL
+    );
+    CREATE TABLE key_signing_keys (
+        kid TEXT COLLATE "C" PRIMARY KEY,
+        name TEXT COLLATE "C" NOT NULL,
+        public_key_pem TEXT NOT NULL,
+        created_at TEXT COLLATE "C" NOT NULL,
+        revoked_at TEXT,
+        last_used_at TEXT COLLATE "C"
+    );
+    CREATE UNIQUE INDEX key_signing_keys_active_name ON key_signing_keys (name) WHERE revoked_at IS NULL;
+    CREATE TABLE key_leases (
+        id TEXT COLLATE "C" PRIMARY KEY,
+        content_id TEXT COLLATE "C" NOT NULL,
+        viewer TEXT COLLATE "C" NOT NULL,
+        expires_at_ms BIGINT NOT NULL,
+        created_at_ms BIGINT NOT NULL
+    );
+    CREATE INDEX key_leases_viewer ON key_leases (viewer);
+    CREATE INDEX key_leases_expires_at_ms ON key_leases (expires_at_ms);
+    CREATE TABLE key_audit (
+        number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        at TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        action TEXT NOT NULL,
+        subject TEXT COLLATE "C" NOT NULL,
+        detail TEXT
+    );
+    CREATE INDEX key_audit_subject ON key_audit (subject, number);
+    UPDATE key_records_schema SET version = 3;
+"#,
 ];
 
 /// Held by the one process that migrates, until the end of its transaction. The number is ours among all locks of the
@@ -86,10 +122,13 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED";
 /// wait for each other.
 const LOCK_RECORDS: &str = "LOCK TABLE key_records IN SHARE ROW EXCLUSIVE MODE";
 
-/// A PostgreSQL database with key records.
+/// Waits for the lock of a number, which is held until the end of the transaction.
+const LOCK_NUMBER: &str = "SELECT pg_advisory_xact_lock($1)";
+
+/// A PostgreSQL database.
 pub(super) struct Postgres {
     /// Where it is, without user and password.
-    name: String,
+    name: Arc<str>,
     pool: PgPool,
 }
 
@@ -97,7 +136,7 @@ impl Postgres {
     /// Opens the database of a URL.
     pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
         let options = parse(url).ok_or(StoreError::PostgresUrl)?;
-        let name = name(&options);
+        let name = Arc::from(name(&options));
         // The pool would try again until its time is over, and then not say why.
         let connect = within(ANSWER_TIMEOUT, options.connect());
         let mut connection = connect.await.map_err(|error| StoreError::database(&name, error))?;
@@ -118,8 +157,9 @@ impl Postgres {
 
     async fn migrate(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
         let mut transaction = self.done(ANSWER_TIMEOUT, connection.begin_with(BEGIN)).await?;
-        let migrated = self.migrate_in(&mut transaction).await;
-        self.finish(transaction, migrated).await
+        // Where this fails, the connection ends, and the transaction with it.
+        self.migrate_in(&mut transaction).await?;
+        self.done(WORK_TIMEOUT, transaction.commit()).await
     }
 
     async fn migrate_in(&self, connection: &mut PgConnection) -> Result<(), StoreError> {
@@ -149,146 +189,16 @@ impl Postgres {
             .ok()
             .and_then(|done| MIGRATIONS.get(done..))
             .ok_or_else(|| StoreError::Newer {
-                store: self.name.clone(),
+                store: self.name.to_string(),
                 found: version,
                 known: MIGRATIONS.len(),
             })
     }
 
-    async fn begin(&self) -> Result<Transaction<'static, Database>, StoreError> {
-        self.done(ANSWER_TIMEOUT, self.pool.begin_with(BEGIN)).await
-    }
-
-    /// Ends a transaction that has read.
-    async fn end(&self, transaction: Transaction<'_, Database>) -> Result<(), StoreError> {
-        self.done(ANSWER_TIMEOUT, transaction.commit()).await
-    }
-
-    /// Ends a transaction that was to write: it counts if what was `done` succeeded.
-    async fn finish<T>(
-        &self,
-        transaction: Transaction<'_, Database>,
-        done: Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        match done {
-            Ok(_) => self.done(WORK_TIMEOUT, transaction.commit()).await?,
-            // Said now: dropped, it keeps its locks until the runtime runs again, which without threads is the next call.
-            Err(_) => drop(timeout(ANSWER_TIMEOUT, transaction.rollback()).await),
-        }
-        done
-    }
-
-    /// Runs statements without values.
+    /// Runs statements of the schema, which have no values.
     async fn execute(&self, connection: &mut PgConnection, sql: &'static str) -> Result<(), StoreError> {
         let executed = self.done(WORK_TIMEOUT, sqlx::raw_sql(sql).execute(connection));
         executed.await.map(|_| ())
-    }
-
-    /// Puts a record in, unless its key has one, which is returned.
-    async fn insert_or_find(
-        &self,
-        connection: &mut PgConnection,
-        record: &KeyRecord,
-    ) -> Result<Option<KeyRecord>, StoreError> {
-        loop {
-            let insert = query(sql::INSERT, sql::values(record)).execute(&mut *connection);
-            if self.done(WORK_TIMEOUT, insert).await?.rows_affected() > 0 {
-                return Ok(None);
-            }
-            // The one that was in the way may be gone by now; then there is room for this one.
-            let found = self.find(connection, &record.content_id, &record.kid).await?;
-            if found.is_some() {
-                return Ok(found);
-            }
-        }
-    }
-
-    async fn find(
-        &self,
-        connection: &mut PgConnection,
-        content_id: &ContentId,
-        kid: &Kid,
-    ) -> Result<Option<KeyRecord>, StoreError> {
-        let find = query(sql::GET, [content_id.to_string(), kid.to_string()]).fetch_optional(connection);
-        let row = self.done(ANSWER_TIMEOUT, find).await?;
-        row.map(|row| self.record(&row)).transpose()
-    }
-
-    /// Does an update of wraps while nobody else writes.
-    async fn update_alone(
-        &self,
-        connection: &mut PgConnection,
-        old: &[KeyRecord],
-        new: &[KeyRecord],
-    ) -> Result<(), StoreError> {
-        self.execute(connection, LOCK_RECORDS).await?;
-        for (old, new) in old.iter().zip(new) {
-            let update = query(sql::UPDATE_WRAP, sql::wraps(old, new)).execute(&mut *connection);
-            if self.done(WORK_TIMEOUT, update).await?.rows_affected() == 0 {
-                return Err(StoreError::Changed {
-                    content_id: old.content_id.clone(),
-                    kid: old.kid,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts records in, or finds those that are there.
-    async fn insert_or_find_all(
-        &self,
-        connection: &mut PgConnection,
-        records: &[KeyRecord],
-    ) -> Result<Vec<KeyRecord>, StoreError> {
-        self.lock_for_several(connection, records).await?;
-        let mut stored = Vec::with_capacity(records.len());
-        for record in records {
-            let found = self.insert_or_find(connection, record).await?;
-            stored.push(found.unwrap_or_else(|| record.clone()));
-        }
-        Ok(stored)
-    }
-
-    async fn replace_all(&self, connection: &mut PgConnection, records: &[KeyRecord]) -> Result<(), StoreError> {
-        self.lock_for_several(connection, records).await?;
-        for record in records {
-            let replace = query(sql::REPLACE, sql::values(record)).execute(&mut *connection);
-            self.done(WORK_TIMEOUT, replace).await?;
-        }
-        Ok(())
-    }
-
-    async fn remove_all(&self, connection: &mut PgConnection, records: &[KeyRecord]) -> Result<(), StoreError> {
-        self.lock_for_several(connection, records).await?;
-        for record in records {
-            let key = [record.content_id.to_string(), record.kid.to_string()];
-            let remove = query(sql::DELETE, key).execute(&mut *connection);
-            self.done(WORK_TIMEOUT, remove).await?;
-        }
-        Ok(())
-    }
-
-    /// Two that write the same records in another order would wait for each other; one record has no order.
-    async fn lock_for_several(&self, connection: &mut PgConnection, records: &[KeyRecord]) -> Result<(), StoreError> {
-        match records {
-            [] | [_] => Ok(()),
-            _ => self.execute(connection, LOCK_RECORDS).await,
-        }
-    }
-
-    /// Does an import while nobody else writes.
-    async fn import_alone(&self, connection: &mut PgConnection, records: &[KeyRecord]) -> Result<Imported, StoreError> {
-        self.execute(connection, LOCK_RECORDS).await?;
-        let mut imported = Imported::default();
-        for (index, record) in records.iter().enumerate() {
-            let found = self.insert_or_find(connection, record).await?;
-            imported.count(index, record, found.as_ref())?;
-        }
-        Ok(imported)
-    }
-
-    fn record(&self, row: &PgRow) -> Result<KeyRecord, StoreError> {
-        sql::record(&self.name, row)
     }
 
     async fn done<T>(
@@ -305,67 +215,87 @@ impl Postgres {
 }
 
 #[async_trait]
-impl RecordStore for Postgres {
-    async fn get(&self, content_id: &ContentId, kid: &Kid) -> Result<Option<KeyRecord>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let found = self.find(&mut transaction, content_id, kid).await?;
-        self.end(transaction).await?;
-        Ok(found)
-    }
-
-    async fn list(&self, content_id: Option<&ContentId>) -> Result<Vec<KeyRecord>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let (query, limit) = match content_id {
-            Some(id) => (query(sql::LIST_OF_CONTENT, [id.to_string()]), ANSWER_TIMEOUT),
-            None => (query::<String>(sql::LIST, []), WORK_TIMEOUT),
-        };
-        let rows = self.done(limit, query.fetch_all(&mut *transaction)).await?;
-        self.end(transaction).await?;
-        rows.iter().map(|row| self.record(row)).collect()
-    }
-
-    async fn any(&self) -> Result<Option<KeyRecord>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let any = query::<String>(sql::ANY, []).fetch_optional(&mut *transaction);
-        let row = self.done(ANSWER_TIMEOUT, any).await?;
-        self.end(transaction).await?;
-        row.map(|row| self.record(&row)).transpose()
-    }
-
-    async fn insert_or_get(&self, records: &[KeyRecord]) -> Result<Vec<KeyRecord>, StoreError> {
-        let mut transaction = self.begin().await?;
-        let stored = self.insert_or_find_all(&mut transaction, records).await;
-        self.finish(transaction, stored).await
-    }
-
-    async fn replace(&self, records: &[KeyRecord]) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        let replaced = self.replace_all(&mut transaction, records).await;
-        self.finish(transaction, replaced).await
-    }
-
-    async fn update_wraps(&self, old: &[KeyRecord], new: &[KeyRecord]) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        let updated = self.update_alone(&mut transaction, old, new).await;
-        self.finish(transaction, updated).await
-    }
-
-    async fn remove(&self, records: &[KeyRecord]) -> Result<(), StoreError> {
-        let mut transaction = self.begin().await?;
-        let removed = self.remove_all(&mut transaction, records).await;
-        self.finish(transaction, removed).await
-    }
-
-    async fn import(&self, records: &[KeyRecord]) -> Result<Imported, StoreError> {
-        let mut transaction = self.begin().await?;
-        let imported = self.import_alone(&mut transaction, records).await;
-        self.finish(transaction, imported).await
+impl Database for Postgres {
+    async fn begin(&self, work: Work) -> Result<Box<dyn Transaction>, StoreError> {
+        Ok(Box::new(PostgresTransaction {
+            name: Arc::clone(&self.name),
+            limit: match work {
+                Work::Look => ANSWER_TIMEOUT,
+                Work::List | Work::Write => WORK_TIMEOUT,
+            },
+            begun: self.done(ANSWER_TIMEOUT, self.pool.begin_with(BEGIN)).await?,
+        }))
     }
 
     async fn close(&self) {
         // What the database doesn't answer to in this time is dropped.
         let _ = timeout(ANSWER_TIMEOUT, self.pool.close()).await;
     }
+}
+
+struct PostgresTransaction {
+    name: Arc<str>,
+    /// How long a statement may take.
+    limit: Duration,
+    begun: sqlx::Transaction<'static, sqlx::Postgres>,
+}
+
+impl PostgresTransaction {
+    fn failed(&self, source: sqlx::Error) -> StoreError {
+        StoreError::database(&self.name, source)
+    }
+}
+
+#[async_trait]
+impl Transaction for PostgresTransaction {
+    fn store(&self) -> &str {
+        &self.name
+    }
+
+    async fn fetch(&mut self, sql: &'static str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let rows = within(self.limit, query(sql, values).fetch_all(&mut *self.begun)).await;
+        rows.and_then(|rows| rows.iter().map(database::row).collect())
+            .map_err(|error| self.failed(error))
+    }
+
+    async fn execute(&mut self, sql: &'static str, values: &[Value]) -> Result<u64, StoreError> {
+        let done = within(self.limit, query(sql, values).execute(&mut *self.begun)).await;
+        Ok(done.map_err(|error| self.failed(error))?.rows_affected())
+    }
+
+    async fn lock(&mut self, lock: Lock<'_>) -> Result<(), StoreError> {
+        let number = match lock {
+            Lock::Records => return self.execute(LOCK_RECORDS, &[]).await.map(|_| ()),
+            Lock::SigningKeys => number("signing keys"),
+            Lock::Viewer(viewer) => number(&format!("viewer {viewer}")),
+            Lock::ExpiredLeases => number("expired leases"),
+        };
+        self.execute(LOCK_NUMBER, &[number.into()]).await.map(|_| ())
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        let Self { name, limit, begun } = *self;
+        within(limit, begun.commit())
+            .await
+            .map_err(|error| StoreError::database(&name, error))
+    }
+
+    async fn roll_back(self: Box<Self>) {
+        // A connection that does not answer is closed, which comes to the same.
+        drop(timeout(ANSWER_TIMEOUT, self.begun.rollback()).await);
+    }
+}
+
+/// The number of a lock that is ours among all locks of the database. Two names with one number would only wait for each other.
+fn number(name: &str) -> i64 {
+    let digest = Sha256::new()
+        .chain_update(b"vylux-pack ")
+        .chain_update(name.as_bytes())
+        .finalize();
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |number, byte| number << 8 | i64::from(*byte))
 }
 
 /// What a URL says; `None` if it isn't of a form that is read without doubt.
@@ -400,16 +330,13 @@ fn name(options: &PgConnectOptions) -> String {
     }
 }
 
-type Query<'a> = sqlx::query::Query<'a, Database, PgArguments>;
-
 /// A statement with its values, to be run in a transaction.
-fn query<'a, T>(sql: &'static str, values: impl IntoIterator<Item = T>) -> Query<'a>
-where
-    T: 'a + Encode<'a, Database> + Type<Database>,
-{
+fn query<'a>(
+    sql: &'static str,
+    values: &[Value],
+) -> sqlx::query::Query<'a, sqlx::Postgres, sqlx::postgres::PgArguments> {
     // The cache's capacity alone would leave it a name.
-    let query = sqlx::query(sql).persistent(false);
-    values.into_iter().fold(query, Query::bind)
+    database::bind(sqlx::query(sql).persistent(false), values)
 }
 
 /// Waits for work for so long.

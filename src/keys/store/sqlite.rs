@@ -1,19 +1,16 @@
-//! Key records in a SQLite file, for one machine.
+//! The stores in a SQLite file, for one machine.
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteRow,
-};
-use sqlx::{ConnectOptions as _, Encode, Transaction, Type};
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
 
-use super::{Imported, RecordStore, StoreError, sql};
-use crate::content_key::Kid;
-use crate::keys::{ContentId, KeyRecord};
+use super::StoreError;
+use super::database::{self, Database, Lock, Row, Transaction, Value, Work};
 
 /// How long a call waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -21,8 +18,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 /// In WAL mode readers wait for nobody; writers wait for each other, whatever the number of connections.
 const MAX_CONNECTIONS: u32 = 4;
 
+/// Begins a transaction with the lock to write: one that first reads could be refused it later.
+const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
+
 /// The schema, one step a version. A step that was released never changes; another one follows it.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE key_records (
         content_id TEXT NOT NULL,
@@ -45,11 +45,47 @@ const MIGRATIONS: [&str; 2] = [
     ALTER TABLE key_records ADD COLUMN generation TEXT;
     PRAGMA user_version = 2;
 ",
+    "
+    CREATE TABLE key_policies (
+        content_id TEXT PRIMARY KEY NOT NULL,
+        policy TEXT NOT NULL,
+        updated_at TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE key_signing_keys (
+        kid TEXT PRIMARY KEY NOT NULL,
+        name TEXT NOT NULL,
+        public_key_pem TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        revoked_at TEXT,
+        last_used_at TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX key_signing_keys_active_name ON key_signing_keys (name) WHERE revoked_at IS NULL;
+    CREATE TABLE key_leases (
+        id TEXT PRIMARY KEY NOT NULL,
+        content_id TEXT NOT NULL,
+        viewer TEXT NOT NULL,
+        expires_at_ms INTEGER NOT NULL,
+        created_at_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX key_leases_viewer ON key_leases (viewer);
+    CREATE INDEX key_leases_expires_at_ms ON key_leases (expires_at_ms);
+    CREATE TABLE key_audit (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        at TEXT NOT NULL,
+        actor TEXT NOT NULL,
+        action TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        detail TEXT
+    ) STRICT;
+    CREATE INDEX key_audit_subject ON key_audit (subject, number);
+    PRAGMA user_version = 3;
+",
 ];
 
-/// A SQLite file with key records.
+/// A SQLite file.
 pub(super) struct Sqlite {
-    path: PathBuf,
+    /// Its path, for errors.
+    name: Arc<str>,
     pool: SqlitePool,
 }
 
@@ -61,12 +97,15 @@ impl Sqlite {
         if path.is_empty() || path.starts_with(':') || path.contains('?') {
             return Err(StoreError::UnknownUrl);
         }
+        let name = Arc::from(path);
         let path = PathBuf::from(path);
         if let Err(source) = create_if_missing(&path) {
             return Err(StoreError::Create { path, source });
         }
-        let pool = connect(&path).await.map_err(|error| failed(&path, error))?;
-        let store = Self { path, pool };
+        let pool = connect(&path)
+            .await
+            .map_err(|error| StoreError::database(&name, error))?;
+        let store = Self { name, pool };
         store.migrate().await?;
         Ok(store)
     }
@@ -78,7 +117,8 @@ impl Sqlite {
         }
         drop(connection);
         // Of the processes that find the schema behind, one migrates; the others wait here, then find it done.
-        let mut transaction = self.begin_write().await?;
+        let begun = self.pool.begin_with(BEGIN_WRITE).await;
+        let mut transaction = begun.map_err(|error| self.failed(error))?;
         for step in self.pending_migrations(&mut transaction).await? {
             sqlx::raw_sql(*step)
                 .execute(&mut *transaction)
@@ -100,144 +140,78 @@ impl Sqlite {
             .ok()
             .and_then(|done| MIGRATIONS.get(done..))
             .ok_or_else(|| StoreError::Newer {
-                store: self.name(),
+                store: self.name.to_string(),
                 found: version,
                 known: MIGRATIONS.len(),
             })
     }
 
-    /// Begins a transaction with the lock to write: one that first reads could be refused it later.
-    async fn begin_write(&self) -> Result<Transaction<'static, sqlx::Sqlite>, StoreError> {
-        let begun = self.pool.begin_with("BEGIN IMMEDIATE").await;
-        begun.map_err(|error| self.failed(error))
-    }
-
-    /// Puts a record in, unless its key has one, which is returned.
-    async fn insert_or_find(
-        &self,
-        connection: &mut SqliteConnection,
-        record: &KeyRecord,
-    ) -> Result<Option<KeyRecord>, StoreError> {
-        let inserted = query(sql::INSERT, sql::values(record))
-            .execute(&mut *connection)
-            .await
-            .map_err(|error| self.failed(error))?;
-        if inserted.rows_affected() > 0 {
-            return Ok(None);
-        }
-        self.find(connection, &record.content_id, &record.kid).await
-    }
-
-    async fn find(
-        &self,
-        connection: &mut SqliteConnection,
-        content_id: &ContentId,
-        kid: &Kid,
-    ) -> Result<Option<KeyRecord>, StoreError> {
-        let row = query(sql::GET, [content_id.to_string(), kid.to_string()])
-            .fetch_optional(connection)
-            .await
-            .map_err(|error| self.failed(error))?;
-        row.map(|row| self.record(&row)).transpose()
-    }
-
-    fn record(&self, row: &SqliteRow) -> Result<KeyRecord, StoreError> {
-        sql::record(&self.name(), row)
-    }
-
-    fn name(&self) -> String {
-        self.path.display().to_string()
-    }
-
     fn failed(&self, source: sqlx::Error) -> StoreError {
-        failed(&self.path, source)
+        StoreError::database(&self.name, source)
     }
 }
 
 #[async_trait]
-impl RecordStore for Sqlite {
-    async fn get(&self, content_id: &ContentId, kid: &Kid) -> Result<Option<KeyRecord>, StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(|error| self.failed(error))?;
-        self.find(&mut connection, content_id, kid).await
-    }
-
-    async fn list(&self, content_id: Option<&ContentId>) -> Result<Vec<KeyRecord>, StoreError> {
-        let query = match content_id {
-            Some(id) => query(sql::LIST_OF_CONTENT, [id.to_string()]),
-            None => sqlx::query(sql::LIST),
+impl Database for Sqlite {
+    async fn begin(&self, work: Work) -> Result<Box<dyn Transaction>, StoreError> {
+        let begun = match work {
+            Work::Look | Work::List => self.pool.begin().await,
+            Work::Write => self.pool.begin_with(BEGIN_WRITE).await,
         };
-        let rows = query.fetch_all(&self.pool).await.map_err(|error| self.failed(error))?;
-        rows.iter().map(|row| self.record(row)).collect()
-    }
-
-    async fn any(&self) -> Result<Option<KeyRecord>, StoreError> {
-        let row = sqlx::query(sql::ANY).fetch_optional(&self.pool);
-        let row = row.await.map_err(|error| self.failed(error))?;
-        row.map(|row| self.record(&row)).transpose()
-    }
-
-    async fn insert_or_get(&self, records: &[KeyRecord]) -> Result<Vec<KeyRecord>, StoreError> {
-        let mut transaction = self.begin_write().await?;
-        let mut stored = Vec::with_capacity(records.len());
-        for record in records {
-            let found = self.insert_or_find(&mut transaction, record).await?;
-            stored.push(found.unwrap_or_else(|| record.clone()));
-        }
-        transaction.commit().await.map_err(|error| self.failed(error))?;
-        Ok(stored)
-    }
-
-    async fn replace(&self, records: &[KeyRecord]) -> Result<(), StoreError> {
-        let mut transaction = self.begin_write().await?;
-        for record in records {
-            let replaced = query(sql::REPLACE, sql::values(record)).execute(&mut *transaction);
-            replaced.await.map_err(|error| self.failed(error))?;
-        }
-        transaction.commit().await.map_err(|error| self.failed(error))
-    }
-
-    async fn update_wraps(&self, old: &[KeyRecord], new: &[KeyRecord]) -> Result<(), StoreError> {
-        // Dropped without a commit, it takes everything back.
-        let mut transaction = self.begin_write().await?;
-        for (old, new) in old.iter().zip(new) {
-            let updated = query(sql::UPDATE_WRAP, sql::wraps(old, new))
-                .execute(&mut *transaction)
-                .await
-                .map_err(|error| self.failed(error))?;
-            if updated.rows_affected() == 0 {
-                return Err(StoreError::Changed {
-                    content_id: old.content_id.clone(),
-                    kid: old.kid,
-                });
-            }
-        }
-        transaction.commit().await.map_err(|error| self.failed(error))
-    }
-
-    async fn remove(&self, records: &[KeyRecord]) -> Result<(), StoreError> {
-        let mut transaction = self.begin_write().await?;
-        for record in records {
-            let key = [record.content_id.to_string(), record.kid.to_string()];
-            let removed = query(sql::DELETE, key).execute(&mut *transaction).await;
-            removed.map_err(|error| self.failed(error))?;
-        }
-        transaction.commit().await.map_err(|error| self.failed(error))
-    }
-
-    async fn import(&self, records: &[KeyRecord]) -> Result<Imported, StoreError> {
-        let mut imported = Imported::default();
-        // Dropped without a commit, it takes everything back.
-        let mut transaction = self.begin_write().await?;
-        for (index, record) in records.iter().enumerate() {
-            let found = self.insert_or_find(&mut transaction, record).await?;
-            imported.count(index, record, found.as_ref())?;
-        }
-        transaction.commit().await.map_err(|error| self.failed(error))?;
-        Ok(imported)
+        Ok(Box::new(SqliteTransaction {
+            name: Arc::clone(&self.name),
+            begun: begun.map_err(|error| self.failed(error))?,
+        }))
     }
 
     async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+struct SqliteTransaction {
+    name: Arc<str>,
+    begun: sqlx::Transaction<'static, sqlx::Sqlite>,
+}
+
+impl SqliteTransaction {
+    fn failed(&self, source: sqlx::Error) -> StoreError {
+        StoreError::database(&self.name, source)
+    }
+}
+
+#[async_trait]
+impl Transaction for SqliteTransaction {
+    fn store(&self) -> &str {
+        &self.name
+    }
+
+    async fn fetch(&mut self, sql: &'static str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
+        let query = database::bind(sqlx::query(sql), values);
+        let rows = query.fetch_all(&mut *self.begun).await;
+        rows.and_then(|rows| rows.iter().map(database::row).collect())
+            .map_err(|error| self.failed(error))
+    }
+
+    async fn execute(&mut self, sql: &'static str, values: &[Value]) -> Result<u64, StoreError> {
+        let query = database::bind(sqlx::query(sql), values);
+        let done = query.execute(&mut *self.begun).await;
+        Ok(done.map_err(|error| self.failed(error))?.rows_affected())
+    }
+
+    /// [`BEGIN_WRITE`] holds the only lock that there is.
+    async fn lock(&mut self, _: Lock<'_>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        let Self { name, begun } = *self;
+        begun.commit().await.map_err(|error| StoreError::database(&name, error))
+    }
+
+    async fn roll_back(self: Box<Self>) {
+        // A connection that can't is closed, which comes to the same.
+        drop(self.begun.rollback().await);
     }
 }
 
@@ -286,20 +260,6 @@ fn is_busy(error: &sqlx::Error) -> bool {
     code.is_some_and(|code: i32| code & 0xff == SQLITE_BUSY)
 }
 
-type Query<'a> = sqlx::query::Query<'a, sqlx::Sqlite, SqliteArguments>;
-
-/// A statement with its values.
-fn query<'a, T>(sql: &'static str, values: impl IntoIterator<Item = T>) -> Query<'a>
-where
-    T: 'a + Encode<'a, sqlx::Sqlite> + Type<sqlx::Sqlite>,
-{
-    values.into_iter().fold(sqlx::query(sql), Query::bind)
-}
-
-fn failed(path: &Path, source: sqlx::Error) -> StoreError {
-    StoreError::database(&path.display().to_string(), source)
-}
-
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
@@ -309,7 +269,7 @@ mod tests {
 
     use super::*;
     use crate::keys::record::tests::record;
-    use crate::keys::store::Blocking;
+    use crate::keys::store::{Audit, Blocking, PolicyStore};
 
     fn url(folder: &tempfile::TempDir) -> String {
         format!("sqlite://{}", folder.path().join("store.db").display())
@@ -424,9 +384,46 @@ mod tests {
         execute(&url(&folder), "PRAGMA user_version = 7");
         let error = Blocking::open(&url(&folder)).err().unwrap();
         assert!(
-            matches!(error, StoreError::Newer { found: 7, known: 2, .. }),
+            matches!(error, StoreError::Newer { found: 7, known: 3, .. }),
             "{error:?}"
         );
+    }
+
+    #[test]
+    fn an_older_schema_is_brought_up_to_date() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        create_if_missing(&path).unwrap();
+        for step in &MIGRATIONS[..2] {
+            execute(&url(&folder), step);
+        }
+        execute(
+            &url(&folder),
+            "INSERT INTO key_records VALUES ('a', '01010101010101010101010101010101', NULL, 'cbcs', 'u',
+             hex(zeroblob(32)), hex(zeroblob(12)), 'v1', 'm', '2026-01-02T03:04:05Z', '0.1.0', 'f', NULL)",
+        );
+        let store = Blocking::open(&url(&folder)).unwrap();
+        assert_eq!(store.list(None).unwrap().len(), 1);
+        assert_eq!(store.wait(PolicyStore::policies).unwrap(), []);
+    }
+
+    #[test]
+    fn no_change_is_made_without_its_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Blocking::open(&url(&folder)).unwrap();
+        execute(&url(&folder), "ALTER TABLE key_audit RENAME TO away");
+        let content_id = "a".parse().unwrap();
+        let audit = Audit {
+            actor: "tester",
+            at: "2026-01-02T03:04:05Z".parse().unwrap(),
+            detail: None,
+        };
+        let set = || store.wait(|store| store.set_policy(&content_id, "{}", audit));
+        set().unwrap_err();
+        assert_eq!(store.wait(PolicyStore::policies).unwrap(), []);
+        execute(&url(&folder), "ALTER TABLE away RENAME TO key_audit");
+        set().unwrap();
+        assert_eq!(store.wait(PolicyStore::policies).unwrap().len(), 1);
     }
 
     #[test]
