@@ -8,6 +8,7 @@
 //! disagree. Nothing here knows of HTTP: a [`jwks::Fetch`] brings key sets from wherever they are.
 
 mod base64;
+mod claims;
 mod hmac_token;
 pub mod jwks;
 mod jwt;
