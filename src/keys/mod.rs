@@ -22,6 +22,7 @@ mod record;
 pub mod store;
 mod store_url;
 mod wrap;
+mod wrapped_text;
 
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use content_id::{ContentId, ContentIdError};
@@ -33,6 +34,7 @@ pub use name::{KeyName, NameError, TrackName};
 pub use record::{Difference, KeyRecord, RecordDraft};
 pub use store_url::{DATABASE_URL, DEFAULT_STORE, StoreUrlError, store_url};
 pub use wrap::WrapError;
+pub use wrapped_text::{MAX_TEXT_BYTES, TextWrapError, WrappedText};
 
 /// Text types go through `Display` and `FromStr` in JSON too, so that none comes into being unchecked.
 macro_rules! serde_as_text {
