@@ -74,8 +74,9 @@ struct Seen {
 
 /// Verifies `token`, the text that came as a Bearer token (RFC 6750), if any, by `keys`, all that are known.
 ///
-/// The checks are made in the order of [`check`]'s lines, so a token that is wrong in two ways is refused by the first. Clocks may
-/// differ by 60 seconds; times may have a fraction.
+/// The checks are made in a fixed order, and a token that is wrong in two ways is refused by the first of them: is there a token,
+/// and a key; its size, form, header, key and signature; its claims' types, times, audience, required claims, content, and
+/// `keys`. Clocks may differ by 60 seconds. A time (RFC 7519, 2) may have a fraction, and is read as a double.
 ///
 /// # Errors
 /// [`Denied`].

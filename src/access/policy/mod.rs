@@ -14,9 +14,10 @@
 pub mod jwt;
 mod webhook;
 
+use serde::de::Error as _;
 use serde::de::value::MapDeserializer;
-use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use super::DenyReason;
 use super::json::Pairs;
@@ -155,7 +156,7 @@ impl PolicyDraft {
 }
 
 /// Reads a policy with that form of secret.
-fn read<Secret: DeserializeOwned>(json: &str) -> Result<Policy<Secret>, PolicyError> {
+fn read<'a, Secret: Deserialize<'a>>(json: &'a str) -> Result<Policy<Secret>, PolicyError> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
     struct Nothing {}
@@ -187,8 +188,9 @@ struct PlainSecret(SecretText);
 
 impl<'de> Deserialize<'de> for PlainSecret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
         // serde's own error would show what is there instead.
-        let text = String::deserialize(deserializer).map_err(|_| D::Error::custom("\"secret\" is no text"))?;
+        let text: String = serde_json::from_str(raw.get()).map_err(|_| D::Error::custom("\"secret\" is no text"))?;
         Ok(Self(text.into()))
     }
 }
