@@ -1,6 +1,6 @@
 //! JSON (RFC 8259) as a value that compares by meaning: objects without order, numbers by what they are.
 //!
-//! serde_json's own value keeps a number as a double, in which 9007199254740993 is 9007199254740992. A policy that requires
+//! `serde_json`'s own value keeps a number as a double, in which 9007199254740993 is 9007199254740992. A policy that requires
 //! one of them must not take the other.
 
 use std::collections::BTreeMap;
@@ -200,7 +200,7 @@ impl<'de> Deserialize<'de> for Pairs<'de> {
     }
 }
 
-/// From serde_json alone, which gives the texts of numbers.
+/// From `serde_json` alone, which gives the texts of numbers.
 impl<'de> Deserialize<'de> for Members {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Box::<RawValue>::deserialize(deserializer)?;

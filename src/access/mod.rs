@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The live route and whatever else asks (a dry run, `vylux-pack token check`) share [`Access::decide`], so they can't
-//! disagree. Nothing here knows of HTTP: a [`jwks::Fetch`] brings key sets from wherever they are.
+//! disagree. A content's own rules are a [`policy::Policy`]. Nothing here knows of HTTP: a [`jwks::Fetch`] brings key sets from wherever they are.
 
 mod base64;
 mod claims;

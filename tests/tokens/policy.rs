@@ -16,8 +16,7 @@ fn ask(keys: &[KnownKey], token: &str) -> &'static str {
         content_id: &CONTENT_ID.parse().unwrap(),
         now: now(),
     };
-    verify(Some(token), keys, &JwtPolicy::default(), question)
-        .map_or_else(|denied| denied.reason.as_str(), |_| "ok")
+    verify(Some(token), keys, &JwtPolicy::default(), question).map_or_else(|denied| denied.reason.as_str(), |_| "ok")
 }
 
 fn known(kid: &str, pair: &KeyPair) -> KnownKey {
