@@ -92,7 +92,7 @@ impl KeySet {
         self.wait_for_refresh().await;
         let found = self.find(id, algorithm)?;
         if found.is_empty() {
-            return Err(DenyReason::JwtUnknownKey);
+            return Err(DenyReason::JwtUnknownKid);
         }
         Ok(found)
     }
@@ -228,7 +228,7 @@ mod tests {
         }
         assert_eq!(
             set.keys(Some("b"), Algorithm::ES256).await.err(),
-            Some(DenyReason::JwtUnknownKey)
+            Some(DenyReason::JwtUnknownKid)
         );
     }
 }

@@ -9,12 +9,9 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
+use super::claims::Claims;
 use super::jwks::KeySet;
-use super::key_scope::KeysClaim;
-use super::{Authenticated, DenyReason, Question, UnixSeconds, Verifier, base64};
-
-/// Clocks may differ by this much.
-const SKEW_SECONDS: UnixSeconds = 60;
+use super::{Authenticated, DenyReason, Question, Verifier, base64};
 
 /// What a JWT's claims must say.
 #[derive(Debug, Clone, Default)]
@@ -48,40 +45,6 @@ fn is_there<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(value).map(|_| true)
 }
 
-#[derive(Deserialize)]
-struct Claims {
-    exp: Option<NumericDate>,
-    nbf: Option<NumericDate>,
-    iat: Option<NumericDate>,
-    sub: Option<String>,
-    iss: Option<String>,
-    aud: Option<OneOrMany>,
-    hash: Option<OneOrMany>,
-    content_id: Option<OneOrMany>,
-    #[serde(default)]
-    keys: KeysClaim,
-}
-
-/// Seconds since 1970, maybe with a fraction (RFC 7519, 2).
-#[derive(Deserialize, Clone, Copy)]
-struct NumericDate(f64);
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    One(String),
-    Many(Vec<String>),
-}
-
-impl OneOrMany {
-    fn holds(&self, text: &str) -> bool {
-        match self {
-            Self::One(one) => one == text,
-            Self::Many(many) => many.iter().any(|one| one == text),
-        }
-    }
-}
-
 impl Jwts {
     /// Accepts HS256 under `secrets` (more than one while they rotate), and RS256 and ES256 under `key_set`.
     #[must_use]
@@ -112,49 +75,25 @@ impl Jwts {
                 let keys = key_set.keys(header.kid.as_deref(), algorithm).await?;
                 keys.iter().any(|key| signed_by(&key.public, algorithm))
             }
-            _ => return Err(DenyReason::JwtAlgorithm),
+            _ => return Err(DenyReason::JwtWrongAlg),
         };
-        if signed { Ok(()) } else { Err(DenyReason::JwtSignature) }
+        if signed { Ok(()) } else { Err(DenyReason::JwtSigFail) }
     }
 }
 
 impl JwtRules {
     fn check(&self, claims: Claims, question: Question<'_>) -> Result<Authenticated, DenyReason> {
-        // Seconds of this century are exact in a double.
-        #[expect(clippy::cast_precision_loss, reason = "the time is far below 2^53 seconds")]
-        let (now, skew) = (question.now as f64, SKEW_SECONDS as f64);
-        let NumericDate(expires) = claims.exp.ok_or(DenyReason::JwtNoExpiry)?;
-        if now >= expires + skew {
-            return Err(DenyReason::JwtExpired);
-        }
-        if claims.nbf.is_some_and(|NumericDate(begins)| now + skew < begins) {
-            return Err(DenyReason::JwtNotYetValid);
-        }
-        if claims.iat.is_some_and(|NumericDate(issued)| now + skew < issued) {
-            return Err(DenyReason::JwtIssuedInFuture);
-        }
-        if let Some(audience) = &self.audience
-            && !claims.aud.is_some_and(|found| found.holds(audience))
-        {
-            return Err(DenyReason::JwtAudienceMismatch);
+        claims.check_times(question.now)?;
+        if let Some(audience) = &self.audience {
+            claims.check_audience(audience)?;
         }
         if self.issuer.is_some() && claims.iss != self.issuer {
             return Err(DenyReason::JwtIssuerMismatch);
         }
         if !self.any_content {
-            let named: Vec<_> = [&claims.hash, &claims.content_id].into_iter().flatten().collect();
-            if named.is_empty() {
-                return Err(DenyReason::JwtNoContent);
-            }
-            // Where both are there, both must hold it: a token never says more than each of its claims.
-            if !named.iter().all(|named| named.holds(question.content_id.as_str())) {
-                return Err(DenyReason::JwtContentMismatch);
-            }
+            claims.check_content(question.content_id)?;
         }
-        Ok(Authenticated {
-            subject: claims.sub,
-            keys: claims.keys.scope()?,
-        })
+        claims.authenticated()
     }
 }
 
@@ -167,20 +106,17 @@ impl Verifier for Jwts {
     async fn verify(&self, token: &str, question: Question<'_>) -> Result<Authenticated, DenyReason> {
         let (message, signature) = token.rsplit_once('.').ok_or(DenyReason::JwtMalformed)?;
         let (header, payload) = message.split_once('.').ok_or(DenyReason::JwtMalformed)?;
-        let header: Header = read(header)?;
+        let header: Header = super::json_object(&part(header)?).ok_or(DenyReason::JwtMalformed)?;
         if header.crit {
             return Err(DenyReason::JwtCritical);
         }
-        if base64::decode(signature).is_none() {
-            return Err(DenyReason::JwtMalformed);
-        }
+        part(signature)?;
         self.check_signature(&header, message, signature).await?;
-        self.rules.check(read(payload)?, question)
+        self.rules.check(Claims::read(&part(payload)?)?, question)
     }
 }
 
-/// Reads a part of a token: canonical base64url of a JSON object, whose members have different names.
-fn read<T: serde::de::DeserializeOwned>(part: &str) -> Result<T, DenyReason> {
-    let json = base64::decode(part).ok_or(DenyReason::JwtMalformed)?;
-    super::json_object(&json).ok_or(DenyReason::JwtMalformed)
+/// The bytes of a part of a token.
+fn part(text: &str) -> Result<Vec<u8>, DenyReason> {
+    base64::decode(text).ok_or(DenyReason::JwtMalformed)
 }

@@ -5,14 +5,19 @@
 //! ```
 //!
 //! The live route and whatever else asks (a dry run, `vylux-pack token check`) share [`Access::decide`], so they can't
-//! disagree. Nothing here knows of HTTP: a [`jwks::Fetch`] brings key sets from wherever they are.
+//! disagree. A content's own rules are a [`policy::Policy`]. Nothing here knows of HTTP: a [`jwks::Fetch`] brings key sets from wherever they are.
 
 mod base64;
+mod claims;
 mod hmac_token;
+mod json;
 pub mod jwks;
 mod jwt;
 mod key_scope;
+mod pem;
+pub mod policy;
 mod reason;
+mod signing_key;
 
 use std::sync::Arc;
 
@@ -23,9 +28,11 @@ use serde::de::DeserializeOwned;
 use crate::keys::ContentId;
 
 pub use hmac_token::{HmacTokens, mint};
+pub use json::{Json, Members, Number};
 pub use jwt::{JwtRules, Jwts};
 pub use key_scope::{Asked, KeyEntry, KeyScope, PRIMARY};
 pub use reason::DenyReason;
+pub use signing_key::{KnownKey, NotP256, PublicKey, SigningKey, SigningKeyError};
 
 /// No token is longer, in bytes of its text.
 pub const MAX_TOKEN_BYTES: usize = 8 << 10;

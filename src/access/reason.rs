@@ -43,18 +43,28 @@ reasons! {
     TokenExpired = "token-expired",
     /// An HMAC token for other content.
     TokenContentMismatch = "token-content-mismatch",
+    /// A policy asks for a signed token, and no signing key is active.
+    NoActiveKeys = "no-active-keys",
+    /// It is no JWS in the compact form (RFC 7515, 7.1): three parts of canonical base64url, none of them empty.
+    JwtNotAJws = "jwt-not-a-jws",
+    /// A JWT whose header is no JSON object.
+    JwtBadHeader = "jwt-bad-header",
     /// A JWT whose parts can't be read, or whose claims are of a wrong type.
     JwtMalformed = "jwt-malformed",
     /// A JWT with an algorithm that is not configured, `none` among them.
-    JwtAlgorithm = "jwt-algorithm",
+    JwtWrongAlg = "jwt-wrong-alg",
     /// A JWT with `crit`: extensions that must be understood (RFC 7515, 4.1.11), and none is.
     JwtCritical = "jwt-critical",
-    /// A JWT that names no key of the key set.
-    JwtUnknownKey = "jwt-unknown-key",
+    /// A JWT without `kid` where only a key that is named may have signed.
+    JwtMissingKid = "jwt-missing-kid",
+    /// A JWT that names no key that may sign here: unknown, revoked, or not allowed.
+    JwtUnknownKid = "jwt-unknown-kid",
+    /// A JWT whose key, as it is kept here, is no public key of P-256.
+    JwtBadPublicKey = "jwt-bad-public-key",
     /// A JWT that no key at hand signed.
-    JwtSignature = "jwt-signature",
+    JwtSigFail = "jwt-sig-fail",
     /// A JWT without `exp`.
-    JwtNoExpiry = "jwt-no-expiry",
+    JwtMissingExp = "jwt-missing-exp",
     /// A JWT whose time is over.
     JwtExpired = "jwt-expired",
     /// A JWT whose time has not come: `nbf`.
@@ -65,6 +75,8 @@ reasons! {
     JwtAudienceMismatch = "jwt-aud-mismatch",
     /// A JWT of another issuer.
     JwtIssuerMismatch = "jwt-iss-mismatch",
+    /// A JWT in which a claim that the policy requires is missing, or has another value.
+    JwtClaimMismatch = "jwt-claim-mismatch",
     /// A JWT that names no content.
     JwtNoContent = "jwt-no-content",
     /// A JWT for other content.
@@ -75,6 +87,12 @@ reasons! {
     KeyNotInToken = "key-not-in-token",
     /// The key set could not be fetched so far, so nothing can be said of the token.
     JwksUnavailable = "jwks-unavailable",
+    /// The content has a policy of a type that is not known here.
+    PolicyUnknownType = "policy-unknown-type",
+    /// The content's policy can't be read.
+    PolicyCorrupt = "policy-corrupt",
+    /// The content's policy could not be fetched.
+    PolicyFetchFailed = "policy-fetch-failed",
 }
 
 impl fmt::Display for DenyReason {

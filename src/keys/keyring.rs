@@ -148,8 +148,7 @@ impl KeyRing {
     /// [`WrapError::UnknownKek`] if no key at hand is the one that the record names, and
     /// [`WrapError::Refused`] if the record was changed.
     pub fn unwrap(&self, record: &KeyRecord) -> Result<ContentKey, WrapError> {
-        let mut keks = std::iter::once(&self.kek).chain(&self.old_keks);
-        let Some(kek) = keks.find(|kek| kek.version() == record.kek_version) else {
+        let Some(kek) = self.kek_by_version(&record.kek_version) else {
             return Err(WrapError::UnknownKek {
                 content_id: record.content_id.clone(),
                 kid: record.kid,
@@ -166,6 +165,17 @@ impl KeyRing {
                 kid: record.kid,
                 kek_version: record.kek_version.clone(),
             })
+    }
+
+    /// The key-encryption key that wraps.
+    pub(super) const fn kek(&self) -> &Kek {
+        &self.kek
+    }
+
+    /// The key-encryption key of that [`Kek::version`], if it is at hand.
+    pub(super) fn kek_by_version(&self, version: &str) -> Option<&Kek> {
+        let mut keks = std::iter::once(&self.kek).chain(&self.old_keks);
+        keks.find(|kek| kek.version() == version)
     }
 
     /// The record under the key-encryption key of now; as it is, if it is under that one already.

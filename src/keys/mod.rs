@@ -22,6 +22,7 @@ mod record;
 pub mod store;
 mod store_url;
 mod wrap;
+mod wrapped_text;
 
 pub use base_url::{BaseUrl, BaseUrlError};
 pub use content_id::{ContentId, ContentIdError};
@@ -33,5 +34,6 @@ pub use name::{KeyName, NameError, TrackName};
 pub use record::{Difference, KeyRecord, RecordDraft};
 pub use store_url::{DATABASE_URL, DEFAULT_STORE, StoreUrlError, store_url};
 pub use wrap::WrapError;
+pub use wrapped_text::{MAX_TEXT_BYTES, TextWrapError, WrappedText};
 
 crate::content_key::serde_as_text!(ContentId KeyName TrackName BaseUrl);

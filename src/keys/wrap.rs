@@ -62,9 +62,8 @@ pub(super) struct Binding<'a> {
 }
 
 impl Binding<'_> {
-    /// The associated data: every field behind its length (32 bits, big-endian), so that no two bindings are equal.
     fn associated_data(&self, kek_version: &str) -> Vec<u8> {
-        let fields = [
+        let fields: [&[u8]; 5] = [
             self.content_id.as_str().as_bytes(),
             // No key name is empty, so an empty one stands for none.
             self.key_name.map_or("", KeyName::as_str).as_bytes(),
@@ -72,15 +71,20 @@ impl Binding<'_> {
             self.scheme.as_bytes(),
             kek_version.as_bytes(),
         ];
-        let mut data = Vec::new();
-        for field in fields {
-            // Longer than 4 GiB no field can be; were one, its length would be the same for wrap and unwrap.
-            let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
-            data.extend_from_slice(&length.to_be_bytes());
-            data.extend_from_slice(field);
-        }
-        data
+        associated_data(&fields)
     }
+}
+
+/// Every field behind its length (32 bits, big-endian), so that no two lists of fields are equal.
+pub(super) fn associated_data(fields: &[&[u8]]) -> Vec<u8> {
+    let mut data = Vec::new();
+    for field in fields {
+        // Longer than 4 GiB no field can be; were one, its length would be the same for wrap and unwrap.
+        let length = u32::try_from(field.len()).unwrap_or(u32::MAX);
+        data.extend_from_slice(&length.to_be_bytes());
+        data.extend_from_slice(field);
+    }
+    data
 }
 
 /// A wrapped content key: 16 bytes of ciphertext and 16 of tag.
@@ -122,7 +126,7 @@ impl Kek {
 }
 
 /// Encrypts in place and returns the tag.
-fn seal(key: &[u8; 32], nonce: &[u8; 12], associated_data: &[u8], text: &mut [u8]) -> [u8; 16] {
+pub(super) fn seal(key: &[u8; 32], nonce: &[u8; 12], associated_data: &[u8], text: &mut [u8]) -> [u8; 16] {
     Aes256Gcm::new(key.into())
         .encrypt_inout_detached(nonce.into(), associated_data, text.into())
         .expect("text and associated data are far below GCM's limit of 64 GiB")
@@ -130,7 +134,13 @@ fn seal(key: &[u8; 32], nonce: &[u8; 12], associated_data: &[u8], text: &mut [u8
 }
 
 /// Checks the tag, then decrypts in place.
-fn open(key: &[u8; 32], nonce: &[u8; 12], associated_data: &[u8], text: &mut [u8], tag: [u8; 16]) -> Option<()> {
+pub(super) fn open(
+    key: &[u8; 32],
+    nonce: &[u8; 12],
+    associated_data: &[u8],
+    text: &mut [u8],
+    tag: [u8; 16],
+) -> Option<()> {
     Aes256Gcm::new(key.into())
         .decrypt_inout_detached(nonce.into(), associated_data, text.into(), &Tag::from(tag))
         .ok()

@@ -58,3 +58,10 @@ impl From<String> for SecretText {
         Self(Zeroizing::new(text))
     }
 }
+
+impl From<Zeroizing<String>> for SecretText {
+    /// Takes a text that was cleared on drop already.
+    fn from(text: Zeroizing<String>) -> Self {
+        Self(text)
+    }
+}

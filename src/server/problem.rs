@@ -206,7 +206,7 @@ impl From<DenyReason> for Problem {
     fn from(reason: DenyReason) -> Self {
         let kind = match reason {
             DenyReason::MissingToken | DenyReason::QueryToken => Kind::Unauthorized,
-            DenyReason::JwksUnavailable => Kind::Unavailable,
+            DenyReason::JwksUnavailable | DenyReason::PolicyFetchFailed => Kind::Unavailable,
             _ => Kind::Forbidden,
         };
         Self::new(kind, reason.as_str())

@@ -97,17 +97,17 @@ fn keys_are_fetched_once_rotated_and_kept_through_an_outage() {
     source.answer("200 OK", &new, Duration::ZERO);
     let by_ec = ec.token(Some("new"), &claims());
     for _ in 0..20 {
-        site.refuses("not known yet", &by_ec, "jwt-unknown-key");
+        site.refuses("not known yet", &by_ec, "jwt-unknown-kid");
     }
     assert_eq!(source.fetches(), 1, "invented key IDs make nobody fetch");
     std::thread::sleep(MIN_INTERVAL);
     site.opens("ES256", &by_ec);
-    site.refuses("the old key is gone", &by_rsa, "jwt-unknown-key");
+    site.refuses("the old key is gone", &by_rsa, "jwt-unknown-kid");
     assert_eq!(source.fetches(), 2);
     let der = jwt(r#"{"alg":"ES256","kid":"new"}"#, &claims(), |message| {
         ec.sign_as_openssl(message)
     });
-    site.refuses("an elliptic signature as openssl writes it", &der, "jwt-signature");
+    site.refuses("an elliptic signature as openssl writes it", &der, "jwt-sig-fail");
 
     // An outage, and what is worse than one: each is asked for once more, and none replaces what is there.
     let huge = format!("{} {}", new, " ".repeat(300 << 10));
@@ -115,7 +115,7 @@ fn keys_are_fetched_once_rotated_and_kept_through_an_outage() {
         source.answer(status, body, Duration::ZERO);
         std::thread::sleep(MIN_INTERVAL);
         let before = source.fetches();
-        site.refuses("unknown", &by_rsa, "jwt-unknown-key");
+        site.refuses("unknown", &by_rsa, "jwt-unknown-kid");
         assert_eq!(source.fetches(), before + 1, "{status}");
         site.opens("what was there stays", &by_ec);
     }
@@ -178,28 +178,28 @@ fn only_keys_that_are_meant_for_it_verify() {
     ]));
     let site = Site::start(&[("AUTH_JWKS_URL", &source.url())]);
     for kid in ["encrypts", "derives", "other-curve", "other-algorithm", "new"] {
-        site.refuses(kid, &ec.token(Some(kid), &claims()), "jwt-unknown-key");
+        site.refuses(kid, &ec.token(Some(kid), &claims()), "jwt-unknown-kid");
     }
     site.refuses(
         "less than 2048 bits",
         &short.token(Some("short"), &claims()),
-        "jwt-signature",
+        "jwt-sig-fail",
     );
     site.refuses(
         "for another algorithm",
         &long.token(Some("pss"), &claims()),
-        "jwt-unknown-key",
+        "jwt-unknown-kid",
     );
     site.opens("for verifying", &long.token(Some("verifies"), &claims()));
     let secret = jwt(r#"{"alg":"HS256","kid":"secret"}"#, &claims(), |message| {
         crate::common::tokens::hmac_sha256(b"secret", message)
     });
-    site.refuses("a secret that is public", &secret, "jwt-signature");
+    site.refuses("a secret that is public", &secret, "jwt-sig-fail");
     site.opens("neither the token nor the key has an ID", &ec.token(None, &claims()));
     site.refuses(
         "the key has no ID, the token has",
         &ec.token(Some("no-such"), &claims()),
-        "jwt-unknown-key",
+        "jwt-unknown-kid",
     );
     let expired = format!(r#"{{"hash":"test-film","exp":{}}}"#, now() - 100);
     site.refuses("the claims count too", &ec.token(None, &expired), "jwt-expired");

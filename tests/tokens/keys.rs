@@ -26,6 +26,22 @@ impl KeyPair {
         Self::make("ES256", &["EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
     }
 
+    /// One that signs no token: of that type, with that option. `None` where openssl is missing.
+    pub fn of(kind: &str, option: &str) -> Option<Self> {
+        Self::make("none", &[kind, "-pkeyopt", option])
+    }
+
+    /// The pair of P-256 whose private key is given. `None` where openssl is missing.
+    pub fn from_pem(private_key: &str) -> Option<Self> {
+        tool("openssl")?;
+        let workspace = Workspace::new();
+        std::fs::write(workspace.folder().join("key.pem"), private_key).unwrap();
+        Some(Self {
+            workspace,
+            algorithm: "ES256",
+        })
+    }
+
     fn make(algorithm: &'static str, arguments: &[&str]) -> Option<Self> {
         tool("openssl")?;
         let workspace = Workspace::new();

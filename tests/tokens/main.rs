@@ -15,5 +15,6 @@ mod hmac;
 mod jwt;
 mod key_set;
 mod keys;
+mod policy;
 mod scopes;
 mod site;
