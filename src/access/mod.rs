@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The live route and whatever else asks (a dry run, `vylux-pack token check`) share [`Access::decide`], so they can't
-//! disagree. Nothing here knows of HTTP: a [`jwks::Fetch`] brings key sets from wherever they are.
+//! disagree. Nothing here knows of HTTP: a [`jwks::Fetch`] brings key sets from wherever they are, and a
+//! [`webhook::Post`] takes questions to webhooks.
 
 mod base64;
 mod hmac_token;
@@ -13,6 +14,7 @@ pub mod jwks;
 mod jwt;
 mod key_scope;
 mod reason;
+pub mod webhook;
 
 use std::sync::Arc;
 
