@@ -1,36 +1,45 @@
-//! Who may have a key: tokens in, one [`Decision`] with a reason out.
+//! Who may have a key: tokens in, one [`Verdict`] with a reason out.
 //!
 //! ```text
-//! bearer text -> Verifier (HMAC token, JWT) -> Authenticated -> Access::decide -> Decision
+//! Asking -> Policy of the content -> its rule (everybody, Verifier, signing keys, webhook) -> Verdict
 //! ```
 //!
 //! The live route and whatever else asks (a dry run, `vylux-pack token check`) share [`Access::decide`], so they can't
-//! disagree. A content's own rules are a [`policy::Policy`]. Nothing here knows of HTTP: a [`jwks::Fetch`] brings key sets from wherever they are.
+//! disagree. Nothing here knows of HTTP: a [`jwks::Fetch`] brings key sets from wherever they are, and a [`webhook::Post`] takes
+//! questions to webhooks.
 
 mod base64;
 mod claims;
+mod fresh;
 mod hmac_token;
 mod json;
 pub mod jwks;
 mod jwt;
 mod key_scope;
 mod pem;
+mod policies;
 pub mod policy;
 mod reason;
 mod signing_key;
+pub mod webhook;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 
+use crate::content_key::Kid;
 use crate::keys::ContentId;
+use crate::keys::store::StoreError;
+use policy::Policy;
 
 pub use hmac_token::{HmacTokens, mint};
 pub use json::{Json, Members, Number};
 pub use jwt::{JwtRules, Jwts};
 pub use key_scope::{Asked, KeyEntry, KeyScope, PRIMARY};
+pub use policies::Policies;
 pub use reason::DenyReason;
 pub use signing_key::{KnownKey, NotP256, PublicKey, SigningKey, SigningKeyError};
 
@@ -64,13 +73,65 @@ pub struct Authenticated {
     pub keys: KeyScope,
 }
 
+/// All that is known of whoever asks for a key.
+#[derive(Clone, Copy)]
+pub struct Asking<'a> {
+    /// For which content, and when.
+    pub question: Question<'a>,
+    /// The text that came as a Bearer token (RFC 6750), if any; or what is wrong with where it came.
+    pub token: Result<Option<&'a str>, DenyReason>,
+    /// The key's ID, where it is asked for by that.
+    pub kid: Option<Kid>,
+    /// The viewer's address.
+    pub viewer_ip: IpAddr,
+    /// What the viewer asked for, a URL or the path of one.
+    pub request_url: &'a str,
+    /// The request's ID, which the log has too.
+    pub request_id: &'a str,
+    /// Whether a webhook may be asked; a dry run may leave it in peace.
+    pub asks_webhooks: bool,
+}
+
+impl<'a> Asking<'a> {
+    /// A token for a content is all that is known.
+    #[must_use]
+    pub const fn by_token(question: Question<'a>, token: &'a str) -> Self {
+        Self {
+            question,
+            token: Ok(Some(token)),
+            kid: None,
+            viewer_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            request_url: "",
+            request_id: "",
+            asks_webhooks: false,
+        }
+    }
+}
+
 /// The answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
-    /// Keys of the content may be handed out: those of [`Authenticated::keys`].
-    Allow(Authenticated),
-    /// It may not.
-    Deny(DenyReason),
+#[derive(Debug)]
+pub struct Verdict {
+    /// Keys of the content may be handed out, those of [`Authenticated::keys`]; or why not.
+    pub outcome: Result<Authenticated, DenyReason>,
+    /// What led to it.
+    pub grounds: Grounds,
+}
+
+/// What led to a [`Verdict`]: for logs and dry runs. Clients are told none of it.
+#[derive(Debug, Default)]
+pub struct Grounds {
+    /// The type of the content's policy, where it could be read.
+    pub policy: Option<&'static str>,
+    /// More of the reason for people, without a word of the token.
+    pub detail: Option<String>,
+    /// The signing key that the token names. Verified where access is allowed, and nowhere else.
+    pub kid: Option<String>,
+    /// All that the token says. Verified where access is allowed, and nowhere else.
+    pub claims: Option<Members>,
+    /// What the webhook answered.
+    pub webhook: Option<webhook::Answer>,
+    /// Why the store could not be asked.
+    pub cause: Option<Arc<StoreError>>,
 }
 
 /// A kind of token. Another kind is one more file that implements this, and one more line where [`Access`] is made.
@@ -87,50 +148,80 @@ pub trait Verifier: Send + Sync {
 #[derive(Clone)]
 pub struct Access {
     /// `None` lets everybody in.
-    verifiers: Option<Arc<[Box<dyn Verifier>]>>,
+    rules: Option<Rules>,
+}
+
+#[derive(Clone)]
+struct Rules {
+    verifiers: Arc<[Box<dyn Verifier>]>,
+    /// `None` where no content has a policy of its own.
+    policies: Option<Policies>,
 }
 
 impl Access {
-    /// Access for those whose token one of `verifiers` accepts; with none of them, for nobody.
+    /// Access for those whose token one of `verifiers` accepts, none of them for nobody; and where `policies` say another thing of a
+    /// content, by that.
     #[must_use]
-    pub fn new(verifiers: Vec<Box<dyn Verifier>>) -> Self {
+    pub fn new(verifiers: Vec<Box<dyn Verifier>>, policies: Option<Policies>) -> Self {
+        let verifiers = verifiers.into();
         Self {
-            verifiers: Some(verifiers.into()),
+            rules: Some(Rules { verifiers, policies }),
         }
     }
 
     /// Access for everybody: for a developer's own machine.
     #[must_use]
     pub const fn insecure() -> Self {
-        Self { verifiers: None }
+        Self { rules: None }
     }
 
     /// Whether everybody is let in.
     #[must_use]
     pub const fn is_insecure(&self) -> bool {
-        self.verifiers.is_none()
+        self.rules.is_none()
     }
 
-    /// Decides about `token`, the text that came as a Bearer token (RFC 6750), if any.
-    pub async fn decide(&self, token: Option<&str>, question: Question<'_>) -> Decision {
-        match self.authenticate(token, question).await {
-            Ok(authenticated) => Decision::Allow(authenticated),
-            Err(reason) => Decision::Deny(reason),
+    /// The policies of contents, if they may have some.
+    #[must_use]
+    pub fn policies(&self) -> Option<&Policies> {
+        self.rules.as_ref()?.policies.as_ref()
+    }
+
+    /// Decides. Nothing of an earlier decision is used again: what was revoked by now counts.
+    pub async fn decide(&self, asking: &Asking<'_>) -> Verdict {
+        let mut grounds = Grounds::default();
+        let outcome = match &self.rules {
+            None => Ok(Authenticated::default()),
+            Some(rules) => rules.decide(asking, &mut grounds).await,
+        };
+        Verdict { outcome, grounds }
+    }
+}
+
+impl Rules {
+    async fn decide(&self, asking: &Asking<'_>, grounds: &mut Grounds) -> Result<Authenticated, DenyReason> {
+        let policy = match &self.policies {
+            None => Arc::new(Policy::Token),
+            Some(policies) => policies.of(asking.question.content_id, grounds).await?,
+        };
+        grounds.policy = Some(policy.kind());
+        match (&*policy, &self.policies) {
+            (Policy::Public, _) => Ok(Authenticated::default()),
+            (Policy::Jwt(policy), Some(policies)) => policies.by_jwt(policy, asking, grounds).await,
+            (Policy::Webhook(policy), Some(policies)) => policies.by_webhook(policy, asking, grounds).await,
+            (Policy::Token | Policy::Jwt(_) | Policy::Webhook(_), _) => self.by_token(asking).await,
         }
     }
 
-    async fn authenticate(&self, token: Option<&str>, question: Question<'_>) -> Result<Authenticated, DenyReason> {
-        let Some(verifiers) = &self.verifiers else {
-            return Ok(Authenticated::default());
-        };
-        let token = token.ok_or(DenyReason::MissingToken)?;
+    async fn by_token(&self, asking: &Asking<'_>) -> Result<Authenticated, DenyReason> {
+        let token = asking.token?.ok_or(DenyReason::MissingToken)?;
         if token.len() > MAX_TOKEN_BYTES {
             return Err(DenyReason::TokenTooLarge);
         }
-        let verifier = verifiers.iter().find(|verifier| verifier.recognizes(token));
+        let verifier = self.verifiers.iter().find(|verifier| verifier.recognizes(token));
         verifier
             .ok_or(DenyReason::TokenMalformed)?
-            .verify(token, question)
+            .verify(token, asking.question)
             .await
     }
 }

@@ -93,6 +93,24 @@ reasons! {
     PolicyCorrupt = "policy-corrupt",
     /// The content's policy could not be fetched.
     PolicyFetchFailed = "policy-fetch-failed",
+    /// A webhook has to be asked, and none is named.
+    WebhookNoUrl = "webhook-no-url",
+    /// The webhook's URL, or an address of its host, is one that nothing is sent to.
+    WebhookBlockedSsrf = "webhook-blocked-ssrf",
+    /// The webhook did not answer in time.
+    WebhookTimeout = "webhook-timeout",
+    /// The webhook could not be reached, or its answer could not be read.
+    WebhookNetwork = "webhook-network",
+    /// The webhook said no: status 403.
+    WebhookDeny403 = "webhook-deny-403",
+    /// The webhook answered with a status that is neither yes (200) nor no (403).
+    WebhookErrorStatus = "webhook-error-status",
+    /// As many questions as the webhook's host is asked at once are under way.
+    WebhookOverloaded = "webhook-overloaded",
+    /// The webhook's host failed a moment ago, again and again, and is left alone.
+    WebhookCircuitOpen = "webhook-circuit-open",
+    /// A dry run did not ask the webhook.
+    WebhookTestSkipped = "webhook-test-skipped",
 }
 
 impl fmt::Display for DenyReason {

@@ -2,17 +2,21 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args as Arguments;
 use tokio::runtime::Builder;
+use vylux_pack::access::Policies;
+use vylux_pack::access::webhook::Webhooks;
 use vylux_pack::keys::KeyRing;
 use vylux_pack::keys::lookup::Lookup;
-use vylux_pack::keys::store::{self, Later, StoreError};
+use vylux_pack::keys::store::{self, Later, Store, StoreError};
 use vylux_pack::secret::Settings;
 use vylux_pack::server::config::{self, Config, Flags, Records};
 use vylux_pack::server::metrics::Metrics;
 use vylux_pack::server::rate_limit::RateLimit;
+use vylux_pack::server::webhook_http::HttpPost;
 use vylux_pack::server::{App, causes, listen, logs};
 
 use super::failure::Failure;
@@ -80,8 +84,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         dev: args.dev,
     };
     let config = Config::load(&settings, flags).map_err(Failure::usage)?;
-    let access = config::access(&settings, args.insecure_no_auth).map_err(Failure::usage)?;
-    let ring = KeyRing::load(&settings).map_err(Failure::usage)?;
+    let ring = Arc::new(KeyRing::load(&settings).map_err(Failure::usage)?);
     // For what all connections share; they themselves have threads of their own.
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -95,17 +98,21 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             .transpose()
             .map_err(Failure::work)?;
         let metrics = Metrics::default();
-        let keys = match &config.records {
-            Records::Derived => Lookup::derived(ring),
-            Records::Store(url) if args.check => {
-                Lookup::stored(ring, store::open(url.expose()).await?, metrics.count_looks())
-            }
+        let store = match &config.records {
+            Records::Derived => None,
+            Records::Store(url) if args.check => Some(store::open(url.expose()).await?),
             Records::Store(url) => {
                 let failed = |error: &StoreError| {
                     tracing::error!(cause = causes::chain(error), "the record store can't be opened");
                 };
-                Lookup::stored(ring, Later::open(url.clone(), failed).await?, metrics.count_looks())
+                Some(Later::open(url.clone(), failed).await?)
             }
+        };
+        let policies = store.clone().map(|store| policies(store, &ring, &config)).transpose()?;
+        let access = config::access(&settings, args.insecure_no_auth, policies).map_err(Failure::usage)?;
+        let keys = match store {
+            None => Lookup::derived(ring),
+            Some(store) => Lookup::stored(ring, store, metrics.count_looks()),
         };
         if args.check {
             keys.check().await.map_err(Failure::work)?;
@@ -135,4 +142,12 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         };
         listen::serve(app).await.map_err(Failure::work)
     })
+}
+
+/// What contents' own policies are decided by.
+fn policies(store: Arc<dyn Store>, ring: &Arc<KeyRing>, config: &Config) -> Result<Policies, Failure> {
+    let post = HttpPost::new(config.webhook_ranges.clone())
+        .context("the client for webhooks can't be made")
+        .map_err(Failure::work)?;
+    Ok(Policies::new(store, Arc::clone(ring), Webhooks::new(Box::new(post))))
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow};
 use clap::{Args as Arguments, Subcommand};
 use jiff::SignedDuration;
 use tokio::runtime::Builder;
-use vylux_pack::access::{Decision, KeyEntry, KeyScope, MAX_TOKEN_BYTES, Question, mint, now};
+use vylux_pack::access::{Asking, KeyEntry, KeyScope, MAX_TOKEN_BYTES, Question, mint, now};
 use vylux_pack::keys::ContentId;
 use vylux_pack::secret::{KEY_TOKEN_SECRET, SecretError, Settings};
 use vylux_pack::server::config;
@@ -86,7 +86,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn check(settings: &Settings, content_id: &ContentId) -> Result<(), Failure> {
-    let access = config::access(settings, false).map_err(Failure::usage)?;
+    let access = config::access(settings, false, None).map_err(Failure::usage)?;
     let mut token = String::new();
     let limit = MAX_TOKEN_BYTES as u64 + 2;
     std::io::stdin()
@@ -100,8 +100,12 @@ fn check(settings: &Settings, content_id: &ContentId) -> Result<(), Failure> {
         .build()
         .context("the async runtime can't start")
         .map_err(Failure::work)?;
-    match runtime.block_on(access.decide(Some(token.trim_end_matches(['\r', '\n'])), question)) {
-        Decision::Allow(authenticated) => {
+    let token = token.trim_end_matches(['\r', '\n']);
+    match runtime
+        .block_on(access.decide(&Asking::by_token(question, token)))
+        .outcome
+    {
+        Ok(authenticated) => {
             let subject = authenticated
                 .subject
                 .map(|subject| format!(", for subject {subject:?}"));
@@ -115,7 +119,7 @@ fn check(settings: &Settings, content_id: &ContentId) -> Result<(), Failure> {
             report!("The token opens {content_id}{keys}{}.", subject.unwrap_or_default())?;
             Ok(())
         }
-        Decision::Deny(reason) => Err(Failure::different(anyhow!(
+        Err(reason) => Err(Failure::different(anyhow!(
             "the token does not open {content_id}: {reason}"
         ))),
     }

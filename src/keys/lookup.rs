@@ -28,6 +28,17 @@ pub enum Which {
     Named(KeyName),
 }
 
+impl Which {
+    /// The key's ID, where it is asked for by that.
+    #[must_use]
+    pub const fn kid(&self) -> Option<Kid> {
+        match self {
+            Self::Kid(kid) => Some(*kid),
+            Self::Primary | Self::Named(_) => None,
+        }
+    }
+}
+
 /// A content key, its ID and name.
 #[derive(Clone)]
 pub struct FoundKey {
@@ -60,12 +71,12 @@ pub struct Lookup(Arc<Source>);
 
 enum Source {
     Stored {
-        ring: KeyRing,
+        ring: Arc<KeyRing>,
         store: Arc<dyn RecordStore>,
         cache: Cache<(ContentId, Which), Look>,
         looked: Box<dyn Fn(Duration) + Send + Sync>,
     },
-    Derived(KeyRing),
+    Derived(Arc<KeyRing>),
 }
 
 /// A look into the store.
@@ -85,12 +96,12 @@ impl Lookup {
     /// Finds keys that have a record in `store`, and no others. `looked` is told how long each look into it took.
     #[must_use]
     pub fn stored(
-        ring: KeyRing,
+        ring: impl Into<Arc<KeyRing>>,
         store: Arc<dyn RecordStore>,
         looked: impl Fn(Duration) + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(Source::Stored {
-            ring,
+            ring: ring.into(),
             store,
             cache: Cache::new(CACHED_KEYS),
             looked: Box::new(looked),
@@ -99,8 +110,8 @@ impl Lookup {
 
     /// Derives a key for every content there could be, and needs no store.
     #[must_use]
-    pub fn derived(ring: KeyRing) -> Self {
-        Self(Arc::new(Source::Derived(ring)))
+    pub fn derived(ring: impl Into<Arc<KeyRing>>) -> Self {
+        Self(Arc::new(Source::Derived(ring.into())))
     }
 
     /// A content's key.

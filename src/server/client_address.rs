@@ -3,30 +3,14 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use axum::http::HeaderMap;
-use ipnet::IpNet;
+
+use super::address_ranges::AddressRanges;
 
 /// Proxies whose `X-Forwarded-For` is believed.
 #[derive(Debug, Clone, Default)]
-pub struct TrustedProxies(Vec<IpNet>);
+pub struct TrustedProxies(pub AddressRanges);
 
 impl TrustedProxies {
-    /// Reads addresses and ranges, comma-separated: `127.0.0.1, 10.0.0.0/8`.
-    ///
-    /// # Errors
-    /// The first word that is neither.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-        let read = |word: &str| {
-            let address = word.parse::<IpAddr>().map(IpNet::from);
-            address.or_else(|_| word.parse()).map_err(|_| word.to_owned())
-        };
-        words.map(read).collect::<Result<_, _>>().map(Self)
-    }
-
-    fn trusts(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|range| range.contains(&address))
-    }
-
     /// The client's address: the last one that no trusted proxy has, seen from here. What is further left was written by
     /// the client, and may be invented.
     #[must_use]
@@ -35,7 +19,7 @@ impl TrustedProxies {
         let mut client = peer;
         let fields = headers.get_all("x-forwarded-for").iter().rev();
         let mut hops = fields.flat_map(|field| field.to_str().unwrap_or_default().rsplit(','));
-        while self.trusts(client) {
+        while self.0.contains(client) {
             match hops.next().map(|hop| hop.trim().parse::<IpAddr>()) {
                 Some(Ok(hop)) => client = hop.to_canonical(),
                 // Nothing, or nothing that can be read: the proxy itself is all that is known.
@@ -62,7 +46,7 @@ mod tests {
 
     #[track_caller]
     fn assert_client(trusted: &str, peer: &str, forwarded: &[&str], expected: &str) {
-        let proxies = TrustedProxies::parse(trusted).unwrap();
+        let proxies = TrustedProxies(AddressRanges::parse(trusted).unwrap());
         let mut headers = HeaderMap::new();
         for field in forwarded {
             headers.append("x-forwarded-for", field.parse().unwrap());
@@ -105,6 +89,6 @@ mod tests {
 
     #[test]
     fn a_word_that_is_no_address_is_named() {
-        assert_eq!(TrustedProxies::parse("10.0.0.0/8, proxy").unwrap_err(), "proxy");
+        assert_eq!(AddressRanges::parse("10.0.0.0/8, proxy").unwrap_err(), "proxy");
     }
 }

@@ -10,18 +10,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use zeroize::Zeroizing;
 
+use super::address_ranges::AddressRanges;
 use super::client_address::TrustedProxies;
 use super::cors::parse_origin;
 use super::jwks_http::JwksUrl;
 use super::rate_limit::{Limit, RedisUrl};
 use super::settings::{
     ALLOW_QUERY_TOKEN, AUTH_CONTENT_CLAIM, AUTH_JWKS_URL, AUTH_JWT_AUDIENCE, AUTH_JWT_ISSUER, AUTH_JWT_SECRET,
-    CORS_ORIGINS, FALLBACK_AUTH_JWT_SECRET, FALLBACK_KEY_TOKEN_SECRET, HEADER_TIMEOUT, KEY_TOKEN_SECRET, LISTEN,
-    LOG_LEVEL, METRICS_ADDR, PORT, RATE_LIMIT_KEYS, REDIS_URL, REQUEST_TIMEOUT, SHUTDOWN_TIMEOUT, Setting,
-    SettingError, TLS_CERT, TLS_KEY, TOKEN_LEEWAY, TRUSTED_PROXIES,
+    AUTH_POLICIES_ONLY, CORS_ORIGINS, FALLBACK_AUTH_JWT_SECRET, FALLBACK_KEY_TOKEN_SECRET, HEADER_TIMEOUT,
+    KEY_TOKEN_SECRET, LISTEN, LOG_LEVEL, METRICS_ADDR, PORT, RATE_LIMIT_KEYS, REDIS_URL, REQUEST_TIMEOUT,
+    SHUTDOWN_TIMEOUT, Setting, SettingError, TLS_CERT, TLS_KEY, TOKEN_LEEWAY, TRUSTED_PROXIES, WEBHOOK_ALLOW_CIDRS,
 };
 use crate::access::jwks::KeySet;
-use crate::access::{Access, HmacTokens, JwtRules, Jwts, Verifier};
+use crate::access::{Access, HmacTokens, JwtRules, Jwts, Policies, Verifier};
 use crate::keys::store_url;
 use crate::secret::{SecretText, Settings};
 
@@ -88,6 +89,8 @@ pub struct Config {
     pub allow_query_token: bool,
     /// Who is believed about client addresses.
     pub trusted_proxies: TrustedProxies,
+    /// Addresses that webhooks may have though nothing else is sent there.
+    pub webhook_ranges: AddressRanges,
     /// Key requests a minute.
     pub keys_per_minute: NonZeroU32,
     /// The Redis that counts rate limits.
@@ -145,11 +148,8 @@ impl Config {
             },
             origins: origins(settings, flags.insecure_no_auth)?,
             allow_query_token: choice(settings, ALLOW_QUERY_TOKEN, ["false", "true"])?,
-            trusted_proxies: match TRUSTED_PROXIES.text(settings) {
-                None => TrustedProxies::default(),
-                Some(text) => TrustedProxies::parse(&text)
-                    .map_err(|word| TRUSTED_PROXIES.invalid(&word, "an address, or a range such as 10.0.0.0/8"))?,
-            },
+            trusted_proxies: TrustedProxies(address_ranges(settings, TRUSTED_PROXIES)?),
+            webhook_ranges: address_ranges(settings, WEBHOOK_ALLOW_CIDRS)?,
             keys_per_minute: needed(RATE_LIMIT_KEYS, settings, "a whole number above 0")?,
             redis: redis(settings)?,
             request_timeout: seconds(settings, REQUEST_TIMEOUT)?,
@@ -174,11 +174,11 @@ impl Config {
     }
 }
 
-/// Who may have keys, as the settings say.
+/// Who may have keys, as the settings say, and the policies of contents, if they may have some.
 ///
 /// # Errors
 /// [`SettingError`] if no kind of token is configured and not everybody is to be let in, or one can't be.
-pub fn access(settings: &Settings, insecure_no_auth: bool) -> Result<Access, SettingError> {
+pub fn access(settings: &Settings, insecure_no_auth: bool, policies: Option<Policies>) -> Result<Access, SettingError> {
     if insecure_no_auth {
         return Ok(Access::insecure());
     }
@@ -206,13 +206,21 @@ pub fn access(settings: &Settings, insecure_no_auth: bool) -> Result<Access, Set
     if !jwt.is_empty() || key_set.is_some() {
         verifiers.push(Box::new(Jwts::new(&jwt, key_set, rules)));
     }
-    if verifiers.is_empty() {
+    let policies_only = choice(settings, AUTH_POLICIES_ONLY, ["false", "true"])?;
+    if policies_only && policies.is_none() {
         return Err(SettingError::Contradiction(format!(
-            "nothing says who may have keys: set {}, {} or {}; or, on your own machine, give --insecure-no-auth",
-            KEY_TOKEN_SECRET.name, AUTH_JWT_SECRET.name, AUTH_JWKS_URL.name
+            "{}: policies are kept in a record store, and there is none with --derive-any",
+            AUTH_POLICIES_ONLY.name
         )));
     }
-    Ok(Access::new(verifiers))
+    if verifiers.is_empty() && !policies_only {
+        return Err(SettingError::Contradiction(format!(
+            "nothing says who may have keys: set {}, {} or {}; {}=true where all contents have policies of their own; or, on your \
+             own machine, give --insecure-no-auth",
+            KEY_TOKEN_SECRET.name, AUTH_JWT_SECRET.name, AUTH_JWKS_URL.name, AUTH_POLICIES_ONLY.name
+        )));
+    }
+    Ok(Access::new(verifiers, policies))
 }
 
 /// The secrets of those settings that are set.
@@ -274,6 +282,11 @@ fn tls(settings: &Settings, cert: Option<PathBuf>, key: Option<PathBuf>) -> Resu
             "a certificate and its key go together: set both TLS_CERT and TLS_KEY, or neither".to_owned(),
         )),
     }
+}
+
+fn address_ranges(settings: &Settings, setting: Setting) -> Result<AddressRanges, SettingError> {
+    let text = setting.text(settings).unwrap_or_default();
+    AddressRanges::parse(&text).map_err(|word| setting.invalid(&word, "an address, or a range such as 10.0.0.0/8"))
 }
 
 fn redis(settings: &Settings) -> Result<Option<RedisUrl>, SettingError> {

@@ -3,19 +3,21 @@
 //! Malformed ID 400; too often 429; no token 401; a token that does not do 403. Whether the content exists is found out
 //! only after that, so nobody can probe for it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, header};
 
 use super::App;
 use super::causes::chain;
 use super::client_address::limited_as;
-use super::observe::Told;
+use super::observe::{RequestId, Told};
 use super::problem::Problem;
 use super::rate_limit::Who;
-use crate::access::{self, Asked, Decision, DenyReason, KeyScope, Question};
+use crate::access::{self, Asked, Asking, DenyReason, KeyScope, Question, Verdict};
+use crate::content_key::Kid;
 use crate::keys::ContentId;
 use crate::keys::lookup::{FoundKey, LookupError, Which};
 
@@ -25,34 +27,50 @@ pub struct Granted {
     keys: KeyScope,
 }
 
-/// Decides whether whoever sent `request` may have keys of `content_id`. What is known goes to `told` on the way.
+/// Decides whether whoever sent `request` may have keys of `content_id`; the one of that ID, where it is asked for by that. What
+/// is known goes to `told` on the way.
 ///
 /// # Errors
 /// The [`Problem`] that is the answer.
-pub async fn grant(app: &App, request: &Parts, content_id: &str, told: &mut Told) -> Result<Granted, Problem> {
+pub async fn grant(
+    app: &App,
+    request: &Parts,
+    content_id: &str,
+    kid: Option<Kid>,
+    told: &mut Told,
+) -> Result<Granted, Problem> {
     let content_id: ContentId = content_id
         .parse()
         .map_err(|_| Problem::malformed("malformed-content-id"))?;
     told.content_id = Some(content_id.clone());
-    take(app, address(app, request)).await?;
-    let question = Question {
-        content_id: &content_id,
-        now: access::now(),
+    let viewer_ip = address(app, request);
+    take(app, Who::Address(limited_as(viewer_ip))).await?;
+    let token = token(app, request);
+    let asking = Asking {
+        question: Question {
+            content_id: &content_id,
+            now: access::now(),
+        },
+        token: token.as_ref().map(Option::as_deref).map_err(|reason| *reason),
+        kid,
+        viewer_ip,
+        request_url: request.uri.path_and_query().map_or("/", PathAndQuery::as_str),
+        request_id: request.extensions.get::<RequestId>().map_or("", RequestId::as_str),
+        asks_webhooks: true,
     };
-    let token = token(app, request)?;
-    match app.access.decide(token.as_deref(), question).await {
-        Decision::Deny(reason) => Err(reason.into()),
-        Decision::Allow(authenticated) => {
-            told.subject.clone_from(&authenticated.subject);
-            if let Some(subject) = authenticated.subject {
-                take(app, Who::Subject(subject)).await?;
-            }
-            Ok(Granted {
-                content_id,
-                keys: authenticated.keys,
-            })
-        }
+    let Verdict { outcome, grounds } = app.access.decide(&asking).await;
+    let authenticated = outcome.map_err(|reason| {
+        let cause = grounds.cause.map(|cause| chain(&*cause));
+        Problem::from(reason).because(cause.or(grounds.detail))
+    })?;
+    told.subject.clone_from(&authenticated.subject);
+    if let Some(subject) = authenticated.subject {
+        take(app, Who::Subject(subject)).await?;
     }
+    Ok(Granted {
+        content_id,
+        keys: authenticated.keys,
+    })
 }
 
 impl Granted {
@@ -101,10 +119,11 @@ async fn take(app: &App, who: Who) -> Result<(), Problem> {
     taken.map_err(|wait| Problem::rate_limited(reason, wait))
 }
 
-fn address(app: &App, request: &Parts) -> Who {
+/// The viewer's address.
+pub fn address(app: &App, request: &Parts) -> IpAddr {
     let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)), |ConnectInfo(peer)| *peer);
-    Who::Address(limited_as(app.config.trusted_proxies.client(peer, &request.headers)))
+    app.config.trusted_proxies.client(peer, &request.headers)
 }
 
 /// The token of a request: `Authorization: Bearer` (RFC 6750, 2.1), else `?jwt=` where that is allowed.

@@ -19,7 +19,7 @@ use tracing::{info, warn};
 use super::config::Tls;
 use super::connection::Connections;
 use super::workers::Workers;
-use super::{Answers, App};
+use super::{Answers, App, housekeeping};
 
 /// So many connections may wait to be taken, if the system's own limit (`net.core.somaxconn`) is not lower: when a film
 /// begins, its players come all at once, and who finds no place tries again a second later.
@@ -97,6 +97,7 @@ pub async fn serve(app: App) -> Result<(), ListenError> {
         () = signals.stop() => {}
         () = main.accept(&workers, &graceful) => {}
         () = accept_if(metrics.as_ref(), &workers, &graceful) => {}
+        () = housekeeping::keep(Arc::clone(&app)) => {}
     }
     // Refuses connections from here on.
     drop((main, metrics));
@@ -105,6 +106,7 @@ pub async fn serve(app: App) -> Result<(), ListenError> {
     if timeout(patience, graceful.shutdown()).await.is_err() {
         warn!("what was still under way is cut off");
     }
+    housekeeping::round(&app).await;
     app.keys.close().await;
     drop(workers);
     info!("stopped");

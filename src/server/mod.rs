@@ -7,6 +7,7 @@
 //!
 //! A route is a file in `routes`, and a line in [`routes::Routes::all`].
 
+mod address_ranges;
 mod assets;
 pub mod causes;
 pub mod client_address;
@@ -14,15 +15,18 @@ pub mod config;
 mod connection;
 mod cors;
 mod grant;
+mod housekeeping;
 mod jwks_http;
 pub mod listen;
 pub mod logs;
 pub mod metrics;
 mod observe;
+mod outbound;
 mod problem;
 pub mod rate_limit;
 pub mod routes;
 pub mod settings;
+pub mod webhook_http;
 mod workers;
 
 use std::convert::Infallible;

@@ -23,6 +23,28 @@ use crate::keys::ContentId;
 /// Names a request in answers and in the log.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The ID of a request, for who handles it.
+#[derive(Clone, Copy)]
+pub struct RequestId([u8; Hyphenated::LENGTH]);
+
+impl RequestId {
+    /// Made here and not taken from the client, who could fill the log with it.
+    fn new() -> Self {
+        let mut text = [0; Hyphenated::LENGTH];
+        Uuid::new_v7(Timestamp::now(NoContext))
+            .hyphenated()
+            .encode_lower(&mut text);
+        Self(text)
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // A UUID is letters, digits and hyphens.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 /// What a handler tells the log of its answer.
 #[derive(Debug, Clone, Default)]
 pub struct Told {
@@ -72,13 +94,11 @@ impl RouteNames {
 }
 
 /// Has `router` answer.
-pub async fn observe(app: &App, names: &RouteNames, mut router: Router, request: Request) -> Response {
+pub async fn observe(app: &App, names: &RouteNames, mut router: Router, mut request: Request) -> Response {
     let started = Instant::now();
-    // Made here and not taken from the client, who could fill the log with it.
-    let mut request_id = [0; Hyphenated::LENGTH];
-    let request_id = &*Uuid::new_v7(Timestamp::now(NoContext))
-        .hyphenated()
-        .encode_lower(&mut request_id);
+    let request_id = RequestId::new();
+    request.extensions_mut().insert(request_id);
+    let request_id = request_id.as_str();
     let method = request.method().clone();
     let route = names.of(&request);
 

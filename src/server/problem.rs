@@ -111,6 +111,12 @@ impl Problem {
         }
     }
 
+    /// The same with a cause, for the log alone.
+    #[must_use]
+    pub fn because(self, cause: Option<String>) -> Self {
+        Self { cause, ..self }
+    }
+
     /// 400: part of the request can't be read.
     #[must_use]
     pub const fn malformed(reason: &'static str) -> Self {
@@ -206,7 +212,13 @@ impl From<DenyReason> for Problem {
     fn from(reason: DenyReason) -> Self {
         let kind = match reason {
             DenyReason::MissingToken | DenyReason::QueryToken => Kind::Unauthorized,
-            DenyReason::JwksUnavailable | DenyReason::PolicyFetchFailed => Kind::Unavailable,
+            // Somebody could not be asked; it may be otherwise in a moment.
+            DenyReason::JwksUnavailable
+            | DenyReason::PolicyFetchFailed
+            | DenyReason::WebhookTimeout
+            | DenyReason::WebhookNetwork
+            | DenyReason::WebhookOverloaded
+            | DenyReason::WebhookCircuitOpen => Kind::Unavailable,
             _ => Kind::Forbidden,
         };
         Self::new(kind, reason.as_str())

@@ -61,6 +61,8 @@ settings! {
     #[secret] AUTH_JWKS_URL, "URL of a JSON Web Key Set whose keys sign JWTs (RS256, ES256).";
     AUTH_JWT_AUDIENCE, "`aud` that a JWT must have.";
     AUTH_JWT_ISSUER, "`iss` that a JWT must have.";
+    AUTH_POLICIES_ONLY = "false", "`true`: no kind of token need be configured here, for contents have policies of their own; those without are closed.";
+    WEBHOOK_ALLOW_CIDRS, "Comma-separated addresses and ranges that webhooks may have though they are not public, by `http` too: on-premise services.";
     AUTH_CONTENT_CLAIM = "on", "`off`: a JWT need not name the content in `hash` or `content_id`, and opens all.";
     ALLOW_QUERY_TOKEN = "false", "`true`: a token may come as `?jwt=`, for players that can't send headers. It ends up in other people's logs.";
     CORS_ORIGINS, "Origins whose pages may ask, comma-separated: `https://player.example.com`. `*` only with `--insecure-no-auth`.";

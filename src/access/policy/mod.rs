@@ -104,6 +104,17 @@ impl Policy {
 }
 
 impl<Secret: Clone> Policy<Secret> {
+    /// Its type's word.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Token => "token",
+            Self::Jwt(_) => "jwt",
+            Self::Webhook(_) => "webhook",
+        }
+    }
+
     /// The policy for people to read: `"[redacted]"` stands for its secret.
     #[must_use]
     pub fn redacted(&self) -> Policy<Redacted> {

@@ -91,7 +91,7 @@ pub async fn licence(
 ) -> Response {
     let mut told = Told::default();
     let licence = async {
-        let granted = grant(&app, &request, &content_id, &mut told).await?;
+        let granted = grant(&app, &request, &content_id, None, &mut told).await?;
         let mut keys = Vec::new();
         let mut left_out = None;
         // A player asks for the keys of all qualities at once, and copes with fewer: a key that a licence does not hold has no

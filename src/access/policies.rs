@@ -1,0 +1,168 @@
+//! Policies of contents, as the store has them now, and what they ask for.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use url::Url;
+
+use super::fresh::Fresh;
+use super::policy::{JwtPolicy, Policy, WEBHOOK_SECRET, WebhookPolicy, jwt};
+use super::webhook::{self, Webhook, Webhooks};
+use super::{Asking, Authenticated, DenyReason, Grounds, KnownKey};
+use crate::keys::store::{SigningKey, Store, StoreError};
+use crate::keys::{ContentId, KeyRing, WrappedText};
+
+/// Decides by the policies of a store. Clones share it.
+///
+/// Nothing of the store is kept for the next decision: a policy that is changed, or a key that is revoked, counts from the next
+/// request on.
+#[derive(Clone)]
+pub struct Policies(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    ring: Arc<KeyRing>,
+    webhooks: Webhooks,
+    policies: Fresh<ContentId, Result<Result<Arc<Policy>, DenyReason>, Arc<StoreError>>>,
+    keys: Fresh<(), Result<Arc<[KnownKey]>, Arc<StoreError>>>,
+    /// Signing keys as they were read last, with what was made of them: reading PEM costs more than the comparison.
+    known: Mutex<(Vec<SigningKey>, Arc<[KnownKey]>)>,
+    /// When signing keys were used, by their IDs, as far as the store is not told yet.
+    used: Mutex<HashMap<String, Timestamp>>,
+}
+
+impl Policies {
+    /// Decides by the policies and signing keys of `store`. `ring` opens webhooks' secrets.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, ring: Arc<KeyRing>, webhooks: Webhooks) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            ring,
+            webhooks,
+            policies: Fresh::default(),
+            keys: Fresh::default(),
+            known: Mutex::new((Vec::new(), Arc::new([]))),
+            used: Mutex::default(),
+        }))
+    }
+
+    /// The policy of a content: what nobody gave one asks for a token.
+    pub(super) async fn of(&self, content_id: &ContentId, grounds: &mut Grounds) -> Result<Arc<Policy>, DenyReason> {
+        let Inner { store, policies, .. } = &*self.0;
+        let read = async {
+            let record = store.policy(content_id).await.map_err(Arc::new)?;
+            let policy = record.map_or(Ok(Policy::Token), |record| Policy::parse(&record.policy));
+            Ok(policy.map(Arc::new))
+        };
+        let policy = policies.get(content_id, read).await;
+        policy.map_err(|cause| failed(cause, grounds))?
+    }
+
+    /// Asks for a JWT of a signing key.
+    pub(super) async fn by_jwt(
+        &self,
+        policy: &JwtPolicy,
+        asking: &Asking<'_>,
+        grounds: &mut Grounds,
+    ) -> Result<Authenticated, DenyReason> {
+        let token = asking.token?;
+        let keys = self.0.keys.get(&(), self.0.read_keys()).await;
+        let keys = keys.map_err(|cause| failed(cause, grounds))?;
+        match jwt::verify(token, &keys, policy, asking.question) {
+            Ok(verified) => {
+                self.0.note_use(&verified.kid);
+                grounds.kid = Some(verified.kid);
+                grounds.claims = Some(verified.claims);
+                Ok(verified.authenticated)
+            }
+            Err(denied) => {
+                grounds.detail = Some(denied.detail);
+                grounds.kid = denied.kid;
+                grounds.claims = denied.claims;
+                Err(denied.reason)
+            }
+        }
+    }
+
+    /// Asks a web service.
+    pub(super) async fn by_webhook(
+        &self,
+        policy: &WebhookPolicy<WrappedText>,
+        asking: &Asking<'_>,
+        grounds: &mut Grounds,
+    ) -> Result<Authenticated, DenyReason> {
+        let token = asking.token?;
+        if !asking.asks_webhooks {
+            return Err(DenyReason::WebhookTestSkipped);
+        }
+        let content_id = asking.question.content_id;
+        let secret = self.0.ring.unwrap_text(&policy.secret, content_id, WEBHOOK_SECRET);
+        let secret = secret.map_err(|error| {
+            grounds.detail = Some(format!("the webhook's secret can't be opened: {error}"));
+            DenyReason::PolicyCorrupt
+        })?;
+        let url = Url::parse(&policy.url).ok();
+        let webhook = Webhook::new(url, secret, Some(policy.timeout()));
+        let question = webhook::Question {
+            content_id,
+            kid: asking.kid,
+            viewer_ip: asking.viewer_ip,
+            request_url: asking.request_url,
+            viewer_token: token,
+            request_id: asking.request_id,
+            timestamp: Timestamp::now(),
+        };
+        let answer = self.0.webhooks.ask(&webhook, &question).await;
+        let verdict = answer.verdict;
+        grounds.detail.clone_from(&answer.cause);
+        grounds.webhook = Some(answer);
+        verdict.map(|()| Authenticated::default())
+    }
+
+    /// Tells the store which signing keys were used since the last time.
+    ///
+    /// # Errors
+    /// [`StoreError`]; it is told the next time.
+    pub async fn store_use(&self) -> Result<(), StoreError> {
+        let used = mem::take(&mut *self.0.used.lock().unwrap_or_else(PoisonError::into_inner));
+        let used: Vec<_> = used.into_iter().collect();
+        if used.is_empty() {
+            return Ok(());
+        }
+        let stored = self.0.store.touch_signing_keys(&used).await;
+        if stored.is_err() {
+            let mut newer = self.0.used.lock().unwrap_or_else(PoisonError::into_inner);
+            for (kid, at) in used {
+                newer.entry(kid).or_insert(at);
+            }
+        }
+        stored
+    }
+}
+
+impl Inner {
+    async fn read_keys(&self) -> Result<Arc<[KnownKey]>, Arc<StoreError>> {
+        let keys = self.store.signing_keys().await.map_err(Arc::new)?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.0 != keys {
+            let read = |key: &SigningKey| KnownKey::new(key.kid.clone(), &key.public_key_pem, key.is_active());
+            *known = (keys.clone(), keys.iter().map(read).collect());
+        }
+        Ok(Arc::clone(&known.1))
+    }
+
+    fn note_use(&self, kid: &str) {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        match used.get_mut(kid) {
+            Some(at) => *at = Timestamp::now(),
+            None => drop(used.insert(kid.to_owned(), Timestamp::now())),
+        }
+    }
+}
+
+fn failed(cause: Arc<StoreError>, grounds: &mut Grounds) -> DenyReason {
+    grounds.cause = Some(cause);
+    DenyReason::PolicyFetchFailed
+}

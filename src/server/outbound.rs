@@ -1,0 +1,163 @@
+//! Where this server may send something that others asked it to: to public addresses, and to those that its operator names.
+//!
+//! Without that, whoever may set a webhook's URL could have this server talk to what it alone can reach, such as a cloud's
+//! metadata service (server-side request forgery). What is checked is the address that is dialled, so a name that resolves to
+//! another address from one moment to the next gains nothing.
+
+use std::net::IpAddr;
+use std::sync::{Arc, LazyLock};
+
+use ipnet::IpNet;
+use reqwest::Url;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use url::Host;
+
+use super::address_ranges::AddressRanges;
+
+/// What is not public: the special-purpose addresses of IANA (RFC 6890 and its registries), and those of IPv6 that hold one of
+/// IPv4, for whoever translates them may reach anything.
+static BLOCKED: LazyLock<Vec<IpNet>> = LazyLock::new(|| RANGES.iter().filter_map(|range| range.parse().ok()).collect());
+
+const RANGES: [&str; 36] = [
+    // This host (RFC 791), private (RFC 1918), shared by a carrier's customers (RFC 6598), loopback, link-local (RFC 3927).
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    // Protocol assignments (RFC 6890), documentation (RFC 5737), 6to4 relays (RFC 7526), private.
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    // Benchmarks (RFC 2544), documentation, multicast (RFC 5771), reserved, with the broadcast address (RFC 1112).
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+    // AS112 (RFC 7535), AMT (RFC 7450), AS112 again (RFC 7534): of the network's own services.
+    "192.31.196.0/24",
+    "192.52.193.0/24",
+    "192.175.48.0/24",
+    // Unspecified, loopback and IPv4-compatible (RFC 4291); IPv4-mapped, which is looked at as IPv4 before.
+    "::/96",
+    "::ffff:0:0/96",
+    // IPv4-translated (RFC 2765), and translated by NAT64 (RFC 6052, RFC 8215).
+    "::ffff:0:0:0/96",
+    "64:ff9b::/96",
+    "64:ff9b:1::/48",
+    // Discarded (RFC 6666), protocol assignments with Teredo (RFC 2928, RFC 4380), documentation (RFC 3849, RFC 9637).
+    "100::/64",
+    "100:0:0:1::/64",
+    "2001::/23",
+    "2001:db8::/32",
+    "3fff::/20",
+    // 6to4 (RFC 3056), AS112, segment routing (RFC 9602).
+    "2002::/16",
+    "2620:4f:8000::/48",
+    "5f00::/16",
+    // Unique local (RFC 4193), link-local, site-local (RFC 3879), multicast (RFC 4291).
+    "fc00::/7",
+    "fe80::/10",
+    "fec0::/10",
+    "ff00::/8",
+    // Of the first networks of IPv6 (RFC 3701).
+    "3ffe::/16",
+];
+
+/// An address that nothing is sent to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Blocked {
+    /// It is not public, and not allowed by the settings.
+    #[error("the host has the address {0}, which is not public; WEBHOOK_ALLOW_CIDRS can allow it")]
+    Address(IpAddr),
+    /// Without TLS, only what the settings allow is spoken to.
+    #[error("the host has the address {0}, and http is for addresses of WEBHOOK_ALLOW_CIDRS alone; use https")]
+    WithoutTls(IpAddr),
+    /// The URL has another scheme, or a user name or password.
+    #[error("the URL is none of https without user name and password")]
+    Url,
+}
+
+/// Decides where something may be sent.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    allowed: Arc<AddressRanges>,
+    /// Whether public addresses may be spoken to.
+    lets_public: bool,
+}
+
+impl Guard {
+    /// Lets public addresses, by TLS; and `allowed` ones in any case.
+    #[must_use]
+    pub fn with_tls(allowed: Arc<AddressRanges>) -> Self {
+        Self {
+            allowed,
+            lets_public: true,
+        }
+    }
+
+    /// Lets `allowed` addresses alone.
+    #[must_use]
+    pub fn without_tls(allowed: Arc<AddressRanges>) -> Self {
+        Self {
+            allowed,
+            lets_public: false,
+        }
+    }
+
+    /// Decides about a URL, as far as that can be done before its host is resolved: a resolver is not asked for a host that is
+    /// an address already.
+    ///
+    /// # Errors
+    /// [`Blocked`].
+    pub fn check_url(&self, url: &Url) -> Result<(), Blocked> {
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(Blocked::Url);
+        }
+        match url.host() {
+            Some(Host::Ipv4(address)) => self.check(address.into()),
+            Some(Host::Ipv6(address)) => self.check(address.into()),
+            Some(Host::Domain(_)) => Ok(()),
+            None => Err(Blocked::Url),
+        }
+    }
+
+    /// Decides about an address.
+    ///
+    /// # Errors
+    /// [`Blocked`].
+    pub fn check(&self, address: IpAddr) -> Result<(), Blocked> {
+        let address = address.to_canonical();
+        if self.allowed.contains(address) {
+            return Ok(());
+        }
+        if BLOCKED.iter().any(|range| range.contains(&address)) {
+            return Err(Blocked::Address(address));
+        }
+        if self.lets_public {
+            Ok(())
+        } else {
+            Err(Blocked::WithoutTls(address))
+        }
+    }
+
+    /// Decides about all addresses of a name: one that is blocked blocks them all.
+    fn check_all(&self, addresses: &[std::net::SocketAddr]) -> Result<(), Blocked> {
+        addresses.iter().try_for_each(|address| self.check(address.ip()))
+    }
+}
+
+/// Resolves names for who is about to dial, and lets through what the guard does.
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = self.clone();
+        Box::pin(async move {
+            let addresses: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            guard.check_all(&addresses)?;
+            Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
