@@ -132,7 +132,7 @@ mod tests {
         for word in words {
             assert!(
                 word.split('-')
-                    .all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase()))
+                    .all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit()))
             );
         }
     }

@@ -161,3 +161,136 @@ impl Resolve for Guard {
         })
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    fn allowed(text: &str) -> Arc<AddressRanges> {
+        Arc::new(AddressRanges::parse(text).unwrap())
+    }
+
+    fn blocked(text: &str) -> bool {
+        let address: IpAddr = text.parse().unwrap();
+        Guard::with_tls(Arc::default()).check(address).is_err()
+    }
+
+    #[test]
+    fn every_range_can_be_read() {
+        assert_eq!(BLOCKED.len(), RANGES.len());
+    }
+
+    /// The first and the last address of each range that must be blocked, and what stands beside it.
+    #[test]
+    fn ranges_begin_and_end_where_they_should() {
+        for (first, last, beside) in [
+            ("0.0.0.0", "0.255.255.255", "1.0.0.0"),
+            ("10.0.0.0", "10.255.255.255", "11.0.0.0"),
+            ("100.64.0.0", "100.127.255.255", "100.128.0.0"),
+            ("127.0.0.0", "127.255.255.255", "128.0.0.0"),
+            ("169.254.0.0", "169.254.255.255", "169.255.0.0"),
+            ("172.16.0.0", "172.31.255.255", "172.32.0.0"),
+            ("192.0.0.0", "192.0.0.255", "192.0.1.0"),
+            ("192.0.2.0", "192.0.2.255", "192.0.3.0"),
+            ("192.168.0.0", "192.168.255.255", "192.169.0.0"),
+            ("198.18.0.0", "198.19.255.255", "198.20.0.0"),
+            ("198.51.100.0", "198.51.100.255", "198.51.101.0"),
+            ("203.0.113.0", "203.0.113.255", "203.0.114.0"),
+            ("224.0.0.0", "239.255.255.255", "223.255.255.255"),
+            ("240.0.0.0", "255.255.255.255", "223.255.255.255"),
+            ("::", "::ffff:ffff", "2606:4700::1"),
+            ("64:ff9b::", "64:ff9b::ffff:ffff", "2606:4700::1"),
+            ("64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff", "64:ff9b:2::"),
+            ("100::", "100::ffff:ffff:ffff:ffff", "101::"),
+            ("2001::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", "2001:200::"),
+            ("2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db9::"),
+            ("2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2003::"),
+            ("fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2606:4700::1"),
+            ("fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2606:4700::1"),
+            ("fec0::", "feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2606:4700::1"),
+            ("ff00::", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2606:4700::1"),
+        ] {
+            assert!(blocked(first) && blocked(last), "{first} to {last}");
+            assert!(!blocked(beside), "{beside}");
+        }
+        // Of IPv4 in the forms of IPv6.
+        for address in [
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "::127.0.0.1",
+            "::ffff:0:10.0.0.1",
+            "64:ff9b::10.0.0.1",
+            "2002:7f00:1::",
+            "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+        ] {
+            assert!(blocked(address), "{address}");
+        }
+        assert!(!blocked("::ffff:1.1.1.1"));
+    }
+
+    #[test]
+    fn urls_hide_no_address() {
+        let guard = Guard::with_tls(Arc::default());
+        for url in [
+            "https://127.0.0.1/",
+            "https://2130706433/",
+            "https://0x7f000001/",
+            "https://0177.0.0.1/",
+            "https://127.1/",
+            "https://0/",
+            "https://[::1]/",
+            "https://[::ffff:7f00:1]/",
+            "https://[64:ff9b::7f00:1]/",
+            "https://user@app.example.com/",
+            "https://:hunter2@app.example.com/",
+        ] {
+            let url: Url = url.parse().unwrap();
+            assert!(guard.check_url(&url).is_err(), "{url}");
+        }
+        for url in ["https://1.1.1.1/", "https://app.example.com/"] {
+            assert_eq!(guard.check_url(&url.parse().unwrap()), Ok(()));
+        }
+    }
+
+    #[test]
+    fn what_is_allowed_is_let_through_and_nothing_beside_it() {
+        let ranges = allowed("127.0.0.1, 10.1.0.0/16");
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let with_tls = Guard::with_tls(Arc::clone(&ranges));
+        let without_tls = Guard::without_tls(ranges);
+        for inside in ["127.0.0.1", "::ffff:127.0.0.1", "10.1.2.3"] {
+            assert_eq!(with_tls.check(address(inside)), Ok(()));
+            assert_eq!(without_tls.check(address(inside)), Ok(()));
+        }
+        for outside in ["127.0.0.2", "10.2.0.0", "::1"] {
+            assert!(with_tls.check(address(outside)).is_err(), "{outside}");
+        }
+        let public = address("1.1.1.1");
+        assert_eq!(with_tls.check(public), Ok(()));
+        assert_eq!(without_tls.check(public), Err(Blocked::WithoutTls(public)));
+    }
+
+    /// One address of a name that is blocked is enough.
+    #[test]
+    fn mixed_addresses_are_blocked() {
+        let guard = Guard::with_tls(Arc::default());
+        let all = |texts: &[&str]| {
+            let addresses: Vec<_> = texts.iter().map(|text| text.parse().unwrap()).collect();
+            guard.check_all(&addresses)
+        };
+        assert_eq!(all(&["1.1.1.1:0", "[2606:4700::1]:0"]), Ok(()));
+        assert!(all(&["1.1.1.1:0", "10.0.0.1:0"]).is_err());
+        assert!(all(&["[::1]:0", "1.1.1.1:0"]).is_err());
+    }
+
+    /// `localhost` is what the system's resolver says: loopback.
+    #[tokio::test]
+    async fn names_are_looked_up_behind_the_guard() {
+        let resolve = |guard: Guard| async move { guard.resolve("localhost".parse().unwrap()).await };
+        let error = resolve(Guard::with_tls(Arc::default())).await.err().unwrap();
+        assert!(error.downcast_ref::<Blocked>().is_some(), "{error}");
+        let all = allowed("127.0.0.0/8, ::1");
+        assert!(resolve(Guard::without_tls(all)).await.is_ok());
+    }
+}
