@@ -8,6 +8,7 @@
 //! disagree. Nothing here knows of HTTP: a [`jwks::Fetch`] brings key sets from wherever they are, and a [`webhook::Post`] takes
 //! questions to webhooks.
 
+pub mod administration;
 mod base64;
 mod claims;
 mod fresh;

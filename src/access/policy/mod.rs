@@ -51,7 +51,7 @@ pub enum Policy<Secret = WrappedText> {
 }
 
 /// A policy as people write it, checked: its secret is still plain text. It has no `Debug`.
-pub struct PolicyDraft(Policy<PlainSecret>);
+pub struct PolicyDraft(Policy<Option<PlainSecret>>);
 
 /// Why a policy can't be set.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +85,12 @@ pub enum PolicyError {
     /// A time out of bounds.
     #[error("\"timeout_ms\" is {0}; expected 1 to {MAX_TIMEOUT_MS}")]
     Timeout(u64),
+    /// A webhook without a secret, and none that could be kept.
+    #[error("\"secret\" is missing; a webhook's questions are signed with it")]
+    NoSecret,
+    /// The secret can't be wrapped.
+    #[error("the secret can't be wrapped")]
+    Wrap(#[from] TextWrapError),
     /// What stands for a secret was sent back as one.
     #[error("\"secret\" is {REDACTED:?}, which only stands for one; send the secret itself")]
     RedactedSecret,
@@ -133,15 +139,15 @@ impl PolicyDraft {
     /// # Errors
     /// [`PolicyError`], which says what to do and shows no secret.
     pub fn parse(json: &str) -> Result<Self, PolicyError> {
-        let policy: Policy<PlainSecret> = read(json)?;
+        let policy: Policy<Option<PlainSecret>> = read(json)?;
         match &policy {
             Policy::Public | Policy::Token => {}
             Policy::Jwt(policy) => policy.check()?,
             Policy::Webhook(policy) => {
                 policy.check()?;
-                match policy.secret.0.expose() {
-                    "" => return Err(PolicyError::Empty("secret")),
-                    REDACTED => return Err(PolicyError::RedactedSecret),
+                match policy.secret.as_ref().map(|secret| secret.0.expose()) {
+                    Some("") => return Err(PolicyError::Empty("secret")),
+                    Some(REDACTED) => return Err(PolicyError::RedactedSecret),
                     _ => {}
                 }
             }
@@ -149,17 +155,22 @@ impl PolicyDraft {
         Ok(Self(policy))
     }
 
-    /// The policy for the store: a webhook's secret is wrapped for this content, and for no other.
+    /// The policy for the store: a webhook's secret is wrapped for this content, and for no other. One that is left out is that of
+    /// the policy that is `stored`.
     ///
     /// # Errors
-    /// Those of [`KeyRing::wrap_text`].
-    pub fn wrap(self, ring: &KeyRing, content_id: &ContentId) -> Result<Policy, TextWrapError> {
+    /// [`PolicyError::NoSecret`] where there is none to keep, and those of [`KeyRing::wrap_text`].
+    pub fn wrap(self, ring: &KeyRing, content_id: &ContentId, stored: Option<Policy>) -> Result<Policy, PolicyError> {
         Ok(match self.0 {
             Policy::Public => Policy::Public,
             Policy::Token => Policy::Token,
             Policy::Jwt(policy) => Policy::Jwt(policy),
             Policy::Webhook(policy) => {
-                let secret = ring.wrap_text(&policy.secret.0, content_id, WEBHOOK_SECRET)?;
+                let secret = match (&policy.secret, stored) {
+                    (Some(secret), _) => ring.wrap_text(&secret.0, content_id, WEBHOOK_SECRET)?,
+                    (None, Some(Policy::Webhook(stored))) => stored.secret,
+                    (None, _) => return Err(PolicyError::NoSecret),
+                };
                 Policy::Webhook(policy.with_secret(secret))
             }
         })
@@ -230,7 +241,7 @@ mod tests {
 
     fn set(json: &str) -> Policy {
         let draft = PolicyDraft::parse(json).ok().unwrap();
-        draft.wrap(&ring(), &"movie-1".parse().unwrap()).unwrap()
+        draft.wrap(&ring(), &"movie-1".parse().unwrap(), None).unwrap()
     }
 
     fn json(policy: &impl Serialize) -> String {
@@ -330,7 +341,6 @@ mod tests {
                 format!("{{{}}}", " ".repeat(MAX_POLICY_BYTES)),
                 "expected at most 16384",
             ),
-            (webhook(url, ""), "missing field `secret`"),
             (webhook(url, r#","secret":"""#), "\"secret\" is empty"),
             (webhook(url, r#","secret":5"#), "\"secret\" is no text"),
             (webhook(url, r#","secret":"[redacted]""#), "send the secret itself"),
@@ -363,6 +373,23 @@ mod tests {
             webhook("http://[::1]:8080/x?y", secret),
         ] {
             assert!(PolicyDraft::parse(&text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_left_out_is_kept() {
+        let id = "movie-1".parse().unwrap();
+        let old = set(r#"{"type":"webhook","url":"https://a.example/","secret":"hunter2"}"#);
+        let update = |stored| {
+            let draft = PolicyDraft::parse(r#"{"type":"webhook","url":"https://b.example/"}"#).ok().unwrap();
+            draft.wrap(&ring(), &id, stored)
+        };
+        let (Policy::Webhook(old), Ok(Policy::Webhook(new))) = (old.clone(), update(Some(old))) else {
+            unreachable!()
+        };
+        assert_eq!((&*new.url, new.secret), ("https://b.example/", old.secret));
+        for stored in [None, Some(Policy::Public)] {
+            assert!(matches!(update(stored), Err(PolicyError::NoSecret)));
         }
     }
 

@@ -1,0 +1,191 @@
+//! Changing who may have keys: what the command line and the admin API do.
+
+use jiff::Timestamp;
+
+use super::policy::{Policy, PolicyDraft, PolicyError, Redacted};
+use super::{DenyReason, SigningKey, SigningKeyError};
+use crate::keys::store::{self, Audit, NewSigningKey, Revocation, Store, StoreError};
+use crate::keys::{ContentId, KeyRing};
+
+/// So many signing keys are active at most: one for each application, and one more for each while it is rotated.
+pub const MAX_ACTIVE_SIGNING_KEYS: u32 = 10;
+
+/// The name of a signing key is no longer, in bytes.
+pub const MAX_NAME_BYTES: usize = 128;
+
+/// Changes what a store says of access, on somebody's behalf. Each change and its entry in the audit trail are one.
+#[derive(Clone, Copy)]
+pub struct Administration<'a> {
+    /// Where policies and signing keys are.
+    pub store: &'a dyn Store,
+    /// Who changes them: a person or a program, as whoever let them in calls them.
+    pub actor: &'a str,
+}
+
+/// A policy of a content, for people to read.
+#[derive(Debug, serde::Serialize)]
+pub struct ShownPolicy {
+    /// The content.
+    pub content_id: ContentId,
+    /// The policy, without secrets; or why it denies whoever asks.
+    #[serde(flatten)]
+    pub policy: PolicyOrReason,
+    /// When it was set.
+    pub updated_at: Timestamp,
+}
+
+/// A policy, or why it can't be read.
+#[derive(Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyOrReason {
+    /// The policy.
+    Policy(Policy<Redacted>),
+    /// The reason that everybody is denied by.
+    Unreadable(String),
+}
+
+/// A change that was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdministrationError {
+    /// The policy is none that can be set.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A name that is empty, too long, or can't be printed.
+    #[error("a signing key's name is 1 to {MAX_NAME_BYTES} bytes of text without control characters")]
+    Name,
+    /// No key pair can be made.
+    #[error("no key pair can be made")]
+    KeyPair(#[from] SigningKeyError),
+    /// The store refuses, or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl AdministrationError {
+    /// Whether whoever asked for it can mend it.
+    #[must_use]
+    pub const fn is_of_request(&self) -> bool {
+        matches!(self, Self::Policy(_) | Self::Name) || self.is_conflict()
+    }
+
+    /// Whether it contradicts what is there.
+    #[must_use]
+    pub const fn is_conflict(&self) -> bool {
+        use StoreError::{SigningKeyExists, SigningKeyNameTaken, TooManySigningKeys};
+        matches!(
+            self,
+            Self::Store(SigningKeyExists { .. } | SigningKeyNameTaken { .. } | TooManySigningKeys { .. })
+        )
+    }
+}
+
+impl Administration<'_> {
+    /// Gives a content a policy, written as JSON. `ring` wraps its secret; one that is left out is kept.
+    ///
+    /// # Errors
+    /// [`AdministrationError`]; nothing is changed then.
+    pub async fn set_policy(
+        &self,
+        ring: &KeyRing,
+        content_id: &ContentId,
+        json: &str,
+    ) -> Result<Policy<Redacted>, AdministrationError> {
+        let draft = PolicyDraft::parse(json)?;
+        let stored = self.store.policy(content_id).await?;
+        let stored = stored.and_then(|record| Policy::parse(&record.policy).ok());
+        let policy = draft.wrap(ring, content_id, stored)?;
+        let (stored, shown) = (as_json(&policy)?, policy.redacted());
+        let detail = as_json(&shown)?;
+        self.store
+            .set_policy(content_id, &stored, self.audit(Some(&detail)))
+            .await?;
+        Ok(shown)
+    }
+
+    /// The policy of a content, if it has one of its own.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn policy(&self, content_id: &ContentId) -> Result<Option<ShownPolicy>, StoreError> {
+        Ok(self.store.policy(content_id).await?.map(ShownPolicy::of))
+    }
+
+    /// All policies, ordered by content.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn policies(&self) -> Result<Vec<ShownPolicy>, StoreError> {
+        let records = self.store.policies().await?;
+        Ok(records.into_iter().map(ShownPolicy::of).collect())
+    }
+
+    /// Takes a content's policy away, so that it asks for a token again. Returns whether there was one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn clear_policy(&self, content_id: &ContentId) -> Result<bool, StoreError> {
+        self.store.clear_policy(content_id, self.audit(None)).await
+    }
+
+    /// Makes a signing key. Its private half is in what is returned, and nowhere else.
+    ///
+    /// # Errors
+    /// [`AdministrationError`]; there is no new key then.
+    pub async fn create_signing_key(&self, name: &str) -> Result<SigningKey, AdministrationError> {
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains(char::is_control) {
+            return Err(AdministrationError::Name);
+        }
+        let key = SigningKey::generate()?;
+        let new = NewSigningKey {
+            kid: key.kid.clone(),
+            name: name.to_owned(),
+            public_key_pem: key.public_key_pem.clone(),
+        };
+        let audit = self.audit(Some(name));
+        self.store.add_signing_key(&new, MAX_ACTIVE_SIGNING_KEYS, audit).await?;
+        Ok(key)
+    }
+
+    /// All signing keys, ordered by time of creation.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn signing_keys(&self) -> Result<Vec<store::SigningKey>, StoreError> {
+        self.store.signing_keys().await
+    }
+
+    /// Revokes a signing key, for ever: what it signed opens nothing from the next request on.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn revoke_signing_key(&self, kid: &str) -> Result<Revocation, StoreError> {
+        self.store.revoke_signing_key(kid, self.audit(None)).await
+    }
+
+    fn audit<'b>(&'b self, detail: Option<&'b str>) -> Audit<'b> {
+        Audit {
+            actor: self.actor,
+            at: Timestamp::now(),
+            detail,
+        }
+    }
+}
+
+impl ShownPolicy {
+    fn of(record: store::PolicyRecord) -> Self {
+        let policy = match Policy::parse(&record.policy) {
+            Ok(policy) => PolicyOrReason::Policy(policy.redacted()),
+            Err(reason) => PolicyOrReason::Unreadable(DenyReason::as_str(reason).to_owned()),
+        };
+        Self {
+            content_id: record.content_id,
+            policy,
+            updated_at: record.updated_at,
+        }
+    }
+}
+
+fn as_json(value: &impl serde::Serialize) -> Result<String, PolicyError> {
+    serde_json::to_string(value).map_err(PolicyError::Malformed)
+}
