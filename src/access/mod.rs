@@ -11,6 +11,7 @@
 pub mod administration;
 mod base64;
 mod claims;
+pub mod dry_run;
 mod fresh;
 mod hmac_token;
 mod json;

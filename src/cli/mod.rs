@@ -5,6 +5,8 @@
     reason = "doc comments of arguments are shown as help, which is plain text"
 )]
 
+#[cfg(feature = "server")]
+mod access;
 mod completions;
 mod decimal;
 mod decrypt;
@@ -60,6 +62,12 @@ enum Command {
     Serve(serve::Args),
     #[cfg(feature = "server")]
     Token(token::Args),
+    #[cfg(feature = "server")]
+    Access(access::test::Args),
+    #[cfg(feature = "server")]
+    Policy(access::policy::Args),
+    #[cfg(feature = "server")]
+    SigningKey(access::signing_key::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -76,6 +84,12 @@ fn dispatch(command: &Command) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(args),
         #[cfg(feature = "server")]
         Command::Token(args) => token::run(args),
+        #[cfg(feature = "server")]
+        Command::Access(args) => access::test::run(args),
+        #[cfg(feature = "server")]
+        Command::Policy(args) => access::policy::run(args),
+        #[cfg(feature = "server")]
+        Command::SigningKey(args) => access::signing_key::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

@@ -1,6 +1,6 @@
 //! What a command prints: a report on standard output, notes on standard error.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 /// Prints a line of the report on standard output.
@@ -22,6 +22,30 @@ pub fn json(document: &impl serde::Serialize) -> io::Result<()> {
     let mut out = io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, document)?;
     out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Prints a table on standard output.
+pub fn table<const COLUMNS: usize>(
+    headings: [&str; COLUMNS],
+    rows: impl IntoIterator<Item = [String; COLUMNS]>,
+) -> io::Result<()> {
+    let rows: Vec<_> = rows.into_iter().collect();
+    let mut widths = headings.map(str::len);
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    let line = |cells: &[String]| {
+        let cells = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    let mut out = BufWriter::new(anstream::stdout().lock());
+    writeln!(out, "\x1b[1m{}\x1b[0m", line(&headings.map(str::to_owned)))?;
+    for row in &rows {
+        writeln!(out, "{}", line(row))?;
+    }
     out.flush()
 }
 

@@ -7,16 +7,13 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args as Arguments;
 use tokio::runtime::Builder;
-use vylux_pack::access::Policies;
-use vylux_pack::access::webhook::Webhooks;
 use vylux_pack::keys::KeyRing;
 use vylux_pack::keys::lookup::Lookup;
-use vylux_pack::keys::store::{self, Later, Store, StoreError};
+use vylux_pack::keys::store::{self, Later, StoreError};
 use vylux_pack::secret::Settings;
 use vylux_pack::server::config::{self, Config, Flags, Records};
 use vylux_pack::server::metrics::Metrics;
 use vylux_pack::server::rate_limit::RateLimit;
-use vylux_pack::server::webhook_http::HttpPost;
 use vylux_pack::server::{App, causes, listen, logs};
 
 use super::failure::Failure;
@@ -108,7 +105,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 Some(Later::open(url.clone(), failed).await?)
             }
         };
-        let policies = store.clone().map(|store| policies(store, &ring, &config)).transpose()?;
+        let policies = store
+            .clone()
+            .map(|store| config::policies(&settings, store, Arc::clone(&ring)));
+        let policies = policies.transpose().map_err(Failure::usage)?;
         let access = config::access(&settings, args.insecure_no_auth, policies).map_err(Failure::usage)?;
         let keys = match store {
             None => Lookup::derived(ring),
@@ -142,12 +142,4 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         };
         listen::serve(app).await.map_err(Failure::work)
     })
-}
-
-/// What contents' own policies are decided by.
-fn policies(store: Arc<dyn Store>, ring: &Arc<KeyRing>, config: &Config) -> Result<Policies, Failure> {
-    let post = HttpPost::new(config.webhook_ranges.clone())
-        .context("the client for webhooks can't be made")
-        .map_err(Failure::work)?;
-    Ok(Policies::new(store, Arc::clone(ring), Webhooks::new(Box::new(post))))
 }

@@ -85,24 +85,30 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     }
 }
 
-fn check(settings: &Settings, content_id: &ContentId) -> Result<(), Failure> {
-    let access = config::access(settings, false, None).map_err(Failure::usage)?;
+/// Reads a token from standard input.
+pub fn read_token() -> Result<String, Failure> {
     let mut token = String::new();
+    // One byte more shows that it is too large, and another may be the end of the line.
     let limit = MAX_TOKEN_BYTES as u64 + 2;
     std::io::stdin()
         .take(limit)
         .read_to_string(&mut token)
         .context("the token can't be read from standard input")
         .map_err(Failure::work)?;
+    Ok(token.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn check(settings: &Settings, content_id: &ContentId) -> Result<(), Failure> {
+    let access = config::access(settings, false, None).map_err(Failure::usage)?;
+    let token = read_token()?;
     let question = Question { content_id, now: now() };
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the async runtime can't start")
         .map_err(Failure::work)?;
-    let token = token.trim_end_matches(['\r', '\n']);
     match runtime
-        .block_on(access.decide(&Asking::by_token(question, token)))
+        .block_on(access.decide(&Asking::by_token(question, &token)))
         .outcome
     {
         Ok(authenticated) => {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::HeaderValue;
@@ -21,9 +22,12 @@ use super::settings::{
     KEY_TOKEN_SECRET, LISTEN, LOG_LEVEL, METRICS_ADDR, PORT, RATE_LIMIT_KEYS, REDIS_URL, REQUEST_TIMEOUT,
     SHUTDOWN_TIMEOUT, Setting, SettingError, TLS_CERT, TLS_KEY, TOKEN_LEEWAY, TRUSTED_PROXIES, WEBHOOK_ALLOW_CIDRS,
 };
+use super::webhook_http::HttpPost;
 use crate::access::jwks::KeySet;
+use crate::access::webhook::Webhooks;
 use crate::access::{Access, HmacTokens, JwtRules, Jwts, Policies, Verifier};
-use crate::keys::store_url;
+use crate::keys::store::Store;
+use crate::keys::{KeyRing, store_url};
 use crate::secret::{SecretText, Settings};
 
 /// What the command line says; it wins over settings.
@@ -89,8 +93,6 @@ pub struct Config {
     pub allow_query_token: bool,
     /// Who is believed about client addresses.
     pub trusted_proxies: TrustedProxies,
-    /// Addresses that webhooks may have though nothing else is sent there.
-    pub webhook_ranges: AddressRanges,
     /// Key requests a minute.
     pub keys_per_minute: NonZeroU32,
     /// The Redis that counts rate limits.
@@ -149,7 +151,6 @@ impl Config {
             origins: origins(settings, flags.insecure_no_auth)?,
             allow_query_token: choice(settings, ALLOW_QUERY_TOKEN, ["false", "true"])?,
             trusted_proxies: TrustedProxies(address_ranges(settings, TRUSTED_PROXIES)?),
-            webhook_ranges: address_ranges(settings, WEBHOOK_ALLOW_CIDRS)?,
             keys_per_minute: needed(RATE_LIMIT_KEYS, settings, "a whole number above 0")?,
             redis: redis(settings)?,
             request_timeout: seconds(settings, REQUEST_TIMEOUT)?,
@@ -221,6 +222,16 @@ pub fn access(settings: &Settings, insecure_no_auth: bool, policies: Option<Poli
         )));
     }
     Ok(Access::new(verifiers, policies))
+}
+
+/// What decides by the policies of contents, which are in `store`; `ring` opens the secrets of webhooks.
+///
+/// # Errors
+/// [`SettingError`] if a range of addresses can't be read, or webhooks can't be asked.
+pub fn policies(settings: &Settings, store: Arc<dyn Store>, ring: Arc<KeyRing>) -> Result<Policies, SettingError> {
+    let post = HttpPost::new(address_ranges(settings, WEBHOOK_ALLOW_CIDRS)?);
+    let post = post.map_err(|error| SettingError::Contradiction(format!("webhooks can't be asked: {error}")))?;
+    Ok(Policies::new(store, ring, Webhooks::new(Box::new(post))))
 }
 
 /// The secrets of those settings that are set.

@@ -381,7 +381,9 @@ mod tests {
         let id = "movie-1".parse().unwrap();
         let old = set(r#"{"type":"webhook","url":"https://a.example/","secret":"hunter2"}"#);
         let update = |stored| {
-            let draft = PolicyDraft::parse(r#"{"type":"webhook","url":"https://b.example/"}"#).ok().unwrap();
+            let draft = PolicyDraft::parse(r#"{"type":"webhook","url":"https://b.example/"}"#)
+                .ok()
+                .unwrap();
             draft.wrap(&ring(), &id, stored)
         };
         let (Policy::Webhook(old), Ok(Policy::Webhook(new))) = (old.clone(), update(Some(old))) else {

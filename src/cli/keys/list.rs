@@ -1,7 +1,5 @@
 //! `vylux-pack keys list`: one line a record.
 
-use std::io::{self, BufWriter, Write};
-
 use vylux_pack::keys::{ContentId, KeyRecord};
 use vylux_pack::secret::Settings;
 
@@ -29,7 +27,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if args.json {
         output::json(&records)?;
     } else {
-        print_table(&records)?;
+        output::table(HEADINGS, records.iter().map(cells))?;
     }
     Ok(())
 }
@@ -62,24 +60,4 @@ fn cells(record: &KeyRecord) -> [String; 8] {
             .generation
             .map_or_else(|| "-".to_owned(), |generation| generation.to_string()),
     ]
-}
-
-fn print_table(records: &[KeyRecord]) -> io::Result<()> {
-    let rows: Vec<_> = records.iter().map(cells).collect();
-    let mut widths = HEADINGS.map(str::len);
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let line = |cells: &[String]| {
-        let cells = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    let mut out = BufWriter::new(anstream::stdout().lock());
-    writeln!(out, "\x1b[1m{}\x1b[0m", line(&HEADINGS.map(str::to_owned)))?;
-    for row in &rows {
-        writeln!(out, "{}", line(row))?;
-    }
-    out.flush()
 }

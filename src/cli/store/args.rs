@@ -24,11 +24,17 @@ impl StoreArgs {
 
     /// Opens the store that is there: a mistyped name makes no empty one.
     pub fn open(&self, settings: &Settings) -> Result<Store, Failure> {
+        Ok(Store::open(self.url_of_one_that_is_there(settings)?.expose())?)
+    }
+
+    /// The URL of the store, which is there.
+    pub fn url_of_one_that_is_there(&self, settings: &Settings) -> Result<SecretText, Failure> {
         let url = self.url(settings)?;
-        let url = url.expose();
-        if !is_missing_file(url) {
-            return Ok(Store::open(url)?);
+        if !is_missing_file(url.expose()) {
+            return Ok(url);
         }
+        // It is a file's name, and no secret.
+        let url = url.expose();
         Err(Failure::work(anyhow!(
             "there is no record store {url}; name yours with --store or DATABASE_URL, or make one by encrypting or by \
              `vylux-pack keys import`"

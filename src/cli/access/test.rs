@@ -1,0 +1,97 @@
+//! `vylux-pack access test`: what the server would answer.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use clap::Subcommand;
+use tokio::runtime::Builder;
+use vylux_pack::access::dry_run::DryRun;
+use vylux_pack::access::{Asking, Question, now};
+use vylux_pack::content_key::Kid;
+use vylux_pack::keys::store;
+use vylux_pack::keys::{ContentId, KeyRing};
+use vylux_pack::secret::Settings;
+use vylux_pack::server::config;
+
+use crate::cli::failure::Failure;
+use crate::cli::output;
+use crate::cli::store::StoreArgs;
+use crate::cli::token::read_token;
+
+/// Find out who may have keys, without asking for one
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Test(Test),
+}
+
+/// Say what the server would answer to a request for a key, and why; no key is handed out
+///
+/// It decides as `serve` does, by the same settings, store and code. Exit code 0: the key would be handed out; 1: it would not.
+#[derive(clap::Args)]
+struct Test {
+    /// The content
+    #[arg(long, value_name = "ID")]
+    content_id: ContentId,
+    /// The viewer's token; - reads it from standard input, where no list of processes shows it
+    #[arg(long, value_name = "TOKEN|-")]
+    token: Option<String>,
+    /// The key, where it is asked for by its ID
+    #[arg(long, value_name = "KID")]
+    kid: Option<Kid>,
+    /// The viewer's address, which a webhook is told
+    #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    viewer_ip: IpAddr,
+    /// Ask the webhook too, where the policy is one; otherwise the answer is webhook-test-skipped
+    #[arg(long)]
+    fire_webhook: bool,
+    #[command(flatten)]
+    store: StoreArgs,
+}
+
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let Command::Test(args) = &args.command;
+    let settings = Settings::load().map_err(Failure::usage)?;
+    let ring = Arc::new(KeyRing::load(&settings).map_err(Failure::usage)?);
+    let token = match args.token.as_deref() {
+        Some("-") => Some(read_token()?),
+        given => given.map(str::to_owned),
+    };
+    let url = args.store.url_of_one_that_is_there(&settings)?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the async runtime can't start")
+        .map_err(Failure::work)?;
+    let answer = runtime.block_on(async {
+        let store = store::open(url.expose()).await?;
+        let policies = config::policies(&settings, Arc::clone(&store), ring).map_err(Failure::usage)?;
+        let access = config::access(&settings, false, Some(policies)).map_err(Failure::usage)?;
+        let asking = Asking {
+            question: Question {
+                content_id: &args.content_id,
+                now: now(),
+            },
+            token: Ok(token.as_deref()),
+            kid: args.kid,
+            viewer_ip: args.viewer_ip,
+            request_url: "",
+            request_id: "access-test",
+            asks_webhooks: args.fire_webhook,
+        };
+        let answer = DryRun::from(access.decide(&asking).await);
+        store.close().await;
+        Ok::<_, Failure>(answer)
+    })?;
+    output::json(&answer)?;
+    match answer.reason {
+        None => Ok(()),
+        Some(reason) => Err(Failure::work(anyhow!("access denied: {reason}"))),
+    }
+}
