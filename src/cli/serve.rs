@@ -11,6 +11,7 @@ use vylux_pack::keys::KeyRing;
 use vylux_pack::keys::lookup::Lookup;
 use vylux_pack::keys::store::{self, Later, StoreError};
 use vylux_pack::secret::Settings;
+use vylux_pack::server::admin::Admin;
 use vylux_pack::server::config::{self, Config, Flags, Records};
 use vylux_pack::server::metrics::Metrics;
 use vylux_pack::server::rate_limit::RateLimit;
@@ -110,6 +111,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             .map(|store| config::policies(&settings, store, Arc::clone(&ring)));
         let policies = policies.transpose().map_err(Failure::usage)?;
         let access = config::access(&settings, args.insecure_no_auth, policies).map_err(Failure::usage)?;
+        let admin = match (&store, config::admin_token(&settings).map_err(Failure::usage)?) {
+            (Some(store), Some(token)) => Some(Admin::new(Arc::clone(store), Arc::clone(&ring), &token)),
+            _ => None,
+        };
         let keys = match store {
             None => Lookup::derived(ring),
             Some(store) => Lookup::stored(ring, store, metrics.count_looks()),
@@ -136,6 +141,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let app = App {
             keys,
             access,
+            admin,
             key_limit,
             metrics,
             config,

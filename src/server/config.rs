@@ -12,15 +12,17 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::address_ranges::AddressRanges;
+use super::admin::MIN_TOKEN_BYTES;
 use super::client_address::TrustedProxies;
 use super::cors::parse_origin;
 use super::jwks_http::JwksUrl;
 use super::rate_limit::{Limit, RedisUrl};
 use super::settings::{
-    ALLOW_QUERY_TOKEN, AUTH_CONTENT_CLAIM, AUTH_JWKS_URL, AUTH_JWT_AUDIENCE, AUTH_JWT_ISSUER, AUTH_JWT_SECRET,
-    AUTH_POLICIES_ONLY, CORS_ORIGINS, FALLBACK_AUTH_JWT_SECRET, FALLBACK_KEY_TOKEN_SECRET, HEADER_TIMEOUT,
-    KEY_TOKEN_SECRET, LISTEN, LOG_LEVEL, METRICS_ADDR, PORT, RATE_LIMIT_KEYS, REDIS_URL, REQUEST_TIMEOUT,
-    SHUTDOWN_TIMEOUT, Setting, SettingError, TLS_CERT, TLS_KEY, TOKEN_LEEWAY, TRUSTED_PROXIES, WEBHOOK_ALLOW_CIDRS,
+    ADMIN_ADDR, ADMIN_TOKEN, ALLOW_QUERY_TOKEN, AUTH_CONTENT_CLAIM, AUTH_JWKS_URL, AUTH_JWT_AUDIENCE, AUTH_JWT_ISSUER,
+    AUTH_JWT_SECRET, AUTH_POLICIES_ONLY, CORS_ORIGINS, FALLBACK_AUTH_JWT_SECRET, FALLBACK_KEY_TOKEN_SECRET,
+    HEADER_TIMEOUT, KEY_TOKEN_SECRET, LISTEN, LOG_LEVEL, METRICS_ADDR, PORT, RATE_LIMIT_KEYS, REDIS_URL,
+    REQUEST_TIMEOUT, SHUTDOWN_TIMEOUT, Setting, SettingError, TLS_CERT, TLS_KEY, TOKEN_LEEWAY, TRUSTED_PROXIES,
+    WEBHOOK_ALLOW_CIDRS,
 };
 use super::webhook_http::HttpPost;
 use crate::access::jwks::KeySet;
@@ -83,6 +85,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where to listen for `/metrics` alone.
     pub metrics_address: Option<SocketAddr>,
+    /// Whether administrators are let in.
+    pub has_admin: bool,
+    /// Where `/api/admin` alone is, which the main listener then does not have.
+    pub admin_address: Option<SocketAddr>,
     /// Whether to speak TLS.
     pub tls: Option<Tls>,
     /// Where records are.
@@ -138,10 +144,19 @@ impl Config {
                 )));
             }
         }
+        let has_admin = admin_token(settings)?.is_some();
+        if has_admin && flags.derive_any {
+            return Err(SettingError::Contradiction(format!(
+                "{}: policies and signing keys are kept in a record store, and there is none with --derive-any",
+                ADMIN_TOKEN.name
+            )));
+        }
         let metrics_address = METRICS_ADDR.parse(settings, "an address and port such as 127.0.0.1:9100")?;
         Ok(Self {
             listen,
             metrics_address,
+            has_admin,
+            admin_address: ADMIN_ADDR.parse(settings, "an address and port such as 127.0.0.1:4101")?,
             tls: tls(settings, flags.tls_cert, flags.tls_key)?,
             records: if flags.derive_any {
                 Records::Derived
@@ -232,6 +247,21 @@ pub fn policies(settings: &Settings, store: Arc<dyn Store>, ring: Arc<KeyRing>) 
     let post = HttpPost::new(address_ranges(settings, WEBHOOK_ALLOW_CIDRS)?);
     let post = post.map_err(|error| SettingError::Contradiction(format!("webhooks can't be asked: {error}")))?;
     Ok(Policies::new(store, ring, Webhooks::new(Box::new(post))))
+}
+
+/// What lets administrators in, if anything does.
+///
+/// # Errors
+/// [`SettingError`] if it can't be read, or is too short to be a secret.
+pub fn admin_token(settings: &Settings) -> Result<Option<SecretText>, SettingError> {
+    let token = settings.secret(ADMIN_TOKEN.name)?;
+    if token
+        .as_ref()
+        .is_some_and(|token| token.expose().len() < MIN_TOKEN_BYTES)
+    {
+        return Err(ADMIN_TOKEN.invalid("", format!("{MIN_TOKEN_BYTES} characters at least")));
+    }
+    Ok(token)
 }
 
 /// The secrets of those settings that are set.

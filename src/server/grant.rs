@@ -143,7 +143,11 @@ fn token(app: &App, request: &Parts) -> Result<Option<String>, DenyReason> {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Result<Option<String>, DenyReason> {
+/// The token of `Authorization: Bearer`, if it came.
+///
+/// # Errors
+/// [`DenyReason`] where the field came twice, or can't be read.
+pub fn bearer(headers: &HeaderMap) -> Result<Option<String>, DenyReason> {
     let mut fields = headers.get_all(header::AUTHORIZATION).iter();
     let Some(field) = fields.next() else { return Ok(None) };
     if fields.next().is_some() {

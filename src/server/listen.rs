@@ -83,6 +83,11 @@ pub async fn serve(app: App) -> Result<(), ListenError> {
         Listener::bind(address, connections)
     });
     let metrics = metrics.transpose()?;
+    let admin = config.admin_address.map(|address| {
+        let connections = Connections::new(Answers::admin(&app), None, config.header_timeout);
+        Listener::bind(address, connections)
+    });
+    let admin = admin.transpose()?;
     let mut signals = Signals::new()?;
     let workers = Workers::start()?;
     info!(
@@ -97,10 +102,11 @@ pub async fn serve(app: App) -> Result<(), ListenError> {
         () = signals.stop() => {}
         () = main.accept(&workers, &graceful) => {}
         () = accept_if(metrics.as_ref(), &workers, &graceful) => {}
+        () = accept_if(admin.as_ref(), &workers, &graceful) => {}
         () = housekeeping::keep(Arc::clone(&app)) => {}
     }
     // Refuses connections from here on.
-    drop((main, metrics));
+    drop((main, metrics, admin));
     let patience = config.shutdown_timeout;
     info!(seconds = patience.as_secs(), "stopping: finishing what is under way");
     if timeout(patience, graceful.shutdown()).await.is_err() {

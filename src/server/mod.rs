@@ -8,6 +8,7 @@
 //! A route is a file in `routes`, and a line in [`routes::Routes::all`].
 
 mod address_ranges;
+pub mod admin;
 mod assets;
 pub mod causes;
 pub mod client_address;
@@ -42,6 +43,7 @@ use hyper::body::Incoming;
 
 use crate::access::Access;
 use crate::keys::lookup::Lookup;
+use admin::Admin;
 use config::Config;
 use metrics::Metrics;
 use observe::{RouteNames, observe};
@@ -54,6 +56,8 @@ pub struct App {
     pub keys: Lookup,
     /// Says who may have them.
     pub access: Access,
+    /// Lets administrators in, where there are some.
+    pub admin: Option<Admin>,
     /// Says how often.
     pub key_limit: RateLimit,
     /// Counts what happens.
@@ -80,6 +84,12 @@ impl Answers {
     #[must_use]
     pub fn metrics(app: &Arc<App>) -> Self {
         Self::by(Routes::metrics(), app)
+    }
+
+    /// By `/api/admin` alone, for a listener of its own.
+    #[must_use]
+    pub fn admin(app: &Arc<App>) -> Self {
+        Self::by(Routes::admin(), app)
     }
 
     fn by(routes: Routes, app: &Arc<App>) -> Self {

@@ -18,6 +18,8 @@ pub struct Problem {
     pub reason: &'static str,
     /// Its cause, for the log alone.
     pub cause: Option<String>,
+    /// What to do about it, for whoever may know it.
+    detail: Option<String>,
     retry_after: Option<Duration>,
 }
 
@@ -27,6 +29,8 @@ enum Kind {
     MalformedRequest,
     Unauthorized,
     Forbidden,
+    AdminForbidden,
+    Conflict,
     NotFound,
     MethodNotAllowed,
     PreconditionFailed,
@@ -48,6 +52,12 @@ impl Kind {
                 "forbidden",
                 "The token does not open this content",
             ),
+            Self::AdminForbidden => (
+                StatusCode::FORBIDDEN,
+                "admin-forbidden",
+                "This is for administrators alone",
+            ),
+            Self::Conflict => (StatusCode::CONFLICT, "conflict", "It contradicts what is there"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing of this name"),
             Self::MethodNotAllowed => (
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -97,6 +107,9 @@ pub struct Details {
     title: &'static str,
     /// The HTTP status.
     status: u16,
+    /// What to do about it, where that can be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
     /// Names this request in the server's log.
     request_id: String,
 }
@@ -107,6 +120,7 @@ impl Problem {
             kind,
             reason,
             cause: None,
+            detail: None,
             retry_after: None,
         }
     }
@@ -121,6 +135,32 @@ impl Problem {
     #[must_use]
     pub const fn malformed(reason: &'static str) -> Self {
         Self::new(Kind::MalformedRequest, reason)
+    }
+
+    /// 401 or 403 of the admin API.
+    #[must_use]
+    pub const fn no_administrator(reason: &'static str, has_token: bool) -> Self {
+        let kind = if has_token {
+            Kind::AdminForbidden
+        } else {
+            Kind::Unauthorized
+        };
+        Self::new(kind, reason)
+    }
+
+    /// 409.
+    #[must_use]
+    pub const fn conflict(reason: &'static str) -> Self {
+        Self::new(Kind::Conflict, reason)
+    }
+
+    /// The same, telling the client what to do. It must hold nothing that a client may not know.
+    #[must_use]
+    pub fn saying(self, detail: String) -> Self {
+        Self {
+            detail: Some(detail),
+            ..self
+        }
     }
 
     /// 404.
@@ -187,6 +227,7 @@ impl Problem {
             kind: format!("urn:vylux-pack:problem:{kind}"),
             title,
             status: status.as_u16(),
+            detail: self.detail.clone(),
             request_id: request_id.to_owned(),
         };
         let mut response = (status, Json(details)).into_response();

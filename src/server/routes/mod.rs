@@ -1,5 +1,6 @@
 //! The routes, one file each.
 
+mod admin;
 mod clearkey;
 mod health;
 mod key;
@@ -50,6 +51,9 @@ impl Routes {
         if config.metrics_address.is_none() {
             router = router.merge(metrics_alone());
         }
+        if config.has_admin && config.admin_address.is_none() {
+            router = router.merge(admin::all());
+        }
         let mut routes = Self::documented(router);
         // Files and a page are no interface to write against, so the OpenAPI document does not describe them.
         if let Some(folder) = &config.media {
@@ -62,7 +66,17 @@ impl Routes {
     /// `/metrics` alone, for a listener of its own.
     #[must_use]
     pub fn metrics() -> Self {
-        let (router, document) = metrics_alone().split_for_parts();
+        Self::undocumented(metrics_alone())
+    }
+
+    /// `/api/admin` alone, for a listener of its own.
+    #[must_use]
+    pub fn admin() -> Self {
+        Self::documented(OpenApiRouter::with_openapi(openapi::head()).merge(admin::all()))
+    }
+
+    fn undocumented(router: OpenApiRouter<Arc<App>>) -> Self {
+        let (router, document) = router.split_for_parts();
         Self {
             router,
             patterns: document.paths.paths.into_keys().collect(),

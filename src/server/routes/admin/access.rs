@@ -1,0 +1,75 @@
+//! `POST /api/admin/access/test`: what a request for a key would be answered.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{answer, content_id};
+use crate::access::dry_run::DryRun;
+use crate::access::{Asking, Question, now};
+use crate::content_key::Kid;
+use crate::server::admin::Administrator;
+use crate::server::problem::{Details, Problem};
+use crate::server::routes::schema;
+
+/// A request for a key, as it could come.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tried {
+    /// The content.
+    #[schema(value_type = schema::ContentId)]
+    content_id: String,
+    /// The viewer's token.
+    token: Option<String>,
+    /// The key, where it is asked for by its ID.
+    #[schema(value_type = Option<schema::Kid>)]
+    kid: Option<Kid>,
+    /// The viewer's address, which a webhook is told.
+    #[schema(value_type = Option<String>)]
+    viewer_ip: Option<IpAddr>,
+    /// Whether the webhook is asked too, where the policy is one.
+    #[serde(default)]
+    fire_webhook: bool,
+}
+
+/// Says what a request for a key would be answered, and why; no key is in the answer.
+#[utoipa::path(
+    post,
+    path = "/api/admin/access/test",
+    tag = "admin",
+    request_body = Tried,
+    responses(
+        (status = 200, description = "What would be answered", body = Object),
+        (status = 400, description = "The request can't be read", content_type = "application/problem+json", body = Details),
+        (status = 401, description = "No Bearer token", content_type = "application/problem+json", body = Details),
+        (status = 403, description = "Another token than ADMIN_TOKEN", content_type = "application/problem+json", body = Details),
+        (status = 413, description = "The request is too large", content_type = "application/problem+json", body = Details),
+        (status = 429, description = "Too many wrong tokens", content_type = "application/problem+json", body = Details),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn test(administrator: Administrator, body: String) -> Result<Response, Problem> {
+    let tried: Tried = serde_json::from_str(&body).map_err(|error| {
+        // Without the text, which holds a token.
+        let (line, column) = (error.line(), error.column());
+        Problem::malformed("malformed-access-test").saying(format!("line {line}, column {column} of the body"))
+    })?;
+    let content_id = content_id(&tried.content_id)?;
+    let asking = Asking {
+        question: Question {
+            content_id: &content_id,
+            now: now(),
+        },
+        token: Ok(tried.token.as_deref()),
+        kid: tried.kid,
+        viewer_ip: tried.viewer_ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        request_url: "",
+        request_id: "access-test",
+        asks_webhooks: tried.fire_webhook,
+    };
+    let verdict = administrator.app().access.decide(&asking).await;
+    answer(StatusCode::OK, &DryRun::from(verdict))
+}

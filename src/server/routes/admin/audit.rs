@@ -1,0 +1,47 @@
+//! `GET /api/admin/audit`: who changed what.
+
+use axum::extract::Query;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::{answer, of_store};
+use crate::server::admin::Administrator;
+use crate::server::problem::{Details, Problem};
+
+/// So many changes are shown if nothing else is asked for, and so many at most.
+const DEFAULT_LIMIT: u32 = 100;
+const MAX_LIMIT: u32 = 1000;
+
+/// Which changes.
+#[derive(Deserialize)]
+pub struct Asked {
+    subject: Option<String>,
+    limit: Option<u32>,
+}
+
+/// The newest changes of policies, signing keys and leases.
+#[utoipa::path(
+    get,
+    path = "/api/admin/audit",
+    tag = "admin",
+    params(
+        ("subject" = Option<String>, Query, description = "Only changes of this content, signing key or viewer"),
+        ("limit" = Option<u32>, Query, description = "So many at most: 100, if nothing is said, and up to 1000"),
+    ),
+    responses(
+        (status = 200, description = "The changes, the newest first", body = Vec<Object>),
+        (status = 400, description = "The query can't be read", content_type = "application/problem+json", body = Details),
+        (status = 401, description = "No Bearer token", content_type = "application/problem+json", body = Details),
+        (status = 403, description = "Another token than ADMIN_TOKEN", content_type = "application/problem+json", body = Details),
+        (status = 429, description = "Too many wrong tokens", content_type = "application/problem+json", body = Details),
+        (status = 503, description = "The record store can't be asked", content_type = "application/problem+json", body = Details),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn list(administrator: Administrator, Query(asked): Query<Asked>) -> Result<Response, Problem> {
+    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
+    let store = &administrator.admin()?.store;
+    let entries = store.audit_entries(asked.subject.as_deref(), limit).await;
+    answer(StatusCode::OK, &entries.map_err(|error| of_store(&error))?)
+}

@@ -1,0 +1,105 @@
+//! `/api/admin/policies`: who may have the keys of a content.
+
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use super::{answer, content_id, of_store, refused};
+use crate::server::admin::Administrator;
+use crate::server::problem::{Details, Problem};
+use crate::server::routes::schema;
+
+/// All policies.
+#[utoipa::path(
+    get,
+    path = "/api/admin/policies",
+    tag = "admin",
+    responses(
+        (status = 200, description = "The policies, ordered by content, without secrets", body = Vec<Object>),
+        (status = 401, description = "No Bearer token", content_type = "application/problem+json", body = Details),
+        (status = 403, description = "Another token than ADMIN_TOKEN", content_type = "application/problem+json", body = Details),
+        (status = 429, description = "Too many wrong tokens", content_type = "application/problem+json", body = Details),
+        (status = 503, description = "The record store can't be asked", content_type = "application/problem+json", body = Details),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn list(administrator: Administrator) -> Result<Response, Problem> {
+    let policies = administrator.administration()?.policies().await;
+    answer(StatusCode::OK, &policies.map_err(|error| of_store(&error))?)
+}
+
+/// The policy of a content.
+#[utoipa::path(
+    get,
+    path = "/api/admin/policies/{content_id}",
+    tag = "admin",
+    params(("content_id" = inline(schema::ContentId), Path, description = "The content")),
+    responses(
+        (status = 200, description = "The policy, without secrets", body = Object),
+        (status = 400, description = "The content ID is malformed", content_type = "application/problem+json", body = Details),
+        (status = 401, description = "No Bearer token", content_type = "application/problem+json", body = Details),
+        (status = 403, description = "Another token than ADMIN_TOKEN", content_type = "application/problem+json", body = Details),
+        (status = 404, description = "The content has no policy of its own: it asks for a token", content_type = "application/problem+json", body = Details),
+        (status = 429, description = "Too many wrong tokens", content_type = "application/problem+json", body = Details),
+        (status = 503, description = "The record store can't be asked", content_type = "application/problem+json", body = Details),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn get(administrator: Administrator, Path(id): Path<String>) -> Result<Response, Problem> {
+    let id = content_id(&id)?;
+    let policy = administrator.administration()?.policy(&id).await;
+    let policy = policy.map_err(|error| of_store(&error))?;
+    answer(StatusCode::OK, &policy.ok_or(Problem::not_found("no-policy"))?)
+}
+
+/// Gives a content a policy, in place of the one that it may have. A webhook's secret that is left out is kept.
+#[utoipa::path(
+    put,
+    path = "/api/admin/policies/{content_id}",
+    tag = "admin",
+    params(("content_id" = inline(schema::ContentId), Path, description = "The content")),
+    request_body(content = Object, description = "The policy, such as {\"type\":\"public\"}"),
+    responses(
+        (status = 200, description = "The policy, without secrets", body = Object),
+        (status = 400, description = "The content ID is malformed, or the policy none that can be set", content_type = "application/problem+json", body = Details),
+        (status = 401, description = "No Bearer token", content_type = "application/problem+json", body = Details),
+        (status = 403, description = "Another token than ADMIN_TOKEN", content_type = "application/problem+json", body = Details),
+        (status = 413, description = "The policy is too large", content_type = "application/problem+json", body = Details),
+        (status = 429, description = "Too many wrong tokens", content_type = "application/problem+json", body = Details),
+        (status = 503, description = "The record store can't be asked", content_type = "application/problem+json", body = Details),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn put(administrator: Administrator, Path(id): Path<String>, policy: String) -> Result<Response, Problem> {
+    let id = content_id(&id)?;
+    let ring = &administrator.admin()?.ring;
+    let set = administrator.administration()?.set_policy(ring, &id, &policy).await;
+    answer(StatusCode::OK, &set.map_err(|error| refused(&error))?)
+}
+
+/// Takes a content's policy away: it asks for a token again.
+#[utoipa::path(
+    delete,
+    path = "/api/admin/policies/{content_id}",
+    tag = "admin",
+    params(("content_id" = inline(schema::ContentId), Path, description = "The content")),
+    responses(
+        (status = 204, description = "It has none any more"),
+        (status = 400, description = "The content ID is malformed", content_type = "application/problem+json", body = Details),
+        (status = 401, description = "No Bearer token", content_type = "application/problem+json", body = Details),
+        (status = 403, description = "Another token than ADMIN_TOKEN", content_type = "application/problem+json", body = Details),
+        (status = 404, description = "It had none", content_type = "application/problem+json", body = Details),
+        (status = 429, description = "Too many wrong tokens", content_type = "application/problem+json", body = Details),
+        (status = 503, description = "The record store can't be asked", content_type = "application/problem+json", body = Details),
+    ),
+    security(("bearer" = [])),
+)]
+pub async fn delete(administrator: Administrator, Path(id): Path<String>) -> Result<Response, Problem> {
+    let id = content_id(&id)?;
+    let cleared = administrator.administration()?.clear_policy(&id).await;
+    if cleared.map_err(|error| of_store(&error))? {
+        Ok(StatusCode::NO_CONTENT.into_response())
+    } else {
+        Err(Problem::not_found("no-policy"))
+    }
+}
