@@ -371,6 +371,65 @@ fn jwt_reasons(site: &Site) {
     assert_eq!(site.ask("film", Some(&other.token(&unbound))), let_in());
 }
 
+/// What a web service was told, and by whom.
+fn check_question(questions: &std::sync::mpsc::Receiver<(String, String)>) {
+    let (head, body) = questions.recv_timeout(Duration::from_secs(5)).unwrap();
+    assert!(questions.try_recv().is_err(), "it was asked more than once");
+    let question: Value = serde_json::from_str(&body).unwrap();
+    let names: Vec<&String> = question.as_object().unwrap().keys().collect();
+    assert_eq!(
+        names,
+        [
+            "contentId",
+            "kid",
+            "viewerIp",
+            "requestUrl",
+            "viewerToken",
+            "requestId",
+            "timestamp"
+        ]
+    );
+    assert_eq!(question["contentId"], "asked");
+    assert_eq!(question["viewerIp"], "127.0.0.1");
+    assert_eq!(question["requestUrl"], "/api/key/asked");
+    assert_eq!(question["viewerToken"], "the viewer's token");
+    let field = |name: &str| {
+        let mut lines = head.lines();
+        lines
+            .find_map(|line| {
+                line.to_ascii_lowercase()
+                    .strip_prefix(&format!("{name}: "))
+                    .map(str::to_owned)
+            })
+            .unwrap()
+    };
+    let mac = |message: &str| hex::encode(hmac_sha256(b"hunter2", message.as_bytes()));
+    assert_eq!(field("x-vylux-signature"), format!("sha256={}", mac(&body)));
+    let (seconds, v1) = field("x-vylux-signature-v2")
+        .strip_prefix("t=")
+        .and_then(|field| field.split_once(",v1=").map(|(t, v1)| (t.to_owned(), v1.to_owned())))
+        .unwrap();
+    assert_eq!(v1, mac(&format!("{seconds}.{body}")));
+}
+
+fn unreachable_webhooks(site: &Site, nobody: SocketAddr) {
+    let error = |reason: &str| (503, reason.to_owned());
+    for url in [
+        "https://10.0.0.1/",
+        "https://[::ffff:169.254.169.254]/",
+        "http://1.1.1.1/",
+        "https://2130706434/",
+    ] {
+        site.set("asked", &json!({"type": "webhook", "url": url, "secret": "hunter2"}));
+        assert_eq!(site.ask("asked", None), refused("webhook-blocked-ssrf"), "{url}");
+    }
+    site.set("asked", &webhook(nobody, "/"));
+    for _ in 0..5 {
+        assert_eq!(site.ask("asked", None), error("webhook-network"));
+    }
+    assert_eq!(site.ask("asked", None), error("webhook-circuit-open"));
+}
+
 fn webhook_reasons(site: &Site) {
     let (asked, questions) = std::sync::mpsc::channel();
     let asked = Mutex::new(asked);
@@ -410,61 +469,9 @@ fn webhook_reasons(site: &Site) {
         site.set("asked", &webhook(address, path));
         assert_eq!(site.ask("asked", Some("the viewer's token")), expected, "{path}");
     }
-    // What the web service was told, and by whom.
-    let (head, body) = questions.recv_timeout(Duration::from_secs(5)).unwrap();
-    assert!(questions.try_recv().is_err(), "it was asked more than once");
-    let question: Value = serde_json::from_str(&body).unwrap();
-    let names: Vec<&String> = question.as_object().unwrap().keys().collect();
-    assert_eq!(
-        names,
-        [
-            "contentId",
-            "kid",
-            "viewerIp",
-            "requestUrl",
-            "viewerToken",
-            "requestId",
-            "timestamp"
-        ]
-    );
-    assert_eq!(question["contentId"], "asked");
-    assert_eq!(question["viewerIp"], "127.0.0.1");
-    assert_eq!(question["requestUrl"], "/api/key/asked");
-    assert_eq!(question["viewerToken"], "the viewer's token");
-    let field = |name: &str| {
-        let mut lines = head.lines();
-        lines
-            .find_map(|line| {
-                line.to_ascii_lowercase()
-                    .strip_prefix(&format!("{name}: "))
-                    .map(str::to_owned)
-            })
-            .unwrap()
-    };
-    let mac = |message: &str| hex::encode(hmac_sha256(b"hunter2", message.as_bytes()));
-    assert_eq!(field("x-vylux-signature"), format!("sha256={}", mac(&body)));
-    let (seconds, v1) = field("x-vylux-signature-v2")
-        .strip_prefix("t=")
-        .and_then(|field| field.split_once(",v1=").map(|(t, v1)| (t.to_owned(), v1.to_owned())))
-        .unwrap();
-    assert_eq!(v1, mac(&format!("{seconds}.{body}")));
-
-    for url in [
-        "https://10.0.0.1/",
-        "https://[::ffff:169.254.169.254]/",
-        "http://1.1.1.1/",
-        "https://2130706434/",
-    ] {
-        site.set("asked", &json!({"type": "webhook", "url": url, "secret": "hunter2"}));
-        assert_eq!(site.ask("asked", None), refused("webhook-blocked-ssrf"), "{url}");
-    }
+    check_question(&questions);
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    site.set("asked", &webhook(nobody, "/"));
-    for _ in 0..5 {
-        assert_eq!(site.ask("asked", None), error("webhook-network"));
-    }
-    assert_eq!(site.ask("asked", None), error("webhook-circuit-open"));
-
+    unreachable_webhooks(site, nobody);
     // As the store has it: with a URL that is none.
     site.set("asked", &webhook(address, "/yes"));
     let store = Blocking::open(&site.store_url()).unwrap();
@@ -661,6 +668,53 @@ fn the_command_line_tries_access_too() {
         assert_eq!(
             (&said["claims"]["sub"], &said["claimsVerified"]),
             (&json!("viewer-1"), &json!(false))
+        );
+    });
+}
+
+/// A policy that is given at packaging time is there before the keys are.
+#[test]
+fn encrypting_sets_the_policy() {
+    on_both(|site, _| {
+        let file = site.workspace.path("policy.json");
+        std::fs::write(&file, r#"{"type":"jwt","audience":"player"}"#).unwrap();
+        let encrypt = |policy: &str, more: &[&str]| {
+            let mut command = site.workspace.vylux_pack();
+            command.arg("encrypt").arg(common::fixture("demo.mp4"));
+            command.args([
+                "--content-id",
+                "film",
+                "--quiet",
+                "--out",
+                "out/film",
+                "--policy",
+                policy,
+            ]);
+            command.args(more).env("DATABASE_URL", &site.store);
+            command.output().unwrap()
+        };
+        let wrong = encrypt("privat", &[]);
+        assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
+        assert!(!site.workspace.path("out/film").exists());
+        assert_eq!(encrypt("public", &["--no-store"]).status.code(), Some(2));
+        assert_eq!(encrypt("public", &["--scheme", "none"]).status.code(), Some(2));
+
+        let done = encrypt(file.to_str().unwrap(), &[]);
+        assert!(done.status.success(), "{done:?}");
+        let (status, policy) = site.admin("GET /api/admin/policies/film", "");
+        assert_eq!((status, &policy["policy"]["audience"]), (200, &json!("player")));
+        assert_eq!(site.ask("film", None).0, 401);
+        assert!(encrypt("public", &[]).status.success());
+        assert_eq!(site.ask("film", None), (200, "ok".to_owned()));
+        let (_, log) = site.admin("GET /api/admin/audit?subject=film", "");
+        let actors = log
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["actor"].as_str().unwrap());
+        assert!(
+            actors.clone().count() == 2 && actors.clone().all(|actor| actor.starts_with("cli:")),
+            "{log}"
         );
     });
 }

@@ -21,12 +21,15 @@ use crate::keys::{ContentId, KeyRing, WrappedText};
 #[derive(Clone)]
 pub struct Policies(Arc<Inner>);
 
+/// What a read of the store comes to.
+type Read<T> = Result<T, Arc<StoreError>>;
+
 struct Inner {
     store: Arc<dyn Store>,
     ring: Arc<KeyRing>,
     webhooks: Webhooks,
-    policies: Fresh<ContentId, Result<Result<Arc<Policy>, DenyReason>, Arc<StoreError>>>,
-    keys: Fresh<(), Result<Arc<[KnownKey]>, Arc<StoreError>>>,
+    policies: Fresh<ContentId, Read<Result<Arc<Policy>, DenyReason>>>,
+    keys: Fresh<(), Read<Arc<[KnownKey]>>>,
     /// Signing keys as they were read last, with what was made of them: reading PEM costs more than the comparison.
     known: Mutex<(Vec<SigningKey>, Arc<[KnownKey]>)>,
     /// When signing keys were used, by their IDs, as far as the store is not told yet.
@@ -143,7 +146,7 @@ impl Policies {
 }
 
 impl Inner {
-    async fn read_keys(&self) -> Result<Arc<[KnownKey]>, Arc<StoreError>> {
+    async fn read_keys(&self) -> Read<Arc<[KnownKey]>> {
         let keys = self.store.signing_keys().await.map_err(Arc::new)?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.0 != keys {

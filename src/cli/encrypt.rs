@@ -1,6 +1,8 @@
 //! `vylux-pack encrypt`: from clear MP4 to an encrypted output.
 
 mod keys;
+#[cfg(feature = "server")]
+mod policy;
 mod report;
 mod signal;
 pub mod standard_input;
@@ -100,6 +102,10 @@ pub struct Args {
     /// Write the key record to keys.json alone
     #[arg(long)]
     no_store: bool,
+    /// Who may have the keys: public, token, or a JSON file as `vylux-pack policy set --file` takes it [default: as it was, else token]
+    #[cfg(feature = "server")]
+    #[arg(long, value_name = "POLICY", conflicts_with = "no_store")]
+    policy: Option<String>,
     /// Replace what was encrypted under this content ID from other media
     #[arg(long)]
     replace: bool,
@@ -352,6 +358,10 @@ fn prepare_keys(
             return Err(Failure::work(anyhow!("{} {what}", output.display())));
         }
         args.key_options.check_none("--scheme none has no keys")?;
+        #[cfg(feature = "server")]
+        if args.policy.is_some() {
+            return Err(Failure::usage(anyhow!("--scheme none has no keys; leave --policy out")));
+        }
         args.signal.check(args.scheme, 0)?;
         return Ok(None);
     }

@@ -53,7 +53,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Init(init::Args),
-    Encrypt(encrypt::Args),
+    Encrypt(Box<encrypt::Args>),
     Verify(verify::Args),
     Decrypt(decrypt::Args),
     Inspect(inspect::Args),

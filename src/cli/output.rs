@@ -1,6 +1,8 @@
 //! What a command prints: a report on standard output, notes on standard error.
 
-use std::io::{self, BufWriter, Write};
+#[cfg(feature = "store")]
+use std::io::BufWriter;
+use std::io::{self, Write};
 use std::path::Path;
 
 /// Prints a line of the report on standard output.
@@ -26,6 +28,7 @@ pub fn json(document: &impl serde::Serialize) -> io::Result<()> {
 }
 
 /// Prints a table on standard output.
+#[cfg(feature = "store")]
 pub fn table<const COLUMNS: usize>(
     headings: [&str; COLUMNS],
     rows: impl IntoIterator<Item = [String; COLUMNS]>,

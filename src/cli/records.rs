@@ -93,6 +93,12 @@ impl Records {
         })
     }
 
+    /// The store, where there is one.
+    #[cfg(feature = "server")]
+    pub const fn database(&self) -> Option<&Store> {
+        self.store.as_ref()
+    }
+
     /// The generations of all records.
     pub fn generations(&self) -> BTreeSet<Option<Generation>> {
         self.known.iter().map(|record| record.generation).collect()

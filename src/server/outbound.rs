@@ -4,7 +4,7 @@
 //! metadata service (server-side request forgery). What is checked is the address that is dialled, so a name that resolves to
 //! another address from one moment to the next gains nothing.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, LazyLock};
 
 use ipnet::IpNet;
@@ -14,11 +14,15 @@ use url::Host;
 
 use super::address_ranges::AddressRanges;
 
-/// What is not public: the special-purpose addresses of IANA (RFC 6890 and its registries), and those of IPv6 that hold one of
-/// IPv4, for whoever translates them may reach anything.
+/// What is not public of the rest: the special-purpose addresses of IANA (RFC 6890 and its registries), and those of IPv6 that
+/// hold one of IPv4, for whoever translates them may reach anything.
 static BLOCKED: LazyLock<Vec<IpNet>> = LazyLock::new(|| RANGES.iter().filter_map(|range| range.parse().ok()).collect());
 
-const RANGES: [&str; 36] = [
+/// All that IPv6 has of addresses that are one host's, anywhere (RFC 4291, 2.4, and IANA's registry). Outside of it are loopback,
+/// link-local, unique local and multicast addresses, and those that NAT64 translates to IPv4.
+const GLOBAL_IPV6: IpNet = IpNet::new_assert(IpAddr::V6(Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0)), 3);
+
+const RANGES: [&str; 24] = [
     // This host (RFC 791), private (RFC 1918), shared by a carrier's customers (RFC 6598), loopback, link-local (RFC 3927).
     "0.0.0.0/8",
     "10.0.0.0/8",
@@ -41,31 +45,21 @@ const RANGES: [&str; 36] = [
     "192.31.196.0/24",
     "192.52.193.0/24",
     "192.175.48.0/24",
-    // Unspecified, loopback and IPv4-compatible (RFC 4291); IPv4-mapped, which is looked at as IPv4 before.
-    "::/96",
-    "::ffff:0:0/96",
-    // IPv4-translated (RFC 2765), and translated by NAT64 (RFC 6052, RFC 8215).
-    "::ffff:0:0:0/96",
-    "64:ff9b::/96",
-    "64:ff9b:1::/48",
-    // Discarded (RFC 6666), protocol assignments with Teredo (RFC 2928, RFC 4380), documentation (RFC 3849, RFC 9637).
-    "100::/64",
-    "100:0:0:1::/64",
+    // Of the global unicast addresses of IPv6: protocol assignments with Teredo (RFC 2928, RFC 4380), documentation (RFC 3849,
+    // RFC 9637), 6to4 (RFC 3056), AS112, and the first networks of IPv6 (RFC 3701).
     "2001::/23",
     "2001:db8::/32",
-    "3fff::/20",
-    // 6to4 (RFC 3056), AS112, segment routing (RFC 9602).
     "2002::/16",
     "2620:4f:8000::/48",
-    "5f00::/16",
-    // Unique local (RFC 4193), link-local, site-local (RFC 3879), multicast (RFC 4291).
-    "fc00::/7",
-    "fe80::/10",
-    "fec0::/10",
-    "ff00::/8",
-    // Of the first networks of IPv6 (RFC 3701).
+    "3fff::/20",
     "3ffe::/16",
 ];
+
+/// Whether an address is one host's, anywhere.
+fn is_global(address: IpAddr) -> bool {
+    let is_unicast = address.is_ipv4() || GLOBAL_IPV6.contains(&address);
+    is_unicast && !BLOCKED.iter().any(|range| range.contains(&address))
+}
 
 /// An address that nothing is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -134,7 +128,7 @@ impl Guard {
         if self.allowed.contains(address) {
             return Ok(());
         }
-        if BLOCKED.iter().any(|range| range.contains(&address)) {
+        if !is_global(address) {
             return Err(Blocked::Address(address));
         }
         if self.lets_public {
@@ -212,6 +206,7 @@ mod tests {
             ("172.16.0.0", "172.31.255.255", "172.32.0.0"),
             ("192.0.0.0", "192.0.0.255", "192.0.1.0"),
             ("192.0.2.0", "192.0.2.255", "192.0.3.0"),
+            ("192.88.99.0", "192.88.99.255", "192.88.100.0"),
             ("192.168.0.0", "192.168.255.255", "192.169.0.0"),
             ("198.18.0.0", "198.19.255.255", "198.20.0.0"),
             ("198.51.100.0", "198.51.100.255", "198.51.101.0"),
@@ -220,11 +215,13 @@ mod tests {
             ("240.0.0.0", "255.255.255.255", "223.255.255.255"),
             ("::", "::ffff:ffff", "2606:4700::1"),
             ("64:ff9b::", "64:ff9b::ffff:ffff", "2606:4700::1"),
-            ("64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff", "64:ff9b:2::"),
-            ("100::", "100::ffff:ffff:ffff:ffff", "101::"),
+            ("64:ff9b:1::", "64:ff9b:1:ffff:ffff:ffff:ffff:ffff", "2606:4700::1"),
+            ("100::", "100::ffff:ffff:ffff:ffff", "2606:4700::1"),
             ("2001::", "2001:1ff:ffff:ffff:ffff:ffff:ffff:ffff", "2001:200::"),
             ("2001:db8::", "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "2001:db9::"),
             ("2002::", "2002:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2003::"),
+            ("3fff::", "3fff:fff:ffff:ffff:ffff:ffff:ffff:ffff", "3fff:1000::"),
+            ("5f00::", "5f00:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2606:4700::1"),
             ("fc00::", "fdff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2606:4700::1"),
             ("fe80::", "febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2606:4700::1"),
             ("fec0::", "feff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "2606:4700::1"),
@@ -242,6 +239,7 @@ mod tests {
             "64:ff9b::10.0.0.1",
             "2002:7f00:1::",
             "2001:0:4136:e378:8000:63bf:3fff:fdd2",
+            "4000::1",
         ] {
             assert!(blocked(address), "{address}");
         }

@@ -10,7 +10,7 @@ use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use vylux_pack::access::administration::{Administration, PolicyOrReason, ShownPolicy};
-use vylux_pack::access::policy::MAX_POLICY_BYTES;
+use vylux_pack::access::policy::{MAX_POLICY_BYTES, Policy, Redacted};
 use vylux_pack::keys::{ContentId, KeyRing};
 use vylux_pack::secret::{SecretText, Settings};
 
@@ -183,12 +183,11 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     match &args.command {
         Command::Set(args) => {
             let json = args.json(&settings)?;
-            set(
-                &args.store.open_or_create(&settings)?,
-                &settings,
-                &args.content_id,
-                json.expose(),
-            )
+            let ring = KeyRing::load(&settings).map_err(Failure::usage)?;
+            let store = args.store.open_or_create(&settings)?;
+            let policy = set(&store, &ring, &args.content_id, json.expose())?;
+            report!("{}: {}", args.content_id, as_json(&policy)?)?;
+            Ok(())
         }
         Command::Get(args) => get(&args.store.open(&settings)?, &args.content_id),
         Command::Clear(args) => clear(&args.store.open(&settings)?, &args.content_id),
@@ -252,7 +251,7 @@ impl Set {
 }
 
 /// Reads a policy from a file, or from standard input.
-fn read(file: &Path) -> Result<SecretText, Failure> {
+pub fn read(file: &Path) -> Result<SecretText, Failure> {
     let failed = |error: io::Error| Failure::usage(anyhow!("{} can't be read: {error}", file.display()));
     let limit = MAX_POLICY_BYTES as u64 + 1;
     let mut text = String::new();
@@ -296,19 +295,19 @@ fn negated<S: serde::Serializer>(any_content: &bool, serializer: S) -> Result<S:
 }
 
 /// Gives a content the policy of that JSON.
-fn set(store: &Store, settings: &Settings, content_id: &ContentId, json: &str) -> Result<(), Failure> {
-    let ring = KeyRing::load(settings).map_err(Failure::usage)?;
+pub fn set(store: &Store, ring: &KeyRing, content_id: &ContentId, json: &str) -> Result<Policy<Redacted>, Failure> {
     let actor = actor();
     let set = async |store| {
         let administration = Administration { store, actor: &actor };
-        administration.set_policy(&ring, content_id, json).await
+        administration.set_policy(ring, content_id, json).await
     };
-    match store.wait(set) {
-        Ok(policy) => report!("{content_id}: {}", as_json(&policy)?)?,
-        Err(error) if error.is_of_request() => return Err(Failure::usage(error)),
-        Err(error) => return Err(Failure::work(error)),
-    }
-    Ok(())
+    store.wait(set).map_err(|error| {
+        if error.is_of_request() {
+            Failure::usage(error)
+        } else {
+            Failure::work(error)
+        }
+    })
 }
 
 fn get(store: &Store, content_id: &ContentId) -> Result<(), Failure> {

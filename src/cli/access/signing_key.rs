@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow};
 use clap::Subcommand;
 use vylux_pack::access::administration::Administration;
-use vylux_pack::keys::store::{Revocation, SigningKey};
+use vylux_pack::keys::store::{Revocation, SigningKey, SigningKeyStore};
 use vylux_pack::secret::Settings;
 
 use super::actor;
@@ -158,7 +158,7 @@ fn show(store: &Store, kid: &str) -> Result<(), Failure> {
 }
 
 fn keys(store: &Store) -> Result<Vec<SigningKey>, Failure> {
-    store.wait(|store| store.signing_keys()).map_err(Failure::work)
+    store.wait(SigningKeyStore::signing_keys).map_err(Failure::work)
 }
 
 fn revoke(store: &Store, kid: &str) -> Result<(), Failure> {

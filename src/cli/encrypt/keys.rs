@@ -17,6 +17,8 @@ use vylux_pack::protect::{Ivs, Pattern, Protection, SampleScheme, Scheme, Segmen
 use vylux_pack::secret::{SecretText, Settings};
 
 use super::Args;
+#[cfg(feature = "server")]
+use super::policy::NewPolicy;
 use super::signal::SignalOptions;
 use crate::cli::failure::Failure;
 use crate::cli::records::{Content, Records, Settled, Settlement, base_url, store_url};
@@ -138,6 +140,8 @@ pub struct TrackPeriods {
 
 /// The keys of what is encrypted, and the records that say so.
 pub struct Encryption {
+    #[cfg(feature = "server")]
+    policy: Option<NewPolicy>,
     /// One a track; of text, the only period has no key.
     tracks: Vec<Vec<KeyPeriod>>,
     records: Records,
@@ -206,8 +210,14 @@ impl Encryption {
         self.records.generations()
     }
 
-    /// Puts the records into the store, and returns those that stand there, behind those of older generations that stay.
+    /// Puts the policy and then the records into the store, and returns those that stand there, behind those of older generations
+    /// that stay.
     pub fn store(self) -> Result<Vec<KeyRecord>, Failure> {
+        // So nobody gets a key by the policy of before.
+        #[cfg(feature = "server")]
+        if let (Some(policy), Some(store)) = (&self.policy, self.records.database()) {
+            policy.set(store)?;
+        }
         let Settlement { keys, mut kept, .. } = self.settlement;
         kept.extend(self.records.store(keys)?);
         Ok(kept)
@@ -336,6 +346,8 @@ pub fn prepare(
     args.signal.check(args.scheme, assignment.names.len())?;
     let key_systems = args.signal.key_systems()?;
     let settlement = records.settle(&keys, &content, &assignment.names, args.replace)?;
+    #[cfg(feature = "server")]
+    let policy = NewPolicy::read(args, settings)?;
     let maker = ProtectionMaker {
         args,
         master: keys.primary(),
@@ -373,6 +385,8 @@ pub fn prepare(
     });
     Ok(Encryption {
         tracks: tracks.collect::<Result<_, Failure>>()?,
+        #[cfg(feature = "server")]
+        policy,
         records,
         settlement,
         licence_url: base_url.licence_url(&args.content_id),

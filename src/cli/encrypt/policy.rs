@@ -1,0 +1,47 @@
+//! Who may have the keys of what is encrypted, said along with it.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use vylux_pack::access::policy::PolicyDraft;
+use vylux_pack::keys::{ContentId, KeyRing};
+use vylux_pack::secret::{SecretText, Settings};
+
+use super::Args;
+use crate::cli::access::policy::{read, set};
+use crate::cli::failure::Failure;
+use crate::cli::store::Store;
+
+/// Policies that need no more than their name.
+const PLAIN: [&str; 2] = ["public", "token"];
+
+/// A policy that can be set.
+pub struct NewPolicy {
+    content_id: ContentId,
+    json: SecretText,
+    ring: KeyRing,
+}
+
+impl NewPolicy {
+    /// The policy that the command line asks for, if it does. It is read and checked before anything is done.
+    pub fn read(args: &Args, settings: &Settings) -> Result<Option<Self>, Failure> {
+        let Some(given) = &args.policy else { return Ok(None) };
+        let json = if PLAIN.contains(&given.as_str()) {
+            format!("{{\"type\":\"{given}\"}}").into()
+        } else {
+            read(Path::new(given))?
+        };
+        PolicyDraft::parse(json.expose()).map_err(|error| Failure::usage(anyhow!("--policy {given}: {error}")))?;
+        let ring = KeyRing::load(settings).map_err(Failure::usage)?;
+        Ok(Some(Self {
+            content_id: args.content_id.clone(),
+            json,
+            ring,
+        }))
+    }
+
+    /// Gives the content that policy.
+    pub fn set(&self, store: &Store) -> Result<(), Failure> {
+        set(store, &self.ring, &self.content_id, self.json.expose()).map(|_| ())
+    }
+}
