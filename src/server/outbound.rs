@@ -76,8 +76,8 @@ pub enum Blocked {
     /// Without TLS, only what the settings allow is spoken to.
     #[error("the host has the address {0}, and http is for addresses of WEBHOOK_ALLOW_CIDRS alone; use https")]
     WithoutTls(IpAddr),
-    /// The URL has another scheme, or a user name or password.
-    #[error("the URL is none of https without user name and password")]
+    /// The URL has another scheme, or a user name, a password or a fragment.
+    #[error("the URL is none of https without user name, password and fragment")]
     Url,
 }
 
@@ -114,7 +114,7 @@ impl Guard {
     /// # Errors
     /// [`Blocked`].
     pub fn check_url(&self, url: &Url) -> Result<(), Blocked> {
-        if !url.username().is_empty() || url.password().is_some() {
+        if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
             return Err(Blocked::Url);
         }
         match url.host() {
@@ -151,13 +151,32 @@ impl Guard {
 }
 
 /// Resolves names for who is about to dial, and lets through what the guard does.
-impl Resolve for Guard {
+pub struct GuardedNames {
+    /// Decides.
+    pub guard: Guard,
+    /// Resolves, each time that somebody dials.
+    pub names: Arc<dyn Resolve>,
+}
+
+impl Resolve for GuardedNames {
     fn resolve(&self, name: Name) -> Resolving {
-        let guard = self.clone();
+        let (guard, resolving) = (self.guard.clone(), self.names.resolve(name));
         Box::pin(async move {
-            let addresses: Vec<_> = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let addresses: Vec<_> = resolving.await?.collect();
             guard.check_all(&addresses)?;
             Ok(Box::new(addresses.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// Names as the system resolves them.
+pub struct SystemNames;
+
+impl Resolve for SystemNames {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let addresses = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            Ok(Box::new(addresses.collect::<Vec<_>>().into_iter()) as Addrs)
         })
     }
 }
@@ -238,12 +257,16 @@ mod tests {
             "https://0x7f000001/",
             "https://0177.0.0.1/",
             "https://127.1/",
+            "https://127.0.0.1./",
+            "https://%31%32%37.0.0.1/",
+            "https://\u{ff11}\u{ff12}\u{ff17}.0.0.1/",
             "https://0/",
             "https://[::1]/",
             "https://[::ffff:7f00:1]/",
             "https://[64:ff9b::7f00:1]/",
             "https://user@app.example.com/",
             "https://:hunter2@app.example.com/",
+            "https://app.example.com/#part",
         ] {
             let url: Url = url.parse().unwrap();
             assert!(guard.check_url(&url).is_err(), "{url}");
@@ -287,7 +310,12 @@ mod tests {
     /// `localhost` is what the system's resolver says: loopback.
     #[tokio::test]
     async fn names_are_looked_up_behind_the_guard() {
-        let resolve = |guard: Guard| async move { guard.resolve("localhost".parse().unwrap()).await };
+        let resolve = |guard: Guard| async move {
+            let names = Arc::new(SystemNames);
+            GuardedNames { guard, names }
+                .resolve("localhost".parse().unwrap())
+                .await
+        };
         let error = resolve(Guard::with_tls(Arc::default())).await.err().unwrap();
         assert!(error.downcast_ref::<Blocked>().is_some(), "{error}");
         let all = allowed("127.0.0.0/8, ::1");

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use reqwest::dns::Resolve;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url, header};
 
 use super::address_ranges::AddressRanges;
 use super::causes::chain;
-use super::outbound::{Blocked, Guard};
+use super::outbound::{Blocked, Guard, GuardedNames, SystemNames};
 use crate::access::webhook::{Message, Post, PostError};
 
 /// The status is the answer. So much of the body is read, in bytes, for the sake of the connection, which is closed where there is
@@ -37,9 +38,13 @@ struct Guarded {
 }
 
 impl Guarded {
-    fn new(guard: Guard) -> Result<Self, reqwest::Error> {
+    fn new(guard: Guard, names: Arc<dyn Resolve>) -> Result<Self, reqwest::Error> {
+        let guarded_names = GuardedNames {
+            guard: guard.clone(),
+            names,
+        };
         let client = Client::builder()
-            .dns_resolver(Arc::new(guard.clone()))
+            .dns_resolver(Arc::new(guarded_names))
             .redirect(Policy::none())
             // One of the environment would resolve names by itself, behind the guard.
             .no_proxy()
@@ -57,10 +62,14 @@ impl HttpPost {
     /// # Errors
     /// The client can't be made.
     pub fn new(allowed: AddressRanges) -> Result<Self, reqwest::Error> {
+        Self::with_names(allowed, &(Arc::new(SystemNames) as Arc<dyn Resolve>))
+    }
+
+    fn with_names(allowed: AddressRanges, names: &Arc<dyn Resolve>) -> Result<Self, reqwest::Error> {
         let allowed = Arc::new(allowed);
         Ok(Self {
-            with_tls: Guarded::new(Guard::with_tls(Arc::clone(&allowed)))?,
-            without_tls: Guarded::new(Guard::without_tls(allowed))?,
+            with_tls: Guarded::new(Guard::with_tls(Arc::clone(&allowed)), Arc::clone(names))?,
+            without_tls: Guarded::new(Guard::without_tls(allowed), Arc::clone(names))?,
         })
     }
 }
@@ -110,13 +119,25 @@ fn failed(error: reqwest::Error) -> PostError {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use std::net::SocketAddr;
+    use std::fs;
+    use std::net::{IpAddr, SocketAddr};
+    use std::process::Command;
+    use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use jiff::Timestamp;
+    use reqwest::dns::{Addrs, Name, Resolving};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::rustls::ServerConfig;
+    use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+    use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
     use super::*;
+    use crate::access::DenyReason;
+    use crate::access::webhook::{Question, Webhook, Webhooks};
+    use crate::secret::SecretText;
 
     fn message() -> Message {
         Message {
@@ -254,5 +275,220 @@ mod tests {
             let error = ask(&post(), &format!("http://{address}/")).await.unwrap_err();
             assert!(matches!(error, PostError::Network(_)), "{answer}: {error:?}");
         }
+    }
+
+    /// Names that resolve to the next of these addresses each time that somebody asks.
+    struct Script(Mutex<Vec<Vec<IpAddr>>>);
+
+    impl Resolve for Script {
+        fn resolve(&self, _: Name) -> Resolving {
+            let addresses = self.0.lock().unwrap().remove(0);
+            let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, 0));
+            Box::pin(async { Ok(Box::new(addresses) as Addrs) })
+        }
+    }
+
+    fn post_with(allowed: &str, script: &[&[&str]]) -> HttpPost {
+        let parse = |texts: &&[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let names: Arc<dyn Resolve> = Arc::new(Script(Mutex::new(script.iter().map(parse).collect())));
+        HttpPost::with_names(AddressRanges::parse(allowed).unwrap(), &names).unwrap()
+    }
+
+    /// A name that is allowed at first, and then is not: what is dialled is looked at each time.
+    #[tokio::test]
+    async fn a_name_that_moves_gains_nothing() {
+        let closing = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+        let (address, connections) = webhook(closing.to_vec()).await;
+        let url = format!("http://hook.example.com:{}/", address.port());
+        let post = post_with(
+            "127.0.0.1",
+            &[&["127.0.0.1"], &["127.0.0.2"], &["127.0.0.1", "10.0.0.1"]],
+        );
+        assert_eq!(ask(&post, &url).await, Ok(200));
+        for _ in 0..2 {
+            let error = ask(&post, &url).await.unwrap_err();
+            assert!(matches!(error, PostError::Blocked(_)), "{error:?}");
+        }
+        assert_eq!(connections.load(Ordering::SeqCst), 1);
+    }
+
+    /// Two names at one address: a connection serves the name that it was made for.
+    #[tokio::test]
+    async fn a_connection_serves_one_name() {
+        let (address, connections) = webhook(answer("200 OK", "")).await;
+        let post = post_with("127.0.0.1", &[&["127.0.0.1"], &["10.0.0.1"]]);
+        let url = |host: &str| format!("http://{host}.example.com:{}/", address.port());
+        for _ in 0..2 {
+            assert_eq!(ask(&post, &url("one")).await, Ok(200));
+        }
+        let error = ask(&post, &url("another")).await.unwrap_err();
+        assert!(matches!(error, PostError::Blocked(_)), "{error:?}");
+        assert_eq!(connections.load(Ordering::SeqCst), 1);
+    }
+
+    /// Answers one connection with `head`, and then with `part` again and again.
+    async fn drips(head: &'static str, part: Vec<u8>, pause: Duration) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut buffer = [0; 4096];
+            let _ = stream.read(&mut buffer).await;
+            let mut sent = stream.write_all(head.as_bytes()).await;
+            while sent.is_ok() {
+                tokio::time::sleep(pause).await;
+                sent = stream.write_all(&part).await;
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_body_without_an_end_is_not_waited_for() {
+        let chunk = [b"400\r\n".as_slice(), &[b'x'; 0x400], b"\r\n"].concat();
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let address = drips(head, chunk, Duration::ZERO).await;
+        let asked = tokio::time::timeout(Duration::from_secs(30), async {
+            ask(&post(), &format!("http://{address}/")).await
+        });
+        assert_eq!(asked.await.unwrap(), Ok(200));
+    }
+
+    /// An answer, its head and its body, has the timeout as a whole.
+    #[tokio::test]
+    async fn a_slow_answer_is_given_up() {
+        for head in [
+            "",
+            "HTTP/1.1 200 OK\r\nX: ",
+            "HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n",
+        ] {
+            let address = drips(head, b"x".to_vec(), Duration::from_millis(20)).await;
+            let url = Some(format!("http://{address}/").parse().unwrap());
+            let secret = SecretText::from("secret".to_owned());
+            let webhook = Webhook::new(url, secret, Some(Duration::from_millis(200)));
+            let content_id = "film-1".parse().unwrap();
+            let question = Question {
+                content_id: &content_id,
+                kid: None,
+                viewer_ip: [192, 0, 2, 7].into(),
+                request_url: "/api/key/film-1",
+                viewer_token: None,
+                request_id: "1",
+                timestamp: Timestamp::now(),
+            };
+            let answer = Webhooks::new(Box::new(post())).ask(&webhook, &question).await;
+            // Nothing but letters is no head, which is told before the time is over.
+            let expected = match head {
+                "" => [DenyReason::WebhookTimeout, DenyReason::WebhookNetwork],
+                _ => [DenyReason::WebhookTimeout; 2],
+            };
+            let reason = answer.verdict.unwrap_err();
+            assert!(expected.contains(&reason), "{head:?}: {reason}");
+            assert!(answer.latency < Duration::from_secs(5), "{:?}", answer.latency);
+        }
+    }
+
+    /// Where [`by_an_environment`] finds the certificate and key.
+    const FOLDER: &str = "VYLUX_PACK_TEST_FOLDER";
+
+    /// Speaks TLS with certificates of the environment, through no proxy of the environment. A process has one environment,
+    /// so the test runs in one of its own.
+    #[test]
+    fn the_environment_names_certificates_and_no_proxy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:P-256",
+                "-nodes",
+            ])
+            .args([
+                "-days",
+                "2",
+                "-subj",
+                "/CN=127.0.0.1",
+                "-addext",
+                "subjectAltName=IP:127.0.0.1",
+            ])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
+            .arg(path("key.pem"))
+            .arg("-out")
+            .arg(path("cert.pem"))
+            .output();
+        let Ok(made) = made else { return };
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        // Whoever asks this proxy fails.
+        let proxy = "http://127.0.0.1:1";
+        for trusts in [true, false] {
+            let mut test = Command::new(std::env::current_exe().unwrap());
+            test.args(["--exact", "--ignored", "server::webhook_http::tests::by_an_environment"])
+                .env(FOLDER, folder.path())
+                .env_remove("SSL_CERT_DIR")
+                .env_remove("SSL_CERT_FILE")
+                .env_remove("NO_PROXY")
+                .env_remove("no_proxy");
+            for variable in [
+                "HTTP_PROXY",
+                "http_proxy",
+                "HTTPS_PROXY",
+                "https_proxy",
+                "ALL_PROXY",
+                "all_proxy",
+            ] {
+                test.env(variable, proxy);
+            }
+            if trusts {
+                test.env("SSL_CERT_FILE", path("cert.pem"));
+            }
+            let output = test.output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && text.contains("1 passed"), "{trusts}: {text}");
+        }
+    }
+
+    #[tokio::test]
+    #[ignore = "a part of the_environment_names_certificates_and_no_proxy"]
+    async fn by_an_environment() {
+        let Some(folder) = std::env::var_os(FOLDER).map(std::path::PathBuf::from) else {
+            return;
+        };
+        let certificate = CertificateDer::from_pem_slice(&fs::read(folder.join("cert.pem")).unwrap()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(&fs::read(folder.join("key.pem")).unwrap()).unwrap();
+        let config = ServerConfig::builder().with_no_client_auth();
+        let config = config.with_single_cert(vec![certificate], key).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else {
+                    continue;
+                };
+                let mut buffer = [0; 4096];
+                let _ = stream.read(&mut buffer).await;
+                let _ = stream.write_all(&answer("200 OK", "")).await;
+            }
+        });
+        let (plain, _) = webhook(answer("200 OK", "")).await;
+        assert_eq!(
+            ask(&post(), &format!("http://{plain}/")).await,
+            Ok(200),
+            "no proxy is asked"
+        );
+        let asked = ask(&post(), &format!("https://{address}/")).await;
+        if std::env::var_os("SSL_CERT_FILE").is_some() {
+            assert_eq!(asked, Ok(200));
+        } else {
+            assert!(matches!(asked, Err(PostError::Network(_))), "{asked:?}");
+        }
+        // The certificate is for the address, and not for this name.
+        let named = post_with("127.0.0.1", &[&["127.0.0.1"]]);
+        let asked = ask(&named, &format!("https://hook.example.com:{}/", address.port())).await;
+        assert!(matches!(asked, Err(PostError::Network(_))), "{asked:?}");
     }
 }

@@ -69,12 +69,11 @@ impl Question<'_> {
 fn hex_mac(secret: &SecretText, parts: &[&[u8]]) -> String {
     let mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes());
     let mac = mac.expect("HMAC takes keys of every length (RFC 2104, 2)");
-    let mac = parts.iter().fold(mac, |mac, part| mac.chain_update(part));
+    let mac = parts.iter().fold(mac, Mac::chain_update);
     hex::encode(mac.finalize().into_bytes())
 }
 
 /// Writes a URL whose query's `jwt` has no value; everything else stays as it is. A fragment is never sent, so it goes.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
 fn without_token<S: Serializer>(url: &&str, serializer: S) -> Result<S::Ok, S::Error> {
     let url = url.split_once('#').map_or(*url, |(url, _)| url);
     let Some((path, query)) = url.split_once('?') else {
