@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::policy::{Policy, PolicyDraft, PolicyError, Redacted};
-use super::{DenyReason, SigningKey, SigningKeyError};
+use super::{DenyReason, SigningKey, SigningKeyError, leases};
 use crate::keys::store::{self, Audit, NewSigningKey, Revocation, Store, StoreError};
 use crate::keys::{ContentId, KeyRing};
 
@@ -161,6 +161,25 @@ impl Administration<'_> {
     /// [`StoreError`].
     pub async fn revoke_signing_key(&self, kid: &str) -> Result<Revocation, StoreError> {
         self.store.revoke_signing_key(kid, self.audit(None)).await
+    }
+
+    /// Takes a lease away: it opens nothing from the next request on. Returns whether there was one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn revoke_lease(&self, id: &str) -> Result<bool, StoreError> {
+        Ok(leases::is_id(id) && self.store.revoke_lease(id, self.audit(None)).await?)
+    }
+
+    /// Takes all leases of a viewer away. Returns how many counted.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn revoke_leases_of(&self, viewer: &str) -> Result<u64, StoreError> {
+        match leases::known(Some(viewer)) {
+            Ok(viewer) => self.store.revoke_leases_of(viewer, self.audit(None)).await,
+            Err(_) => Ok(0),
+        }
     }
 
     fn audit<'b>(&'b self, detail: Option<&'b str>) -> Audit<'b> {

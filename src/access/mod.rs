@@ -18,6 +18,7 @@ mod json;
 pub mod jwks;
 mod jwt;
 mod key_scope;
+pub mod leases;
 mod pem;
 mod policies;
 pub mod policy;

@@ -111,6 +111,16 @@ reasons! {
     WebhookCircuitOpen = "webhook-circuit-open",
     /// A dry run did not ask the webhook.
     WebhookTestSkipped = "webhook-test-skipped",
+    /// A lease is needed, and none came.
+    LeaseMissing = "lease-missing",
+    /// There is no such lease, or it is another viewer's or another content's; which of them is told nobody.
+    LeaseUnknown = "lease-unknown",
+    /// A lease whose time is over.
+    LeaseExpired = "lease-expired",
+    /// A lease is needed, and the token names nobody (`sub`) who could have one.
+    LeaseNoSubject = "lease-no-subject",
+    /// A lease is needed, and the token's `sub` is empty, too long, or has control characters.
+    LeaseBadSubject = "lease-bad-subject",
 }
 
 impl fmt::Display for DenyReason {

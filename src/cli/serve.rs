@@ -7,14 +7,16 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Args as Arguments;
 use tokio::runtime::Builder;
+use vylux_pack::access::leases::Leases;
 use vylux_pack::keys::KeyRing;
 use vylux_pack::keys::lookup::Lookup;
 use vylux_pack::keys::store::{self, Later, StoreError};
 use vylux_pack::secret::Settings;
 use vylux_pack::server::admin::Admin;
 use vylux_pack::server::config::{self, Config, Flags, Records};
+use vylux_pack::server::leasing::Leasing;
 use vylux_pack::server::metrics::Metrics;
-use vylux_pack::server::rate_limit::RateLimit;
+use vylux_pack::server::rate_limit::{Limit, RateLimit};
 use vylux_pack::server::{App, causes, listen, logs};
 
 use super::failure::Failure;
@@ -115,6 +117,10 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             (Some(store), Some(token)) => Some(Admin::new(Arc::clone(store), Arc::clone(&ring), &token)),
             _ => None,
         };
+        let leases = match (&store, config.leases) {
+            (Some(store), Some(rules)) => Some(Leases::new(Arc::clone(store), rules)),
+            _ => None,
+        };
         let keys = match store {
             None => Lookup::derived(ring),
             Some(store) => Lookup::stored(ring, store, metrics.count_looks()),
@@ -131,9 +137,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         if access.is_insecure() {
             tracing::warn!("--insecure-no-auth: everybody who can reach this address gets every key");
         }
-        let key_limit = match &config.redis {
-            None => RateLimit::of_this_process(config.key_limit()),
-            Some(url) => RateLimit::shared(config.key_limit(), url.clone(), metrics.redis_up()).await,
+        let key_limit = rate_limit(&config, &metrics, config.key_limit()).await;
+        let leasing = match leases {
+            None => None,
+            Some(leases) => Some(Leasing {
+                leases,
+                limit: rate_limit(&config, &metrics, config.lease_limit()).await,
+            }),
         };
         if config.dev_secret.is_some() {
             tracing::warn!("--dev: everybody who can reach this address gets a token for every content");
@@ -143,9 +153,17 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             access,
             admin,
             key_limit,
+            leasing,
             metrics,
             config,
         };
         listen::serve(app).await.map_err(Failure::work)
     })
+}
+
+async fn rate_limit(config: &Config, metrics: &Metrics, limit: Limit) -> RateLimit {
+    match &config.redis {
+        None => RateLimit::of_this_process(limit),
+        Some(url) => RateLimit::shared(limit, url.clone(), metrics.redis_up()).await,
+    }
 }

@@ -20,15 +20,16 @@ use super::rate_limit::{Limit, RedisUrl};
 use super::settings::{
     ADMIN_ADDR, ADMIN_TOKEN, ALLOW_QUERY_TOKEN, AUTH_CONTENT_CLAIM, AUTH_JWKS_URL, AUTH_JWT_AUDIENCE, AUTH_JWT_ISSUER,
     AUTH_JWT_SECRET, AUTH_POLICIES_ONLY, CORS_ORIGINS, FALLBACK_AUTH_JWT_SECRET, FALLBACK_KEY_TOKEN_SECRET,
-    HEADER_TIMEOUT, KEY_TOKEN_SECRET, LISTEN, LOG_LEVEL, METRICS_ADDR, PORT, RATE_LIMIT_KEYS, REDIS_URL,
-    REQUEST_TIMEOUT, SHUTDOWN_TIMEOUT, Setting, SettingError, TLS_CERT, TLS_KEY, TOKEN_LEEWAY, TRUSTED_PROXIES,
-    WEBHOOK_ALLOW_CIDRS,
+    HEADER_TIMEOUT, KEY_TOKEN_SECRET, LEASE_MAX_PER_VIEWER, LEASE_OVERFLOW, LEASE_TTL_MS, LISTEN, LOG_LEVEL,
+    METRICS_ADDR, PORT, RATE_LIMIT_KEYS, RATE_LIMIT_LEASES, REDIS_URL, REQUEST_TIMEOUT, SHUTDOWN_TIMEOUT, Setting,
+    SettingError, TLS_CERT, TLS_KEY, TOKEN_LEEWAY, TRUSTED_PROXIES, WEBHOOK_ALLOW_CIDRS,
 };
 use super::webhook_http::HttpPost;
 use crate::access::jwks::KeySet;
+use crate::access::leases::{LeaseRules, MAX_TTL, MIN_TTL};
 use crate::access::webhook::Webhooks;
 use crate::access::{Access, HmacTokens, JwtRules, Jwts, Policies, Verifier};
-use crate::keys::store::Store;
+use crate::keys::store::{LeaseLimit, LeaseOverflow, Store};
 use crate::keys::{KeyRing, store_url};
 use crate::secret::{SecretText, Settings};
 
@@ -101,6 +102,10 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// Key requests a minute.
     pub keys_per_minute: NonZeroU32,
+    /// How leases are given, where they are needed.
+    pub leases: Option<LeaseRules>,
+    /// Leases asked for or renewed a minute.
+    pub leases_per_minute: NonZeroU32,
     /// The Redis that counts rate limits.
     pub redis: Option<RedisUrl>,
     /// How long an answer may take.
@@ -151,6 +156,7 @@ impl Config {
                 ADMIN_TOKEN.name
             )));
         }
+        let leases = leases(settings, &flags)?;
         let metrics_address = METRICS_ADDR.parse(settings, "an address and port such as 127.0.0.1:9100")?;
         Ok(Self {
             listen,
@@ -167,6 +173,8 @@ impl Config {
             allow_query_token: choice(settings, ALLOW_QUERY_TOKEN, ["false", "true"])?,
             trusted_proxies: TrustedProxies(address_ranges(settings, TRUSTED_PROXIES)?),
             keys_per_minute: needed(RATE_LIMIT_KEYS, settings, "a whole number above 0")?,
+            leases,
+            leases_per_minute: needed(RATE_LIMIT_LEASES, settings, "a whole number above 0")?,
             redis: redis(settings)?,
             request_timeout: seconds(settings, REQUEST_TIMEOUT)?,
             header_timeout: seconds(settings, HEADER_TIMEOUT)?,
@@ -186,6 +194,15 @@ impl Config {
         Limit {
             name: "keys",
             per_minute: self.keys_per_minute,
+        }
+    }
+
+    /// How often somebody may ask for leases.
+    #[must_use]
+    pub const fn lease_limit(&self) -> Limit {
+        Limit {
+            name: "leases",
+            per_minute: self.leases_per_minute,
         }
     }
 }
@@ -262,6 +279,52 @@ pub fn admin_token(settings: &Settings) -> Result<Option<SecretText>, SettingErr
         return Err(ADMIN_TOKEN.invalid("", format!("{MIN_TOKEN_BYTES} characters at least")));
     }
     Ok(token)
+}
+
+/// How leases are given, if they are needed.
+fn leases(settings: &Settings, flags: &Flags) -> Result<Option<LeaseRules>, SettingError> {
+    let max_per_viewer: Option<NonZeroU32> = LEASE_MAX_PER_VIEWER.parse(settings, "a whole number above 0")?;
+    let refuses = choice(settings, LEASE_OVERFLOW, ["evict", "refuse"])?;
+    let (min, max) = (MIN_TTL.as_millis(), MAX_TTL.as_millis());
+    let expected = format!("a whole number of milliseconds from {min} to {max}");
+    let Some(ttl_ms) = LEASE_TTL_MS.parse::<u64>(settings, &expected)? else {
+        return match max_per_viewer {
+            None => Ok(None),
+            Some(_) => Err(SettingError::Contradiction(format!(
+                "{} limits nothing without {}, which says that keys need leases",
+                LEASE_MAX_PER_VIEWER.name, LEASE_TTL_MS.name
+            ))),
+        };
+    };
+    for (given, flag, what) in [
+        (flags.insecure_no_auth, "--insecure-no-auth", "nobody says who they are"),
+        (
+            flags.derive_any,
+            "--derive-any",
+            "there is no record store to keep them in",
+        ),
+    ] {
+        if given {
+            let name = LEASE_TTL_MS.name;
+            return Err(SettingError::Contradiction(format!(
+                "{name}: leases are viewers', and {what} with {flag}"
+            )));
+        }
+    }
+    let ttl = Duration::from_millis(ttl_ms);
+    if !(MIN_TTL..=MAX_TTL).contains(&ttl) {
+        return Err(LEASE_TTL_MS.invalid(&ttl_ms.to_string(), expected));
+    }
+    let overflow = if refuses {
+        LeaseOverflow::Refuse
+    } else {
+        LeaseOverflow::EvictOldest
+    };
+    let limit = max_per_viewer.map(|max| LeaseLimit {
+        max_per_viewer: max.get(),
+        overflow,
+    });
+    Ok(Some(LeaseRules { ttl, limit }))
 }
 
 /// The secrets of those settings that are set.

@@ -9,14 +9,17 @@ use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, header};
+use jiff::Timestamp;
 
 use super::App;
 use super::causes::chain;
 use super::client_address::limited_as;
+use super::leasing::lease_id;
 use super::observe::{RequestId, Told};
 use super::problem::Problem;
-use super::rate_limit::Who;
-use crate::access::{self, Asked, Asking, DenyReason, KeyScope, Question, Verdict};
+use super::rate_limit::{RateLimit, Who};
+use crate::access::policy::PUBLIC;
+use crate::access::{self, Asked, Asking, Authenticated, DenyReason, KeyScope, Question, Verdict};
 use crate::content_key::Kid;
 use crate::keys::ContentId;
 use crate::keys::lookup::{FoundKey, LookupError, Which};
@@ -39,16 +42,71 @@ pub async fn grant(
     kid: Option<Kid>,
     told: &mut Told,
 ) -> Result<Granted, Problem> {
-    let content_id: ContentId = content_id
-        .parse()
-        .map_err(|_| Problem::malformed("malformed-content-id"))?;
+    let content_id = parse(content_id)?;
     told.content_id = Some(content_id.clone());
+    limit_address(app, &app.key_limit, request).await?;
+    let authorized = authorize(app, &app.key_limit, request, &content_id, kid, told).await?;
+    // What everybody may have is nobody's to lease.
+    if let Some(leasing) = app.leasing.as_ref().filter(|_| !authorized.is_public) {
+        let (id, viewer) = (lease_id(&request.headers), authorized.viewer());
+        leasing.leases.check(id, viewer, &content_id, Timestamp::now()).await?;
+    }
+    Ok(Granted {
+        content_id,
+        keys: authorized.authenticated.keys,
+    })
+}
+
+/// Whoever may have keys of a content, as its policy says.
+pub struct Authorized {
+    authenticated: Authenticated,
+    /// Whether everybody may.
+    is_public: bool,
+}
+
+impl Authorized {
+    /// Whom the token names, if anybody.
+    pub fn viewer(&self) -> Option<&str> {
+        self.authenticated.subject.as_deref()
+    }
+}
+
+/// The content of an ID's text.
+///
+/// # Errors
+/// The [`Problem`] that is the answer: 400.
+pub fn parse(content_id: &str) -> Result<ContentId, Problem> {
+    content_id
+        .parse()
+        .map_err(|_| Problem::malformed("malformed-content-id"))
+}
+
+/// Counts a request of an address.
+///
+/// # Errors
+/// The [`Problem`] that is the answer: 429.
+pub async fn limit_address(app: &App, limit: &RateLimit, request: &Parts) -> Result<(), Problem> {
+    take(limit, Who::Address(limited_as(address(app, request)))).await
+}
+
+/// Decides by the content's policy whether whoever sent `request` may have keys of it, and counts their requests under `limit`. Who
+/// it is goes to `told`.
+///
+/// # Errors
+/// The [`Problem`] that is the answer.
+pub async fn authorize(
+    app: &App,
+    limit: &RateLimit,
+    request: &Parts,
+    content_id: &ContentId,
+    kid: Option<Kid>,
+    told: &mut Told,
+) -> Result<Authorized, Problem> {
     let viewer_ip = address(app, request);
-    take(app, Who::Address(limited_as(viewer_ip))).await?;
     let token = token(app, request);
     let asking = Asking {
         question: Question {
-            content_id: &content_id,
+            content_id,
             now: access::now(),
         },
         token: token.as_ref().map(Option::as_deref).map_err(|reason| *reason),
@@ -64,12 +122,12 @@ pub async fn grant(
         Problem::from(reason).because(cause.or(grounds.detail))
     })?;
     told.subject.clone_from(&authenticated.subject);
-    if let Some(subject) = authenticated.subject {
-        take(app, Who::Subject(subject)).await?;
+    if let Some(subject) = authenticated.subject.clone() {
+        take(limit, Who::Subject(subject)).await?;
     }
-    Ok(Granted {
-        content_id,
-        keys: authenticated.keys,
+    Ok(Authorized {
+        authenticated,
+        is_public: grounds.policy == Some(PUBLIC),
     })
 }
 
@@ -110,12 +168,12 @@ impl Granted {
     }
 }
 
-async fn take(app: &App, who: Who) -> Result<(), Problem> {
+async fn take(limit: &RateLimit, who: Who) -> Result<(), Problem> {
     let reason = match who {
         Who::Address(_) => "rate-limited-address",
         Who::Subject(_) => "rate-limited-subject",
     };
-    let taken = app.key_limit.take(&who).await;
+    let taken = limit.take(&who).await;
     taken.map_err(|wait| Problem::rate_limited(reason, wait))
 }
 
@@ -124,6 +182,15 @@ pub fn address(app: &App, request: &Parts) -> IpAddr {
     let peer = request.extensions.get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)), |ConnectInfo(peer)| *peer);
     app.config.trusted_proxies.client(peer, &request.headers)
+}
+
+/// Whether some token came at all; it may still be wrong in every way.
+///
+/// # Errors
+/// The [`Problem`] that is the answer.
+pub fn require_token(app: &App, request: &Parts) -> Result<(), Problem> {
+    token(app, request)?.ok_or(DenyReason::MissingToken)?;
+    Ok(())
 }
 
 /// The token of a request: `Authorization: Bearer` (RFC 6750, 2.1), else `?jwt=` where that is allowed.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::warn;
 
@@ -28,5 +29,10 @@ pub async fn round(app: &App) {
         && let Err(error) = policies.store_use().await
     {
         warn!(cause = chain(&error), "the use of signing keys can't be noted");
+    }
+    if let Some(leasing) = &app.leasing
+        && let Err(error) = leasing.leases.sweep(Timestamp::now()).await
+    {
+        warn!(cause = chain(&error), "leases that have expired can't be taken away");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! worker -> connection (TLS, limits of time and size) -> observe (ID, log, metrics) -> route -> answer -> who may read it
-//! key route: content ID -> rate limit -> Authenticated -> Granted -> ContentKey
+//! key route: content ID -> rate limit -> Authenticated (-> lease) -> Granted -> ContentKey
 //! ```
 //!
 //! A route is a file in `routes`, and a line in [`routes::Routes::all`].
@@ -18,6 +18,7 @@ mod cors;
 mod grant;
 mod housekeeping;
 mod jwks_http;
+pub mod leasing;
 pub mod listen;
 pub mod logs;
 pub mod metrics;
@@ -45,6 +46,7 @@ use crate::access::Access;
 use crate::keys::lookup::Lookup;
 use admin::Admin;
 use config::Config;
+use leasing::Leasing;
 use metrics::Metrics;
 use observe::{RouteNames, observe};
 use rate_limit::RateLimit;
@@ -60,6 +62,8 @@ pub struct App {
     pub admin: Option<Admin>,
     /// Says how often.
     pub key_limit: RateLimit,
+    /// Gives viewers leases, where keys need them.
+    pub leasing: Option<Leasing>,
     /// Counts what happens.
     pub metrics: Metrics,
     /// The rest of the configuration.
@@ -89,7 +93,7 @@ impl Answers {
     /// By `/api/admin` alone, for a listener of its own.
     #[must_use]
     pub fn admin(app: &Arc<App>) -> Self {
-        Self::by(Routes::admin(), app)
+        Self::by(Routes::admin(&app.config), app)
     }
 
     fn by(routes: Routes, app: &Arc<App>) -> Self {

@@ -30,6 +30,7 @@ enum Kind {
     Unauthorized,
     Forbidden,
     AdminForbidden,
+    NoLease,
     Conflict,
     NotFound,
     MethodNotAllowed,
@@ -57,6 +58,7 @@ impl Kind {
                 "admin-forbidden",
                 "This is for administrators alone",
             ),
+            Self::NoLease => (StatusCode::FORBIDDEN, "no-lease", "A lease of this content is required"),
             Self::Conflict => (StatusCode::CONFLICT, "conflict", "It contradicts what is there"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is nothing of this name"),
             Self::MethodNotAllowed => (
@@ -260,6 +262,8 @@ impl From<DenyReason> for Problem {
             | DenyReason::WebhookNetwork
             | DenyReason::WebhookOverloaded
             | DenyReason::WebhookCircuitOpen => Kind::Unavailable,
+            // Who has the token may have a lease, and is told to get one.
+            DenyReason::LeaseMissing | DenyReason::LeaseUnknown | DenyReason::LeaseExpired => Kind::NoLease,
             _ => Kind::Forbidden,
         };
         Self::new(kind, reason.as_str())

@@ -69,6 +69,10 @@ settings! {
     ALLOW_QUERY_TOKEN = "false", "`true`: a token may come as `?jwt=`, for players that can't send headers. It ends up in other people's logs.";
     CORS_ORIGINS, "Origins whose pages may ask, comma-separated: `https://player.example.com`. `*` only with `--insecure-no-auth`.";
     RATE_LIMIT_KEYS = "60", "Key requests a minute, for each client address and for each subject.";
+    LEASE_TTL_MS, "Milliseconds that a lease is at most, from 1000 to 604800000. With it, keys are for viewers who have a lease; without it there are none.";
+    LEASE_MAX_PER_VIEWER, "Leases that a viewer may have at once. Any number when not set.";
+    LEASE_OVERFLOW = "evict", "What becomes of a lease that is one too many: `evict` ends the viewer's oldest for it, `refuse` refuses it.";
+    RATE_LIMIT_LEASES = "10", "Leases asked for or renewed a minute, for each client address and for each subject.";
     #[secret] REDIS_URL, "Redis that counts rate limits for several servers: `redis://:PASSWORD@HOST:6379`, or `rediss://` for TLS.";
     TRUSTED_PROXIES, "Addresses and ranges whose `X-Forwarded-For` is believed, comma-separated: `10.0.0.0/8`.";
     REQUEST_TIMEOUT = "10", "Seconds that an answer may take.";

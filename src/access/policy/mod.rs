@@ -27,6 +27,9 @@ use crate::secret::SecretText;
 pub use jwt::JwtPolicy;
 pub use webhook::{DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, WebhookPolicy};
 
+/// The type's word of [`Policy::Public`].
+pub const PUBLIC: &str = "public";
+
 /// A policy is no larger, in bytes of its JSON.
 pub const MAX_POLICY_BYTES: usize = 16 << 10;
 
@@ -114,7 +117,7 @@ impl<Secret: Clone> Policy<Secret> {
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {
-            Self::Public => "public",
+            Self::Public => PUBLIC,
             Self::Token => "token",
             Self::Jwt(_) => "jwt",
             Self::Webhook(_) => "webhook",
@@ -196,7 +199,7 @@ fn read<'a, Secret: Deserialize<'a>>(json: &'a str) -> Result<Policy<Secret>, Po
     // serde's own tagged enums would read numbers as doubles on the way.
     let rest = MapDeserializer::new(members.into_iter());
     match kind.as_str() {
-        "public" => Nothing::deserialize(rest).map(|Nothing {}| Policy::Public),
+        PUBLIC => Nothing::deserialize(rest).map(|Nothing {}| Policy::Public),
         "token" => Nothing::deserialize(rest).map(|Nothing {}| Policy::Token),
         "jwt" => JwtPolicy::deserialize(rest).map(Policy::Jwt),
         "webhook" => WebhookPolicy::deserialize(rest).map(Policy::Webhook),

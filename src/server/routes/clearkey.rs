@@ -68,7 +68,10 @@ impl LicenceKey {
     post,
     path = "/api/key/{content_id}/clearkey",
     tag = "keys",
-    params(("content_id" = inline(schema::ContentId), Path, description = "The content")),
+    params(
+        ("x-lease-id" = Option<String>, Header, description = "The viewer's lease of the content, where the server gives leases"),
+        ("content_id" = inline(schema::ContentId), Path, description = "The content"),
+    ),
     request_body = LicenceRequest,
     responses(
         (status = 200, description = "The licence", body = Licence),

@@ -24,7 +24,10 @@ macro_rules! key_route {
             get,
             path = $path,
             tag = "keys",
-            params($($parameter)*),
+            params(
+                ("x-lease-id" = Option<String>, Header, description = "The viewer's lease of the content, where the server gives leases"),
+                $($parameter)*
+            ),
             responses(
                 (status = 200, description = "The key: 16 bytes", content_type = "application/octet-stream", body = inline(schema::KeyBytes)),
                 (status = 400, description = "A part of the path is malformed", content_type = "application/problem+json", body = Details),

@@ -4,6 +4,7 @@ mod admin;
 mod clearkey;
 mod health;
 mod key;
+mod leases;
 mod media;
 mod metrics;
 mod openapi;
@@ -51,8 +52,11 @@ impl Routes {
         if config.metrics_address.is_none() {
             router = router.merge(metrics_alone());
         }
+        if config.leases.is_some() {
+            router = router.merge(leases::of_viewers());
+        }
         if config.has_admin && config.admin_address.is_none() {
-            router = router.merge(admin::all());
+            router = router.merge(of_administrators(config));
         }
         let mut routes = Self::documented(router);
         // Files and a page are no interface to write against, so the OpenAPI document does not describe them.
@@ -69,10 +73,10 @@ impl Routes {
         Self::undocumented(metrics_alone())
     }
 
-    /// `/api/admin` alone, for a listener of its own.
+    /// What administrators do alone, for a listener of its own.
     #[must_use]
-    pub fn admin() -> Self {
-        Self::documented(OpenApiRouter::with_openapi(openapi::head()).merge(admin::all()))
+    pub fn admin(config: &Config) -> Self {
+        Self::documented(OpenApiRouter::with_openapi(openapi::head()).merge(of_administrators(config)))
     }
 
     fn undocumented(router: OpenApiRouter<Arc<App>>) -> Self {
@@ -96,6 +100,15 @@ impl Routes {
         let router = std::mem::take(&mut self.router);
         self.router = router.route(pattern, methods);
         self.patterns.push(pattern.to_owned());
+    }
+}
+
+fn of_administrators(config: &Config) -> OpenApiRouter<Arc<App>> {
+    let router = admin::all();
+    if config.leases.is_some() {
+        router.merge(leases::of_administrators())
+    } else {
+        router
     }
 }
 
