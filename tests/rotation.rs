@@ -220,7 +220,25 @@ fn the_document(store: &str) {
         "{master}"
     );
 
-    let said = site.run(&blocks[5]);
+    // Whoever plays the new generation goes on while the old one is retired and the records are wrapped anew.
+    let goes_on_while = |block: &str| {
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let player = scope.spawn(|| {
+                let mut asked = 0;
+                while !ended.load(Ordering::SeqCst) || asked < 2 {
+                    assert_eq!(get(&server, &new_uri), (200, key_of(&second, "film")));
+                    asked += 1;
+                }
+            });
+            let said = site.run(block);
+            ended.store(true, Ordering::SeqCst);
+            player.join().unwrap();
+            said
+        })
+    };
+    goes_on_while("vylux-pack keys rewrap");
+    let said = goes_on_while(&blocks[5]);
     assert!(
         said.contains("would be removed") && !said.contains("waits for"),
         "{said}"
