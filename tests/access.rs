@@ -718,3 +718,35 @@ fn encrypting_sets_the_policy() {
         );
     });
 }
+
+/// The secret of a webhook outlives the key that it was wrapped under.
+#[test]
+fn rewrapping_moves_secrets_of_webhooks() {
+    on_both(|site, _| {
+        let address = service(|_, _| status("200 OK"));
+        site.set("film", &webhook(address, "/"));
+        let rewrap = |settings: &[(&str, &str)]| {
+            let mut command = site.workspace.vylux_pack();
+            command.args(["keys", "rewrap"]).env("DATABASE_URL", &site.store);
+            command.envs(settings.iter().copied());
+            String::from_utf8(common::run(&mut command).stdout).unwrap()
+        };
+        let new = "5a".repeat(32);
+        let settings = [("KEK_HEX", &*new)];
+        assert!(rewrap(&settings).contains("Moved the secret of 1 policy."));
+        assert!(!rewrap(&settings).contains("secret"), "it moves twice");
+        // The server of before can't open it, and one with the new key can.
+        assert_eq!(site.ask("film", None), refused("policy-corrupt"));
+        let mut command = site.workspace.vylux_pack();
+        command.args(["access", "test", "--content-id", "film", "--fire-webhook"]);
+        command.env("DATABASE_URL", &site.store).env("KEK_HEX", &new);
+        command
+            .env("KEY_TOKEN_SECRET", TOKEN_SECRET)
+            .env("WEBHOOK_ALLOW_CIDRS", "127.0.0.1");
+        let said: Value = serde_json::from_slice(&common::run(&mut command).stdout).unwrap();
+        assert_eq!(
+            (&said["allowed"], &said["webhook"]["status"]),
+            (&json!(true), &json!(200))
+        );
+    });
+}

@@ -128,6 +128,29 @@ impl Administration<'_> {
         self.store.clear_policy(content_id, self.audit(None)).await
     }
 
+    /// Wraps the secrets of all policies under the key-encryption key of now. Policies that somebody else changes meanwhile are left
+    /// as those made them. Returns how many were wrapped anew.
+    ///
+    /// # Errors
+    /// [`AdministrationError`] at the first secret that can't be opened, or if the store fails; what was done until then stays.
+    pub async fn rewrap_policies(&self, ring: &KeyRing) -> Result<usize, AdministrationError> {
+        let mut rewrapped = 0;
+        for record in self.store.policies().await? {
+            // One that can't be read has no secret that could be found.
+            let Ok(policy) = Policy::parse(&record.policy) else {
+                continue;
+            };
+            let new = policy.rewrap(ring, &record.content_id).map_err(PolicyError::from)?;
+            let Some(new) = new else { continue };
+            let replaced = self
+                .store
+                .replace_policy(&record, &as_json(&new)?, self.audit(None))
+                .await?;
+            rewrapped += usize::from(replaced);
+        }
+        Ok(rewrapped)
+    }
+
     /// Makes a signing key. Its private half is in what is returned, and nowhere else.
     ///
     /// # Errors

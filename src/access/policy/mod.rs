@@ -136,6 +136,22 @@ impl<Secret: Clone> Policy<Secret> {
     }
 }
 
+impl Policy {
+    /// The policy with its secret wrapped under the key-encryption key of now; `None` where it has no secret, or is so already.
+    ///
+    /// # Errors
+    /// Those of [`KeyRing::unwrap_text`] and [`KeyRing::wrap_text`].
+    pub fn rewrap(&self, ring: &KeyRing, content_id: &ContentId) -> Result<Option<Self>, TextWrapError> {
+        let Self::Webhook(policy) = self else { return Ok(None) };
+        if policy.secret.kek_version() == ring.kek_version() {
+            return Ok(None);
+        }
+        let secret = ring.unwrap_text(&policy.secret, content_id, WEBHOOK_SECRET)?;
+        let secret = ring.wrap_text(&secret, content_id, WEBHOOK_SECRET)?;
+        Ok(Some(Self::Webhook(policy.clone().with_secret(secret))))
+    }
+}
+
 impl PolicyDraft {
     /// Reads and checks a policy that somebody sets.
     ///

@@ -5,7 +5,7 @@ pub mod signing_key;
 pub mod test;
 
 /// Who changes something, for the audit trail: whoever runs this process.
-fn actor() -> String {
+pub fn actor() -> String {
     let name = std::env::var("USER").ok().filter(|name| !name.is_empty());
     let name = name.unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
     format!("cli:{name}")

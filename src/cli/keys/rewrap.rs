@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
+#[cfg(feature = "server")]
+use vylux_pack::access::administration::Administration;
 #[cfg(feature = "store")]
 use vylux_pack::keys::ContentId;
 use vylux_pack::keys::{KeyRecord, KeyRing, keys_file};
 use vylux_pack::secret::Settings;
 
 use super::{records, were};
+#[cfg(feature = "server")]
+use crate::cli::access::actor;
 use crate::cli::failure::Failure;
 use crate::cli::output::report;
 #[cfg(feature = "store")]
@@ -16,7 +20,8 @@ use crate::cli::store::{self, StoreArgs};
 /// Move key records to the current key-encryption key
 ///
 /// That is KEK_HEX, or the one derived from MASTER_KEY_HEX where it isn't set. Older records are read with
-/// FALLBACK_KEK_HEX, or with what FALLBACK_MASTER_KEY_HEX and FALLBACK_SALT_HEX derive. All records move, or none.
+/// FALLBACK_KEK_HEX, or with what FALLBACK_MASTER_KEY_HEX and FALLBACK_SALT_HEX derive. All records move, or none; secrets of
+/// webhooks move behind them.
 #[derive(clap::Args)]
 pub struct Args {
     /// Rewrap this keys.json, instead of the store
@@ -45,7 +50,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let old = store::list(&store, args.content_id.as_ref())?;
         let new = rewrap(&keys, &old)?;
         store.update_wraps(&old, &new).map_err(Failure::work)?;
-        return print(&keys, &old, &new);
+        print(&keys, &old, &new)?;
+        // Of all contents, as records are.
+        #[cfg(feature = "server")]
+        if args.content_id.is_none() {
+            rewrap_policies(&store, &keys)?;
+        }
+        return Ok(());
     };
     #[cfg(not(feature = "store"))]
     let file = &args.file;
@@ -55,6 +66,19 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         keys_file::write(file, &new).map_err(Failure::work)?;
     }
     print(&keys, &old, &new)
+}
+
+/// Moves the secrets of policies too.
+#[cfg(feature = "server")]
+fn rewrap_policies(store: &store::Store, keys: &KeyRing) -> Result<(), Failure> {
+    let actor = actor();
+    let rewrap = async |store| Administration { store, actor: &actor }.rewrap_policies(keys).await;
+    match store.wait(rewrap).map_err(Failure::work)? {
+        0 => {}
+        1 => report!("Moved the secret of 1 policy.")?,
+        count => report!("Moved the secrets of {count} policies.")?,
+    }
+    Ok(())
 }
 
 fn rewrap(keys: &KeyRing, old: &[KeyRecord]) -> Result<Vec<KeyRecord>, Failure> {

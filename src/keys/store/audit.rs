@@ -32,7 +32,7 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// Who.
     pub actor: String,
-    /// What: `policy.set`, `policy.clear`, `signing-key.add`, `signing-key.revoke`, `lease.revoke` or `lease.revoke-viewer`.
+    /// What: `policy.set`, `policy.rewrap`, `policy.clear`, `signing-key.add`, `signing-key.revoke`, `lease.revoke` or `lease.revoke-viewer`.
     pub action: String,
     /// Of what: a content ID, a signing key's ID, a lease's [fingerprint](super::Lease::fingerprint) or a viewer.
     pub subject: String,

@@ -22,6 +22,9 @@ pub trait PolicyStore: Send + Sync {
     /// Gives a content a policy, in place of the one that it may have.
     async fn set_policy(&self, content_id: &ContentId, policy: &str, audit: Audit<'_>) -> Result<(), StoreError>;
 
+    /// Gives a content another policy, if it has still the one that is `old`. Returns whether it had.
+    async fn replace_policy(&self, old: &PolicyRecord, policy: &str, audit: Audit<'_>) -> Result<bool, StoreError>;
+
     /// Takes a content's policy away. Returns whether there was one.
     async fn clear_policy(&self, content_id: &ContentId, audit: Audit<'_>) -> Result<bool, StoreError>;
 }
@@ -57,6 +60,8 @@ const LIST: &str = "SELECT * FROM key_policies ORDER BY content_id";
 const SET: &str = "INSERT INTO key_policies (content_id, policy, updated_at) VALUES ($1, $2, $3)
     ON CONFLICT (content_id) DO UPDATE SET policy = excluded.policy, updated_at = excluded.updated_at";
 
+const REPLACE: &str = "UPDATE key_policies SET policy = $2, updated_at = $3 WHERE content_id = $1 AND policy = $4";
+
 const DELETE: &str = "DELETE FROM key_policies WHERE content_id = $1";
 
 #[async_trait]
@@ -78,6 +83,21 @@ impl PolicyStore for SqlStore {
         }
         .await;
         transaction.finish(set).await
+    }
+
+    async fn replace_policy(&self, old: &PolicyRecord, policy: &str, audit: Audit<'_>) -> Result<bool, StoreError> {
+        let id = old.content_id.as_str();
+        let mut transaction = self.0.begin(Work::Write).await?;
+        let replaced = async {
+            let values = [id.into(), policy.into(), audit.at.into(), old.policy.as_str().into()];
+            let replaced = transaction.execute(REPLACE, &values).await? > 0;
+            if replaced {
+                audit.write(&mut *transaction, "policy.rewrap", id).await?;
+            }
+            Ok(replaced)
+        }
+        .await;
+        transaction.finish(replaced).await
     }
 
     async fn clear_policy(&self, content_id: &ContentId, audit: Audit<'_>) -> Result<bool, StoreError> {
