@@ -54,7 +54,7 @@ impl Site {
         example
             .env("SIGNING_KEY_FILE", self.workspace.path("app.pem"))
             .env("SIGNING_KEY_ID", &self.kid);
-        let mut token = |content_id: &str| {
+        let token = |content_id: &str| {
             let mut again = Command::new(example.get_program());
             again.args(example.get_args());
             again.envs(example.get_envs().filter_map(|(name, value)| Some((name, value?))));

@@ -146,6 +146,24 @@ fn path_of(record: &Value) -> String {
     uri.strip_prefix("http://localhost:4100").unwrap().to_owned()
 }
 
+/// Works while a player asks for a key all the time, and always gets that answer.
+fn while_asked(server: &Server, path: &str, answer: &(u16, Vec<u8>), work: impl FnOnce() -> String) -> String {
+    let ended = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let player = scope.spawn(|| {
+            let mut asked = 0;
+            while !ended.load(Ordering::SeqCst) || asked < 2 {
+                assert_eq!(get(server, path), *answer);
+                asked += 1;
+            }
+        });
+        let said = work();
+        ended.store(true, Ordering::SeqCst);
+        player.join().unwrap();
+        said
+    })
+}
+
 /// The document from its beginning to its end.
 fn the_document(store: &str) {
     let site = Site::new(store);
@@ -222,20 +240,8 @@ fn the_document(store: &str) {
 
     // Whoever plays the new generation goes on while the old one is retired and the records are wrapped anew.
     let goes_on_while = |block: &str| {
-        let ended = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            let player = scope.spawn(|| {
-                let mut asked = 0;
-                while !ended.load(Ordering::SeqCst) || asked < 2 {
-                    assert_eq!(get(&server, &new_uri), (200, key_of(&second, "film")));
-                    asked += 1;
-                }
-            });
-            let said = site.run(block);
-            ended.store(true, Ordering::SeqCst);
-            player.join().unwrap();
-            said
-        })
+        let key = (200, key_of(&second, "film"));
+        while_asked(&server, &new_uri, &key, || site.run(block))
     };
     goes_on_while("vylux-pack keys rewrap");
     let said = goes_on_while(&blocks[5]);

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -10,7 +11,20 @@ use tokio::sync::oneshot;
 /// Reads values by key. Whoever asks gets what a read found that began after they asked; those who ask while one is under way
 /// share the next. So nothing that was changed before a question is answered by what was there before, and a value that a thousand
 /// ask for at once is read twice.
-pub struct Fresh<K: Key, V: Clone>(Arc<Queues<K, V>>);
+///
+/// Each thread has reads of its own: those who share one run where it ends, and no other thread has to be woken up for them, which
+/// costs more than a read.
+pub struct Fresh<K: Key, V: Clone>([Arc<Queues<K, V>>; SHARDS]);
+
+/// Reads of more threads than this are shared by some of them.
+const SHARDS: usize = 32;
+
+static THREADS: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    /// Which reads are this thread's.
+    static SHARD: usize = THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS;
+}
 
 /// Of each key whose read is under way, those who wait for the next.
 type Queues<K, V> = Mutex<HashMap<K, Vec<Waiting<K, V>>>>;
@@ -33,7 +47,7 @@ impl<K: Hash + Eq + Clone> Key for K {}
 
 impl<K: Key, V: Clone> Default for Fresh<K, V> {
     fn default() -> Self {
-        Self(Arc::default())
+        Self(std::array::from_fn(|_| Arc::default()))
     }
 }
 
@@ -59,7 +73,8 @@ impl<K: Key, V: Clone> Fresh<K, V> {
 
     /// Begins a read; or where one is under way, queues for the next.
     fn enter(&self, key: &K) -> Result<Reading<K, V>, oneshot::Receiver<Turn<K, V>>> {
-        match lock(&self.0).entry(key.clone()) {
+        let queues = self.0.get(SHARD.with(|shard| *shard)).unwrap_or(&self.0[0]);
+        match lock(queues).entry(key.clone()) {
             Entry::Occupied(mut queue) => {
                 let (sender, turn) = oneshot::channel();
                 queue.get_mut().push(sender);
@@ -68,7 +83,7 @@ impl<K: Key, V: Clone> Fresh<K, V> {
             Entry::Vacant(place) => {
                 place.insert(Vec::new());
                 Ok(Reading {
-                    queues: Some(Arc::clone(&self.0)),
+                    queues: Some(Arc::clone(queues)),
                     key: key.clone(),
                     others: Vec::new(),
                 })
@@ -121,7 +136,6 @@ impl<K: Key, V: Clone> Drop for Reading<K, V> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
     use tokio::time::{sleep, timeout};
@@ -154,7 +168,7 @@ mod tests {
         }
         let reads = reads.load(Ordering::SeqCst);
         assert!(reads < 200, "{reads} reads");
-        assert!(lock(&fresh.0).is_empty());
+        assert!(fresh.0.iter().all(|queues| lock(queues).is_empty()));
     }
 
     /// Whoever gives up, in the middle of a read or before, leaves nobody waiting.
@@ -182,6 +196,6 @@ mod tests {
         for task in tasks {
             task.await.unwrap();
         }
-        assert!(lock(&fresh.0).is_empty());
+        assert!(fresh.0.iter().all(|queues| lock(queues).is_empty()));
     }
 }

@@ -19,6 +19,7 @@ pub struct Leasing {
 }
 
 /// The lease's ID that came, if any: one that can't be read, or is one of several, is no lease's.
+#[must_use]
 pub fn lease_id(headers: &HeaderMap) -> Option<&str> {
     let mut fields = headers.get_all(LEASE_ID).iter();
     let field = fields.next()?;

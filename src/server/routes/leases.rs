@@ -45,7 +45,7 @@ pub struct NewLease {
     /// The content.
     #[schema(value_type = schema::ContentId)]
     content_id: String,
-    /// How long it should be, in milliseconds: a second at least, and LEASE_TTL_MS at most, which it is by itself.
+    /// How long it should be, in milliseconds: a second at least, and `LEASE_TTL_MS` at most, which it is by itself.
     requested_ttl_ms: Option<u64>,
 }
 
