@@ -155,6 +155,7 @@ fn expired(content_id: &str) -> String {
     vylux_pack::access::mint(
         &secret,
         &content_id.parse().unwrap(),
+        None,
         &vylux_pack::access::KeyScope::All,
         expires,
     )

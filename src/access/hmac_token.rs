@@ -1,4 +1,4 @@
-//! The HMAC token: `b64url(JSON{"hash","exp","keys"?}) "." b64url(HMAC-SHA-256)`, the form that Vylux's applications mint.
+//! The HMAC token: `b64url(JSON{"hash","exp","sub"?,"keys"?}) "." b64url(HMAC-SHA-256)`, the form that Vylux's applications mint.
 //!
 //! The MAC is over the text of the first part, and its key is the text of `KEY_TOKEN_SECRET` as it stands, not the bytes
 //! that its digits may mean. base64url is without padding (RFC 4648, 5).
@@ -27,6 +27,8 @@ struct Claims {
     hash: String,
     /// From this second on the token is worth nothing.
     exp: UnixSeconds,
+    /// Whom it speaks for.
+    sub: Option<String>,
     /// Which of the content's keys it opens.
     #[serde(default)]
     keys: KeysClaim,
@@ -63,7 +65,7 @@ impl HmacTokens {
             return Err(DenyReason::TokenContentMismatch);
         }
         Ok(Authenticated {
-            subject: None,
+            subject: claims.sub,
             keys: claims.keys.scope()?,
         })
     }
@@ -80,15 +82,23 @@ impl Verifier for HmacTokens {
     }
 }
 
-/// Mints a token for `keys` of `content_id` that is good until the second `expires`. In production this is the application's work.
+/// Mints a token for `keys` of `content_id` that is good until the second `expires`, and speaks for `subject`. In production this is
+/// the application's work.
 #[must_use]
-pub fn mint(secret: &SecretText, content_id: &ContentId, keys: &KeyScope, expires: UnixSeconds) -> String {
+pub fn mint(
+    secret: &SecretText,
+    content_id: &ContentId,
+    subject: Option<&str>,
+    keys: &KeyScope,
+    expires: UnixSeconds,
+) -> String {
+    let subject = subject.map_or_else(String::new, |subject| format!(r#","sub":{}"#, json!(subject)));
     let keys = match keys {
         KeyScope::All => String::new(),
         KeyScope::Only(entries) => format!(r#","keys":{}"#, json!(entries)),
     };
-    // The words hold nothing that JSON would escape: an ID is ASCII letters, digits, `_` and `-`.
-    let payload = base64::encode(format!(r#"{{"hash":"{content_id}","exp":{expires}{keys}}}"#).as_bytes());
+    // An ID holds nothing that JSON would escape: it is ASCII letters, digits, `_` and `-`.
+    let payload = base64::encode(format!(r#"{{"hash":"{content_id}","exp":{expires}{subject}{keys}}}"#).as_bytes());
     let tag = base64::encode(&mac(secret).chain_update(&payload).finalize().into_bytes());
     format!("{payload}.{tag}")
 }

@@ -45,6 +45,10 @@ struct MintArgs {
     #[arg(long, value_name = "DURATION", default_value = "15m")]
     ttl: SignedDuration,
 
+    /// Whom it speaks for, where leases or rate limits go by viewers [default: nobody]
+    #[arg(long, value_name = "TEXT")]
+    subject: Option<String>,
+
     /// The names of the keys that it opens, as keys list shows them: sd,audio [default: all]
     ///
     /// `primary` is the key without a name; NAME-* are the keys of all epochs of a name, and primary-* those of epochs alone.
@@ -78,7 +82,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 return Err(Failure::usage(anyhow!("--ttl must be longer than nothing")));
             }
             let expires = now().saturating_add(args.ttl.as_secs());
-            report!("{}", mint(&secret, &args.content_id, &args.scope(), expires))?;
+            let subject = args.subject.as_deref();
+            let token = mint(&secret, &args.content_id, subject, &args.scope(), expires);
+            report!("{token}")?;
             Ok(())
         }
         Command::Check(args) => check(&settings, &args.content_id),

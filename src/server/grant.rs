@@ -18,7 +18,7 @@ use super::leasing::lease_id;
 use super::observe::{RequestId, Told};
 use super::problem::Problem;
 use super::rate_limit::{RateLimit, Who};
-use crate::access::policy::PUBLIC;
+use crate::access::policy::{PUBLIC, WEBHOOK};
 use crate::access::{self, Asked, Asking, Authenticated, DenyReason, KeyScope, Question, Verdict};
 use crate::content_key::Kid;
 use crate::keys::ContentId;
@@ -46,8 +46,7 @@ pub async fn grant(
     told.content_id = Some(content_id.clone());
     limit_address(app, &app.key_limit, request).await?;
     let authorized = authorize(app, &app.key_limit, request, &content_id, kid, told).await?;
-    // What everybody may have is nobody's to lease.
-    if let Some(leasing) = app.leasing.as_ref().filter(|_| !authorized.is_public) {
+    if let Some(leasing) = app.leasing.as_ref().filter(|_| authorized.needs_lease) {
         let (id, viewer) = (lease_id(&request.headers), authorized.viewer());
         leasing.leases.check(id, viewer, &content_id, Timestamp::now()).await?;
     }
@@ -60,8 +59,8 @@ pub async fn grant(
 /// Whoever may have keys of a content, as its policy says.
 pub struct Authorized {
     authenticated: Authenticated,
-    /// Whether everybody may.
-    is_public: bool,
+    /// Whether they hold a lease where there are some: what everybody may have is nobody's to lease, and a web service names nobody.
+    needs_lease: bool,
 }
 
 impl Authorized {
@@ -127,7 +126,7 @@ pub async fn authorize(
     }
     Ok(Authorized {
         authenticated,
-        is_public: grounds.policy == Some(PUBLIC),
+        needs_lease: !matches!(grounds.policy, Some(PUBLIC | WEBHOOK)),
     })
 }
 

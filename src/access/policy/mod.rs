@@ -30,6 +30,9 @@ pub use webhook::{DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS, WebhookPolicy};
 /// The type's word of [`Policy::Public`].
 pub const PUBLIC: &str = "public";
 
+/// The type's word of [`Policy::Webhook`].
+pub const WEBHOOK: &str = "webhook";
+
 /// A policy is no larger, in bytes of its JSON.
 pub const MAX_POLICY_BYTES: usize = 16 << 10;
 
@@ -120,7 +123,7 @@ impl<Secret: Clone> Policy<Secret> {
             Self::Public => PUBLIC,
             Self::Token => "token",
             Self::Jwt(_) => "jwt",
-            Self::Webhook(_) => "webhook",
+            Self::Webhook(_) => WEBHOOK,
         }
     }
 
@@ -218,7 +221,7 @@ fn read<'a, Secret: Deserialize<'a>>(json: &'a str) -> Result<Policy<Secret>, Po
         PUBLIC => Nothing::deserialize(rest).map(|Nothing {}| Policy::Public),
         "token" => Nothing::deserialize(rest).map(|Nothing {}| Policy::Token),
         "jwt" => JwtPolicy::deserialize(rest).map(Policy::Jwt),
-        "webhook" => WebhookPolicy::deserialize(rest).map(Policy::Webhook),
+        WEBHOOK => WebhookPolicy::deserialize(rest).map(Policy::Webhook),
         _ => return Err(PolicyError::UnknownType),
     }
     .map_err(malformed)

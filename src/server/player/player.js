@@ -3,6 +3,75 @@
 const byId = (id) => document.getElementById(id);
 const video = byId('video');
 
+/* ---- leases ------------------------------------------------------------------------------------ */
+
+const LEASE_RENEWED_AT = 0.75; // of its time
+
+/** The leases of what is played: one for each content, taken when its first key is asked for, and renewed until the end. */
+class Leases {
+  constructor(token, told) {
+    this.token = token;
+    this.told = told;
+    this.taken = new Map();
+    this.timers = new Set();
+    this.isOver = false;
+  }
+
+  /** What a request for the key at this address needs besides a token: nothing, where the server gives no leases. */
+  async headers(keyUrl) {
+    const [, base, content] = /^(https?:.*)\/(?:api\/key|keys)\/([\w-]+)(?:\/[\w-]+)?$/.exec(keyUrl) ?? [];
+    // A lease is for whom a token names.
+    if (!content || !this.token) return {};
+    if (!this.taken.has(content)) this.taken.set(content, this.take(`${base}/keys/leases`, content));
+    const id = await this.taken.get(content);
+    return id ? { 'X-Lease-Id': id } : {};
+  }
+
+  async take(url, content) {
+    const lease = await this.ask(url, { contentId: content });
+    if (!lease) return null;
+    this.told.log('Lease', content, milliseconds(lease.ttlMs));
+    this.renewLater(url, content, lease);
+    return lease.leaseId;
+  }
+
+  renewLater(url, content, { leaseId, ttlMs }) {
+    if (this.isOver) return;
+    const timer = setTimeout(async () => {
+      this.timers.delete(timer);
+      const lease = await this.ask(`${url}/renew`, { leaseId });
+      if (!lease) return;
+      this.told.log('Lease', `${content} renewed`, milliseconds(lease.ttlMs));
+      this.renewLater(url, content, lease);
+    }, ttlMs * LEASE_RENEWED_AT);
+    this.timers.add(timer);
+  }
+
+  /** The lease that is answered; null where there is none, which is told if it is the server's refusal. */
+  async ask(url, body) {
+    try {
+      const answer = await fetch(url, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${this.token}` },
+        body: JSON.stringify(body),
+      });
+      if (answer.ok) return await answer.json();
+      // The server gives no leases.
+      if (answer.status !== 404 && answer.status !== 405) {
+        this.told.refused('key', url, answer.status, await answer.text(), answer.headers.get('retry-after'));
+      }
+    } catch {
+      // It can't be reached: the key itself is asked for next, and says so.
+    }
+    return null;
+  }
+
+  stop() {
+    this.isOver = true;
+    for (const timer of this.timers) clearTimeout(timer);
+  }
+}
+
 /* ---- players ---------------------------------------------------------------------------------- */
 
 const utf8 = (text) => new TextEncoder().encode(text);
@@ -10,7 +79,7 @@ const base64url = (bytes) =>
   btoa(String.fromCharCode(...new Uint8Array(bytes))).replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '');
 
 // The same configuration is in docs/players.md, for other pages.
-async function playWithHls(url, token, told) {
+async function playWithHls(url, token, told, leases) {
   await script('/player/hls-1.7.4.min.js');
   if (!Hls.isSupported()) throw new Error('hls.js needs Media Source Extensions, which this browser does not have.');
   // hls.js hands SAMPLE-AES to the browser's Clear Key system where the key's format says so. The packager writes the
@@ -31,9 +100,12 @@ async function playWithHls(url, token, told) {
   }
   // Keys of METHOD=AES-128 are loaded like media, and alone need the token.
   class KeyLoader extends Hls.DefaultConfig.loader {
-    load(context, config, callbacks) {
-      if (!context.keyInfo) return super.load(context, config, callbacks);
-      if (token) context.headers = { ...context.headers, Authorization: `Bearer ${token}` };
+    async load(context, config, callbacks) {
+      if (!context.keyInfo) {
+        super.load(context, config, callbacks);
+        return;
+      }
+      if (token) context.headers = { ...context.headers, Authorization: `Bearer ${token}`, ...await leases.headers(context.url) };
       const onSuccess = (response, stats, ...rest) => {
         told.key(context.url, stats.loading.end - stats.loading.start);
         callbacks.onSuccess(response, stats, ...rest);
@@ -43,7 +115,8 @@ async function playWithHls(url, token, told) {
         told.refused('key', context.url, error.code, body, xhr?.getResponseHeader('retry-after'));
         callbacks.onError(error, loaded, xhr, ...rest);
       };
-      return super.load(context, config, { ...callbacks, onSuccess, onError });
+      // It may have been given up meanwhile.
+      if (this.stats && !this.stats.aborted) super.load(context, config, { ...callbacks, onSuccess, onError });
     }
   }
   const hls = new Hls({
@@ -61,10 +134,12 @@ async function playWithHls(url, token, told) {
         },
       },
     },
-    licenseXhrSetup(xhr, _, context) {
+    async licenseXhrSetup(xhr, _, context) {
       const uri = context.decryptdata.uri;
+      const lease = await leases.headers(uri);
       xhr.open('GET', uri, true);
       if (token) xhr.setRequestHeader('Authorization', `Bearer ${token}`);
+      for (const [name, value] of Object.entries(lease)) xhr.setRequestHeader(name, value);
       const begun = performance.now();
       xhr.addEventListener('loadend', () => {
         const milliseconds = performance.now() - begun;
@@ -103,7 +178,7 @@ async function playWithHls(url, token, told) {
   };
 }
 
-async function playWithShaka(url, token, told) {
+async function playWithShaka(url, token, told, leases) {
   await script('/player/shaka-player-5.2.12.js');
   shaka.polyfill.installAll();
   if (!shaka.Player.isBrowserSupported()) throw new Error('Shaka Player does not support this browser.');
@@ -111,8 +186,9 @@ async function playWithShaka(url, token, told) {
   const { RequestType } = shaka.net.NetworkingEngine;
   const isKey = (type) => type === RequestType.KEY || type === RequestType.LICENSE;
   const network = player.getNetworkingEngine();
-  network.registerRequestFilter((type, request) => {
-    if (isKey(type) && token) request.headers.Authorization = `Bearer ${token}`;
+  network.registerRequestFilter(async (type, request) => {
+    if (!isKey(type) || !token) return;
+    Object.assign(request.headers, { Authorization: `Bearer ${token}` }, await leases.headers(request.uris[0]));
   });
   network.registerResponseFilter((type, response, context) => {
     // Shaka Player makes itself a licence of the key (data:), which is not fetched, and not to be shown.
@@ -220,6 +296,7 @@ function explain(what, url, status, retryAfter, hadToken) {
     case 400: return ['The key server can\u2019t read the request', `Is ${shortened(url)} the key\u2019s address that you expect?`];
     case 401: return ['A token is needed', hadToken ? 'The token did not arrive as a Bearer token.' : 'No token was sent. Paste one for this content, or mint it.'];
     case 403: return ['The token does not open this content', 'It is expired, signed with another secret, or for another content ID. The server\u2019s log has the exact reason.'];
+    case 409: return ['The viewer plays as much as they may', 'Each of a viewer\u2019s players needs a lease, and LEASE_MAX_PER_VIEWER is reached. Stop another one, or wait until its lease ends.'];
     case 404: return ['There is no such key', 'The token is right, but the key server has no record of this content. Does it use the record store that encrypt wrote to? If not: vylux-pack keys import.'];
     case 429: return ['Too many requests', `The key server asks to wait${retryAfter ? ` ${count(Number(retryAfter), 'second')}` : ''}, then press Play again. RATE_LIMIT_KEYS is its limit.`];
     case 503: return ['The key server has an outage', 'Its record store, or the key set that it checks tokens with, can\u2019t be reached. It recovers by itself; press Play again.'];
@@ -241,6 +318,7 @@ class Session {
     this.currentAudio = null;
     this.isOver = false;
     this.hasFrame = false;
+    this.leases = new Leases(token, this);
     byId('log').replaceChildren();
     byId('error').hidden = true;
     for (const id of ['first-frame', 'key-fetch', 'fragment-load', 'buffer']) byId(id).textContent = '–';
@@ -409,7 +487,7 @@ async function start() {
   video.autoplay = true;
   try {
     const play = new FormData(byId('form')).get('player') === 'shaka' ? playWithShaka : playWithHls;
-    const made = await play(mediaUrl(), token, mine);
+    const made = await play(mediaUrl(), token, mine, mine.leases);
     if (session === mine && !mine.isOver) player = made;
     else await made.stop();
   } catch (error) {

@@ -22,6 +22,9 @@ use crate::server::problem::Problem;
 /// How long a token of the page is good for.
 const TOKEN_LIFE_SECONDS: UnixSeconds = 15 * 60;
 
+/// Whom a token of the page speaks for: leases are given to somebody.
+const VIEWER: &str = "player";
+
 /// What the page may do (CSP level 3). Players build media and workers from memory (`blob:`), and tracks
 /// for subtitles from nothing (`data:`); keys come from wherever
 /// `BASE_URL` says, and media from any URL that is typed in, so the page may ask anywhere. No script, style or frame of
@@ -145,7 +148,7 @@ async fn token(State(app): State<Arc<App>>, headers: HeaderMap, Json(request): J
         return Problem::malformed("malformed-content-id").into_response();
     };
     let expires = now() + TOKEN_LIFE_SECONDS;
-    let token = mint(secret, &content_id, &KeyScope::All, expires);
+    let token = mint(secret, &content_id, Some(VIEWER), &KeyScope::All, expires);
     (no_store(), Json(Token { token, expires })).into_response()
 }
 
