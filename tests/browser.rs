@@ -284,6 +284,54 @@ fn plays_with_the_right_token_and_key_alone() {
     }
 }
 
+/// Where keys need a lease, the page takes one for whom the token names, renews it while the film plays, and needs a token that
+/// names somebody.
+#[test]
+fn the_page_holds_leases() {
+    let Some(browser) = Browser::find() else { return };
+    let workspace = Workspace::new();
+    let (_page_server, page) = page_server(&workspace);
+    let leases = [("LEASE_TTL_MS", "2000"), ("RATE_LIMIT_LEASES", "1000")];
+    let keys = key_server(&workspace, &page, &leases);
+    let more = [
+        "--content-id",
+        "film",
+        "--base-url",
+        &origin(&keys),
+        "--rotate-every",
+        "4s",
+    ];
+    encrypt(&workspace, "film", &["demo.mp4"], &more);
+    let named = {
+        let mut command = workspace.vylux_pack();
+        command
+            .args(["token", "mint", "--content-id", "film", "--subject", "viewer-1"])
+            .env("KEY_TOKEN_SECRET", KEY_TOKEN_SECRET);
+        String::from_utf8(run(&mut command).stdout).unwrap().trim().to_owned()
+    };
+    let case = |player: &str, token: &str| json!({ "name": player, "page": page, "asset": "film", "player": player, "token": token, "seeks": SEEKS });
+    let nobody = mint(&workspace, "film");
+    let cases: Vec<Value> = PLAYERS
+        .iter()
+        .flat_map(|player| [case(player, &named), case(player, &nobody)])
+        .collect();
+    for answers in browser.play(&cases).chunks(2) {
+        assert_played(&answers[0]);
+        assert_eq!(answers[1]["error"]["code"], "403", "{}", answers[1]);
+    }
+    let log = keys.log();
+    for (route, reason) in [
+        ("/keys/leases", "ok"),
+        ("/keys/leases/renew", "ok"),
+        ("/keys/leases", "lease-no-subject"),
+    ] {
+        let line = |line: &str| {
+            line.contains(&format!("\"route\":\"{route}\"")) && line.contains(&format!("\"reason\":\"{reason}\""))
+        };
+        assert!(log.lines().any(line), "{route} {reason}: {log}");
+    }
+}
+
 /// What others packaged plays as it played before it was encrypted: ranges of one file, and a file a segment.
 #[test]
 fn encrypted_trees_play() {
