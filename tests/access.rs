@@ -472,6 +472,13 @@ fn webhook_reasons(site: &Site) {
     check_question(&questions);
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     unreachable_webhooks(site, nobody);
+    let metrics = site.server.ask("GET /metrics", &[]);
+    let metrics = String::from_utf8(metrics.body).unwrap();
+    let counted = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("vylux_pack_webhook_duration_seconds_count "));
+    assert!(counted.unwrap().parse::<u32>().unwrap() > 10, "{counted:?}");
+
     // As the store has it: with a URL that is none.
     site.set("asked", &webhook(address, "/yes"));
     let store = Blocking::open(&site.store_url()).unwrap();

@@ -116,6 +116,9 @@ pub async fn authorize(
         asks_webhooks: true,
     };
     let Verdict { outcome, grounds } = app.access.decide(&asking).await;
+    if let Some(answer) = &grounds.webhook {
+        app.metrics.count_webhook(answer.latency);
+    }
     let authenticated = outcome.map_err(|reason| {
         let cause = grounds.cause.map(|cause| chain(&*cause));
         Problem::from(reason).because(cause.or(grounds.detail))

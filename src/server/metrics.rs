@@ -27,6 +27,7 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     latency: Family<RouteLabel, Histogram, fn() -> Histogram>,
     store_latency: Histogram,
+    webhook_latency: Histogram,
     redis_up: Gauge,
 }
 
@@ -55,6 +56,7 @@ impl Default for Metrics {
         let requests = Family::default();
         let latency = Family::new_with_constructor((|| Histogram::new(SECONDS)) as fn() -> Histogram);
         let store_latency = Histogram::new(SECONDS);
+        let webhook_latency = Histogram::new(SECONDS);
         let redis_up = Gauge::default();
         registry.register("requests", "Requests by route, status and reason", requests.clone());
         registry.register("request_duration_seconds", "How long an answer took", latency.clone());
@@ -62,6 +64,11 @@ impl Default for Metrics {
             "store_duration_seconds",
             "How long looks for a key took in the record store",
             store_latency.clone(),
+        );
+        registry.register(
+            "webhook_duration_seconds",
+            "How long webhooks took to answer, or were waited for",
+            webhook_latency.clone(),
         );
         registry.register(
             "redis_up",
@@ -78,6 +85,7 @@ impl Default for Metrics {
             requests,
             latency,
             store_latency,
+            webhook_latency,
             redis_up,
         }
     }
@@ -110,6 +118,11 @@ impl Metrics {
     pub fn count_looks(&self) -> impl Fn(Duration) + Send + Sync + 'static {
         let latency = self.store_latency.clone();
         move |took| latency.observe(took.as_secs_f64())
+    }
+
+    /// Counts a question to a webhook.
+    pub fn count_webhook(&self, took: Duration) {
+        self.webhook_latency.observe(took.as_secs_f64());
     }
 
     /// Tells whether Redis counts rate limits: for whoever finds out.
