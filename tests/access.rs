@@ -757,3 +757,39 @@ fn rewrapping_moves_secrets_of_webhooks() {
         );
     });
 }
+
+/// Whoever leaves the secret out never puts an older one back.
+#[test]
+fn a_secret_that_is_kept_is_the_newest() {
+    on_both(|site, _| {
+        let expected = Arc::new(Mutex::new(String::new()));
+        let address = service({
+            let expected = Arc::clone(&expected);
+            move |head, body| {
+                let mac = hmac_sha256(expected.lock().unwrap().as_bytes(), body.as_bytes());
+                let is_signed = head
+                    .to_ascii_lowercase()
+                    .contains(&format!("sha256={}\r\n", hex::encode(mac)));
+                status(if is_signed { "200 OK" } else { "403 Forbidden" })
+            }
+        });
+        site.set("film", &webhook(address, "/"));
+        for round in 0..20 {
+            let secret = format!("secret {round}");
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    let mut policy = webhook(address, "/");
+                    policy["secret"] = json!(secret);
+                    site.set("film", &policy);
+                });
+                for timeout in 1..4 {
+                    let url = format!("http://{address}/");
+                    let policy = json!({"type": "webhook", "url": url, "timeout_ms": 5000 + timeout});
+                    scope.spawn(move || site.set("film", &policy));
+                }
+            });
+            expected.lock().unwrap().clone_from(&secret);
+            assert_eq!(site.ask("film", None), let_in(), "{secret}");
+        }
+    });
+}

@@ -92,15 +92,24 @@ impl Administration<'_> {
         json: &str,
     ) -> Result<Policy<Redacted>, AdministrationError> {
         let draft = PolicyDraft::parse(json)?;
-        let stored = self.store.policy(content_id).await?;
-        let stored = stored.and_then(|record| Policy::parse(&record.policy).ok());
-        let policy = draft.wrap(ring, content_id, stored)?;
-        let (stored, shown) = (as_json(&policy)?, policy.redacted());
-        let detail = as_json(&shown)?;
-        self.store
-            .set_policy(content_id, &stored, self.audit(Some(&detail)))
-            .await?;
-        Ok(shown)
+        loop {
+            let stored = self.store.policy(content_id).await?;
+            let readable = stored.as_ref().and_then(|record| Policy::parse(&record.policy).ok());
+            let policy = draft.wrap(ring, content_id, readable)?;
+            let (json, shown) = (as_json(&policy)?, policy.redacted());
+            let detail = as_json(&shown)?;
+            let audit = self.audit(Some(&detail));
+            match stored {
+                // A secret that somebody else has changed by now is not put back.
+                Some(stored) if draft.keeps_secret() => {
+                    if !self.store.replace_policy(&stored, &json, "policy.set", audit).await? {
+                        continue;
+                    }
+                }
+                _ => self.store.set_policy(content_id, &json, audit).await?,
+            }
+            return Ok(shown);
+        }
     }
 
     /// The policy of a content, if it has one of its own.
@@ -144,7 +153,7 @@ impl Administration<'_> {
             let Some(new) = new else { continue };
             let replaced = self
                 .store
-                .replace_policy(&record, &as_json(&new)?, self.audit(None))
+                .replace_policy(&record, &as_json(&new)?, "policy.rewrap", self.audit(None))
                 .await?;
             rewrapped += usize::from(replaced);
         }
@@ -229,5 +238,5 @@ impl ShownPolicy {
 }
 
 fn as_json(value: &impl serde::Serialize) -> Result<String, PolicyError> {
-    serde_json::to_string(value).map_err(PolicyError::Malformed)
+    serde_json::to_string(value).map_err(|error| PolicyError::Malformed(error.to_string()))
 }

@@ -171,15 +171,16 @@ async function picture(page, seconds) {
   return seen;
 }
 
-/** Waits until the player has left its buffer alone for a while. */
+/** Waits until the player has what is to be seen, and has left its buffer alone for a while. */
 async function buffered(page) {
   await page.evaluate(async () => {
     const video = document.getElementById('video');
     const ranges = () => [...Array(video.buffered.length).keys()].map((at) => [video.buffered.start(at), video.buffered.end(at)]).join();
+    const holdsNow = () => [...Array(video.buffered.length).keys()].some((at) => video.buffered.start(at) <= video.currentTime && video.currentTime < video.buffered.end(at));
     let before = '';
-    for (let tries = 0, same = 0; tries < 50 && same < 8; tries += 1) {
+    for (let tries = 0, same = 0; tries < 150 && same < 8; tries += 1) {
       await new Promise((resolve) => { setTimeout(resolve, 100); });
-      same = ranges() === before ? same + 1 : 0;
+      same = holdsNow() && ranges() === before ? same + 1 : 0;
       before = ranges();
     }
   });

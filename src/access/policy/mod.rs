@@ -71,7 +71,7 @@ pub enum PolicyError {
     UnknownType,
     /// No policy at all, or one of a known type with other members.
     #[error("the policy can't be read: {0}")]
-    Malformed(#[source] serde_json::Error),
+    Malformed(String),
     /// Too many key IDs or claims.
     #[error("\"{member}\" has {found} entries; expected at most {max}")]
     TooMany {
@@ -134,7 +134,7 @@ impl<Secret: Clone> Policy<Secret> {
             Self::Public => Policy::Public,
             Self::Token => Policy::Token,
             Self::Jwt(policy) => Policy::Jwt(policy.clone()),
-            Self::Webhook(policy) => Policy::Webhook(policy.clone().with_secret(Redacted)),
+            Self::Webhook(policy) => Policy::Webhook(policy.with_secret(Redacted)),
         }
     }
 }
@@ -151,7 +151,7 @@ impl Policy {
         }
         let secret = ring.unwrap_text(&policy.secret, content_id, WEBHOOK_SECRET)?;
         let secret = ring.wrap_text(&secret, content_id, WEBHOOK_SECRET)?;
-        Ok(Some(Self::Webhook(policy.clone().with_secret(secret))))
+        Ok(Some(Self::Webhook(policy.with_secret(secret))))
     }
 }
 
@@ -182,11 +182,11 @@ impl PolicyDraft {
     ///
     /// # Errors
     /// [`PolicyError::NoSecret`] where there is none to keep, and those of [`KeyRing::wrap_text`].
-    pub fn wrap(self, ring: &KeyRing, content_id: &ContentId, stored: Option<Policy>) -> Result<Policy, PolicyError> {
-        Ok(match self.0 {
+    pub fn wrap(&self, ring: &KeyRing, content_id: &ContentId, stored: Option<Policy>) -> Result<Policy, PolicyError> {
+        Ok(match &self.0 {
             Policy::Public => Policy::Public,
             Policy::Token => Policy::Token,
-            Policy::Jwt(policy) => Policy::Jwt(policy),
+            Policy::Jwt(policy) => Policy::Jwt(policy.clone()),
             Policy::Webhook(policy) => {
                 let secret = match (&policy.secret, stored) {
                     (Some(secret), _) => ring.wrap_text(&secret.0, content_id, WEBHOOK_SECRET)?,
@@ -196,6 +196,12 @@ impl PolicyDraft {
                 Policy::Webhook(policy.with_secret(secret))
             }
         })
+    }
+
+    /// Whether it leaves out a secret, so that the one that is stored is kept.
+    #[must_use]
+    pub const fn keeps_secret(&self) -> bool {
+        matches!(&self.0, Policy::Webhook(policy) if policy.secret.is_none())
     }
 }
 
@@ -208,7 +214,7 @@ fn read<'a, Secret: Deserialize<'a>>(json: &'a str) -> Result<Policy<Secret>, Po
     if json.len() > MAX_POLICY_BYTES {
         return Err(PolicyError::TooLarge(json.len()));
     }
-    let malformed = PolicyError::Malformed;
+    let malformed = |error: serde_json::Error| PolicyError::Malformed(without_values(&error));
     let Pairs(mut members) = serde_json::from_str(json).map_err(malformed)?;
     let Some(at) = members.iter().position(|(name, _)| name == "type") else {
         return Err(malformed(serde_json::Error::missing_field("type")));
@@ -225,6 +231,16 @@ fn read<'a, Secret: Deserialize<'a>>(json: &'a str) -> Result<Policy<Secret>, Po
         _ => return Err(PolicyError::UnknownType),
     }
     .map_err(malformed)
+}
+
+/// What is wrong with some JSON, without the values that it has: one may be a secret in the wrong place.
+fn without_values(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    // `invalid type: string "...", expected u64 at line 1 column 2`. Names of members are shown.
+    match text.rsplit_once(", expected ") {
+        Some((_, expected)) if !text.starts_with("unknown field") => format!("expected {expected}"),
+        _ => text,
+    }
 }
 
 /// A secret as somebody sent it.
@@ -365,6 +381,13 @@ mod tests {
             ),
             (webhook(url, r#","secret":"""#), "\"secret\" is empty"),
             (webhook(url, r#","secret":5"#), "\"secret\" is no text"),
+            (webhook(url, r#","timeout_ms":"hunter2""#), "expected u64"),
+            (r#""hunter2""#.to_owned(), "can't be read: expected"),
+            (r#"{"type":["hunter2"]}"#.to_owned(), "can't be read: expected"),
+            (
+                r#"{"type":"jwt","audience":["hunter2"]}"#.to_owned(),
+                "can't be read: expected",
+            ),
             (webhook(url, r#","secret":"[redacted]""#), "send the secret itself"),
             (
                 webhook(url, &format!(r#"{secret},"timeout_ms":0"#)),

@@ -62,9 +62,9 @@ impl<Secret> WebhookPolicy<Secret> {
     }
 
     /// The same with another form of the secret.
-    pub(super) fn with_secret<Other>(self, secret: Other) -> WebhookPolicy<Other> {
+    pub(super) fn with_secret<Other>(&self, secret: Other) -> WebhookPolicy<Other> {
         WebhookPolicy {
-            url: self.url,
+            url: self.url.clone(),
             timeout_ms: self.timeout_ms,
             secret,
         }

@@ -22,8 +22,14 @@ pub trait PolicyStore: Send + Sync {
     /// Gives a content a policy, in place of the one that it may have.
     async fn set_policy(&self, content_id: &ContentId, policy: &str, audit: Audit<'_>) -> Result<(), StoreError>;
 
-    /// Gives a content another policy, if it has still the one that is `old`. Returns whether it had.
-    async fn replace_policy(&self, old: &PolicyRecord, policy: &str, audit: Audit<'_>) -> Result<bool, StoreError>;
+    /// Gives a content another policy, if it has still the one that is `old`. Returns whether it had. The audit trail calls it `action`.
+    async fn replace_policy(
+        &self,
+        old: &PolicyRecord,
+        policy: &str,
+        action: &str,
+        audit: Audit<'_>,
+    ) -> Result<bool, StoreError>;
 
     /// Takes a content's policy away. Returns whether there was one.
     async fn clear_policy(&self, content_id: &ContentId, audit: Audit<'_>) -> Result<bool, StoreError>;
@@ -85,14 +91,20 @@ impl PolicyStore for SqlStore {
         transaction.finish(set).await
     }
 
-    async fn replace_policy(&self, old: &PolicyRecord, policy: &str, audit: Audit<'_>) -> Result<bool, StoreError> {
+    async fn replace_policy(
+        &self,
+        old: &PolicyRecord,
+        policy: &str,
+        action: &str,
+        audit: Audit<'_>,
+    ) -> Result<bool, StoreError> {
         let id = old.content_id.as_str();
         let mut transaction = self.0.begin(Work::Write).await?;
         let replaced = async {
             let values = [id.into(), policy.into(), audit.at.into(), old.policy.as_str().into()];
             let replaced = transaction.execute(REPLACE, &values).await? > 0;
             if replaced {
-                audit.write(&mut *transaction, "policy.rewrap", id).await?;
+                audit.write(&mut *transaction, action, id).await?;
             }
             Ok(replaced)
         }

@@ -69,7 +69,7 @@ pub async fn list(administrator: Administrator) -> Result<Response, Problem> {
 )]
 pub async fn create(administrator: Administrator, body: String) -> Result<Response, Problem> {
     let new: NewKey = serde_json::from_str(&body)
-        .map_err(|error| Problem::malformed("malformed-signing-key").saying(error.to_string()))?;
+        .map_err(|_| Problem::malformed("malformed-signing-key").saying("expected {\"name\": \"...\"}".to_owned()))?;
     let created = administrator.administration()?.create_signing_key(&new.name).await;
     let key = created.map_err(|error| refused(&error))?;
     let created = CreatedKey {
