@@ -309,7 +309,7 @@ fn the_page_holds_leases() {
             .env("KEY_TOKEN_SECRET", KEY_TOKEN_SECRET);
         String::from_utf8(run(&mut command).stdout).unwrap().trim().to_owned()
     };
-    let case = |player: &str, token: &str| json!({ "name": player, "page": page, "asset": "film", "player": player, "token": token, "seeks": SEEKS });
+    let case = |player: &str, token: &str| json!({ "name": player, "page": page, "asset": "film", "player": player, "token": token, "seeks": SEEKS, "stop_for_ms": 2500 });
     let nobody = mint(&workspace, "film");
     let cases: Vec<Value> = PLAYERS
         .iter()
@@ -317,6 +317,7 @@ fn the_page_holds_leases() {
         .collect();
     for answers in browser.play(&cases).chunks(2) {
         assert_played(&answers[0]);
+        assert_eq!(answers[0]["renewals"], 0, "a film that was stopped holds its lease");
         assert_eq!(answers[1]["error"]["code"], "403", "{}", answers[1]);
     }
     let log = keys.log();

@@ -140,7 +140,17 @@ async function play(page, task) {
   const cues = over === 'played' && task.subtitles ? await subtitles(page) : null;
   const loudest = await page.evaluate(() => window.loudest);
   const seconds = await page.evaluate(() => document.getElementById('video').currentTime);
-  return { over, seconds, loudest, pitches, shown, error, cues, pictures: seen, key_requests: keyRequests, complaints };
+  const renewals = over === 'played' && task.stop_for_ms ? await renewalsAfterStop(page, task.stop_for_ms) : null;
+  return { over, seconds, loudest, pitches, shown, error, cues, pictures: seen, key_requests: keyRequests, renewals, complaints };
+}
+
+/** Stops the film: how often its leases are renewed in that time although nobody plays. */
+async function renewalsAfterStop(page, milliseconds) {
+  await page.getByRole('button', { name: 'Stop', exact: true }).press('Enter');
+  let renewals = 0;
+  page.on('request', (request) => { if (request.url().endsWith('/keys/leases/renew')) renewals += 1; });
+  await page.waitForTimeout(milliseconds);
+  return renewals;
 }
 
 /** Plays a playlist with hls.js as docs/players.md configures it for Clear Key playlists, without the page's own adapters. */

@@ -115,8 +115,8 @@ async function playWithHls(url, token, told, leases) {
         told.refused('key', context.url, error.code, body, xhr?.getResponseHeader('retry-after'));
         callbacks.onError(error, loaded, xhr, ...rest);
       };
-      // It may have been given up meanwhile.
-      if (this.stats && !this.stats.aborted) super.load(context, config, { ...callbacks, onSuccess, onError });
+      // It may have been stopped meanwhile.
+      if (!told.isOver) super.load(context, config, { ...callbacks, onSuccess, onError });
     }
   }
   const hls = new Hls({
@@ -502,6 +502,7 @@ async function stop() {
     session.isOver = true;
     setState('idle', 'Stopped');
   }
+  session?.leases.stop();
   byId('stop').disabled = true;
   byId('quality').disabled = true;
   byId('audio-row').hidden = true;
