@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::ConnectOptions as _;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions};
 
 use super::StoreError;
@@ -155,8 +156,9 @@ impl Sqlite {
 impl Database for Sqlite {
     async fn begin(&self, work: Work) -> Result<Box<dyn Transaction>, StoreError> {
         let begun = match work {
-            Work::Look | Work::List => self.pool.begin().await,
-            Work::Write => self.pool.begin_with(BEGIN_WRITE).await,
+            // Each statement that reads is a transaction by itself; another one around it would be two more statements to wait for.
+            Work::Look | Work::List => self.pool.acquire().await.map(Begun::Reading),
+            Work::Write => self.pool.begin_with(BEGIN_WRITE).await.map(Begun::Writing),
         };
         Ok(Box::new(SqliteTransaction {
             name: Arc::clone(&self.name),
@@ -171,10 +173,22 @@ impl Database for Sqlite {
 
 struct SqliteTransaction {
     name: Arc<str>,
-    begun: sqlx::Transaction<'static, sqlx::Sqlite>,
+    begun: Begun,
+}
+
+enum Begun {
+    Reading(PoolConnection<sqlx::Sqlite>),
+    Writing(sqlx::Transaction<'static, sqlx::Sqlite>),
 }
 
 impl SqliteTransaction {
+    fn connection(&mut self) -> &mut SqliteConnection {
+        match &mut self.begun {
+            Begun::Reading(connection) => connection,
+            Begun::Writing(transaction) => transaction,
+        }
+    }
+
     fn failed(&self, source: sqlx::Error) -> StoreError {
         StoreError::database(&self.name, source)
     }
@@ -188,14 +202,14 @@ impl Transaction for SqliteTransaction {
 
     async fn fetch(&mut self, sql: &'static str, values: &[Value]) -> Result<Vec<Row>, StoreError> {
         let query = database::bind(sqlx::query(sql), values);
-        let rows = query.fetch_all(&mut *self.begun).await;
+        let rows = query.fetch_all(self.connection()).await;
         rows.and_then(|rows| rows.iter().map(database::row).collect())
             .map_err(|error| self.failed(error))
     }
 
     async fn execute(&mut self, sql: &'static str, values: &[Value]) -> Result<u64, StoreError> {
         let query = database::bind(sqlx::query(sql), values);
-        let done = query.execute(&mut *self.begun).await;
+        let done = query.execute(self.connection()).await;
         Ok(done.map_err(|error| self.failed(error))?.rows_affected())
     }
 
@@ -206,12 +220,17 @@ impl Transaction for SqliteTransaction {
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         let Self { name, begun } = *self;
-        begun.commit().await.map_err(|error| StoreError::database(&name, error))
+        match begun {
+            Begun::Reading(_) => Ok(()),
+            Begun::Writing(begun) => begun.commit().await.map_err(|error| StoreError::database(&name, error)),
+        }
     }
 
     async fn roll_back(self: Box<Self>) {
         // A connection that can't is closed, which comes to the same.
-        drop(self.begun.rollback().await);
+        if let Begun::Writing(begun) = self.begun {
+            drop(begun.rollback().await);
+        }
     }
 }
 
@@ -240,7 +259,10 @@ async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
         .busy_timeout(BUSY_TIMEOUT)
         .journal_mode(SqliteJournalMode::Wal)
         .disable_statement_logging();
-    let pool = SqlitePoolOptions::new().max_connections(MAX_CONNECTIONS);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(MAX_CONNECTIONS)
+        // A connection to a file is not lost while it waits.
+        .test_before_acquire(false);
     let begun = Instant::now();
     loop {
         match pool.clone().connect_with(connection.clone()).await {
