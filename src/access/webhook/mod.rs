@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::DenyReason;
+use super::policy::{DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS};
 use crate::secret::SecretText;
 use hosts::{Health, Hosts};
 
@@ -24,10 +25,10 @@ pub use hosts::{FAILURES_TO_OPEN, MAX_HOSTS, MAX_IN_FLIGHT, OPEN_TIME};
 pub use question::{Message, Question};
 
 /// A webhook has this long to answer, unless it is told otherwise.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(DEFAULT_TIMEOUT_MS);
 
 /// No webhook has longer: a player waits meanwhile.
-pub const MAX_TIMEOUT: Duration = Duration::from_secs(10);
+pub const MAX_TIMEOUT: Duration = Duration::from_millis(MAX_TIMEOUT_MS);
 
 const OK: u16 = 200;
 const FORBIDDEN: u16 = 403;
