@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::policy::{Policy, PolicyDraft, PolicyError, Redacted};
-use super::{DenyReason, SigningKey, SigningKeyError, leases};
+use super::{SigningKey, SigningKeyError, leases};
 use crate::keys::store::{self, Audit, NewSigningKey, Revocation, Store, StoreError};
 use crate::keys::{ContentId, KeyRing};
 
@@ -112,23 +112,6 @@ impl Administration<'_> {
         }
     }
 
-    /// The policy of a content, if it has one of its own.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn policy(&self, content_id: &ContentId) -> Result<Option<ShownPolicy>, StoreError> {
-        Ok(self.store.policy(content_id).await?.map(ShownPolicy::of))
-    }
-
-    /// All policies, ordered by content.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn policies(&self) -> Result<Vec<ShownPolicy>, StoreError> {
-        let records = self.store.policies().await?;
-        Ok(records.into_iter().map(ShownPolicy::of).collect())
-    }
-
     /// Takes a content's policy away, so that it asks for a token again. Returns whether there was one.
     ///
     /// # Errors
@@ -179,14 +162,6 @@ impl Administration<'_> {
         Ok(key)
     }
 
-    /// All signing keys, ordered by time of creation.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn signing_keys(&self) -> Result<Vec<store::SigningKey>, StoreError> {
-        self.store.signing_keys().await
-    }
-
     /// Revokes a signing key, for ever: what it signed opens nothing from the next request on.
     ///
     /// # Errors
@@ -224,10 +199,12 @@ impl Administration<'_> {
 }
 
 impl ShownPolicy {
-    fn of(record: store::PolicyRecord) -> Self {
+    /// The policy of a record.
+    #[must_use]
+    pub fn of(record: store::PolicyRecord) -> Self {
         let policy = match Policy::parse(&record.policy) {
             Ok(policy) => PolicyOrReason::Policy(policy.redacted()),
-            Err(reason) => PolicyOrReason::Unreadable(DenyReason::as_str(reason).to_owned()),
+            Err(reason) => PolicyOrReason::Unreadable(reason.as_str().to_owned()),
         };
         Self {
             content_id: record.content_id,

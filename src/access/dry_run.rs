@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{DenyReason, Grounds, Members, Verdict};
+use super::{Grounds, Members, Verdict};
 
 /// A verdict for people. No key is in it.
 #[derive(Debug, Serialize)]
@@ -50,7 +50,7 @@ impl From<Verdict> for DryRun {
         } = grounds;
         let (subject, reason) = match outcome {
             Ok(authenticated) => (authenticated.subject, None),
-            Err(reason) => (None, Some(DenyReason::as_str(reason))),
+            Err(reason) => (None, Some(reason.as_str())),
         };
         Self {
             allowed: reason.is_none(),

@@ -150,7 +150,7 @@ impl Granted {
             Ok(found) => Some(found),
             Err(error) => match &*error {
                 LookupError::NotFound => None,
-                LookupError::Store(_) => return Err(Problem::unavailable("store-unavailable", chain(&*error))),
+                LookupError::Store(error) => return Err(error.into()),
                 _ => {
                     // Else it would tell that there is such an ID.
                     if is_by_id {

@@ -32,7 +32,7 @@ impl From<LeaseError> for Problem {
         match &error {
             LeaseError::Denied(reason) => Self::from(*reason),
             LeaseError::Full => Self::conflict("lease-limit").saying(error.to_string()),
-            LeaseError::Store(_) => Self::unavailable("store-unavailable", chain(&error)),
+            LeaseError::Store(error) => Self::from(error),
             LeaseError::Random(_) => Self::internal("lease-id", chain(&error)),
         }
     }

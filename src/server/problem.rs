@@ -8,7 +8,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::causes::chain;
 use crate::access::DenyReason;
+use crate::keys::store::StoreError;
 
 /// An answer that is no success.
 #[derive(Debug, Clone)]
@@ -248,6 +250,19 @@ impl Problem {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
         }
         response
+    }
+}
+
+/// A store that can't be asked.
+impl From<&StoreError> for Problem {
+    fn from(error: &StoreError) -> Self {
+        Self::unavailable("store-unavailable", chain(error))
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::from(&error)
     }
 }
 

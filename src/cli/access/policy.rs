@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use vylux_pack::access::administration::{Administration, PolicyOrReason, ShownPolicy};
 use vylux_pack::access::policy::{MAX_POLICY_BYTES, Policy, Redacted};
+use vylux_pack::keys::store::PolicyStore;
 use vylux_pack::keys::{ContentId, KeyRing};
 use vylux_pack::secret::{SecretText, Settings};
 
@@ -35,8 +36,10 @@ pub struct Args {
 #[derive(Subcommand)]
 enum Command {
     Set(Set),
-    Get(Get),
-    Clear(Clear),
+    /// Show the policy of a content; secrets are not shown
+    Get(Content),
+    /// Take the policy of a content away: it asks for a token again
+    Clear(Content),
     List(List),
     Log(Log),
 }
@@ -132,19 +135,9 @@ struct Written<'a> {
     secret: Option<&'a str>,
 }
 
-/// Show the policy of a content; secrets are not shown
+/// Which content.
 #[derive(clap::Args)]
-struct Get {
-    /// The content
-    #[arg(long, value_name = "ID")]
-    content_id: ContentId,
-    #[command(flatten)]
-    store: StoreArgs,
-}
-
-/// Take the policy of a content away: it asks for a token again
-#[derive(clap::Args)]
-struct Clear {
+struct Content {
     /// The content
     #[arg(long, value_name = "ID")]
     content_id: ContentId,
@@ -311,14 +304,13 @@ pub fn set(store: &Store, ring: &KeyRing, content_id: &ContentId, json: &str) ->
 }
 
 fn get(store: &Store, content_id: &ContentId) -> Result<(), Failure> {
-    let actor = actor();
-    let get = async |store| Administration { store, actor: &actor }.policy(content_id).await;
-    let shown = store.wait(get).map_err(Failure::work)?.ok_or_else(|| {
+    let policy = store.wait(|store| store.policy(content_id)).map_err(Failure::work)?;
+    let policy = policy.ok_or_else(|| {
         Failure::work(anyhow!(
             "content '{content_id}' has no policy of its own: it asks for a token"
         ))
     })?;
-    output::json(&shown)?;
+    output::json(&ShownPolicy::of(policy))?;
     Ok(())
 }
 
@@ -334,9 +326,8 @@ fn clear(store: &Store, content_id: &ContentId) -> Result<(), Failure> {
 }
 
 fn list(store: &Store, as_json_array: bool) -> Result<(), Failure> {
-    let actor = actor();
-    let list = async |store| Administration { store, actor: &actor }.policies().await;
-    let policies = store.wait(list).map_err(Failure::work)?;
+    let policies = store.wait(PolicyStore::policies).map_err(Failure::work)?;
+    let policies: Vec<_> = policies.into_iter().map(ShownPolicy::of).collect();
     if as_json_array {
         output::json(&policies)?;
         return Ok(());

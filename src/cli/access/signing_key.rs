@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, anyhow};
 use clap::Subcommand;
 use vylux_pack::access::administration::Administration;
-use vylux_pack::keys::store::{Revocation, SigningKey, SigningKeyStore};
+use vylux_pack::keys::store::{Revocation, SigningKeyStore};
 use vylux_pack::secret::Settings;
 
 use super::actor;
@@ -89,13 +89,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 
 fn create(store: &Store, args: &Create) -> Result<(), Failure> {
     // Before there is a key whose private half has nowhere to go.
-    let mut file = args.out.as_ref().map(|path| {
+    let file = args.out.as_ref().map(|path| {
         let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         opened
             .with_context(|| format!("{} can't be made", path.display()))
             .map_err(Failure::work)
     });
-    let mut file = file.take().transpose()?;
+    let mut file = file.transpose()?;
     let actor = actor();
     let create = async |store| {
         Administration { store, actor: &actor }
@@ -132,7 +132,7 @@ fn create(store: &Store, args: &Create) -> Result<(), Failure> {
 }
 
 fn list(store: &Store, as_json: bool) -> Result<(), Failure> {
-    let keys = keys(store)?;
+    let keys = store.wait(SigningKeyStore::signing_keys).map_err(Failure::work)?;
     if as_json {
         output::json(&keys)?;
         return Ok(());
@@ -152,13 +152,9 @@ fn list(store: &Store, as_json: bool) -> Result<(), Failure> {
 }
 
 fn show(store: &Store, kid: &str) -> Result<(), Failure> {
-    let key = keys(store)?.into_iter().find(|key| key.kid == kid);
+    let key = store.wait(|store| store.signing_key(kid)).map_err(Failure::work)?;
     output::json(&key.ok_or_else(|| unknown(kid))?)?;
     Ok(())
-}
-
-fn keys(store: &Store) -> Result<Vec<SigningKey>, Failure> {
-    store.wait(SigningKeyStore::signing_keys).map_err(Failure::work)
 }
 
 fn revoke(store: &Store, kid: &str) -> Result<(), Failure> {

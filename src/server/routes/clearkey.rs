@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::schema;
+use super::{schema, uncached};
 use crate::access::DenyReason;
 use crate::content_key::Kid;
 use crate::keys::lookup::{FoundKey, Which};
@@ -115,10 +114,7 @@ pub async fn licence(
         }
     };
     let response = match licence.await {
-        Ok(licence) => {
-            let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-            ([no_store], Json(licence)).into_response()
-        }
+        Ok(licence) => uncached(StatusCode::OK, licence),
         Err(problem) => problem.into_response(),
     };
     told.to(response)

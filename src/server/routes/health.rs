@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::uncached;
 use crate::server::App;
 use crate::server::causes::chain;
 use crate::server::problem::{Details, Problem};
@@ -34,11 +34,6 @@ pub struct Readiness {
     redis: Option<&'static str>,
 }
 
-fn ok(status: impl Serialize) -> Response {
-    let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    ([no_store], Json(status)).into_response()
-}
-
 /// Whether the process is alive; says nothing of what it depends on.
 #[utoipa::path(
     get,
@@ -47,10 +42,13 @@ fn ok(status: impl Serialize) -> Response {
     responses((status = 200, description = "It is", body = Status)),
 )]
 pub async fn health() -> Response {
-    ok(Status {
-        status: "ok",
-        version: env!("CARGO_PKG_VERSION"),
-    })
+    uncached(
+        StatusCode::OK,
+        Status {
+            status: "ok",
+            version: env!("CARGO_PKG_VERSION"),
+        },
+    )
 }
 
 /// Whether keys can be handed out: the record store answers, and a record can be opened with the secrets at hand.
@@ -68,11 +66,14 @@ pub async fn health() -> Response {
 )]
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
     match app.keys.check().await {
-        Ok(()) => ok(Readiness {
-            status: "ok",
-            version: env!("CARGO_PKG_VERSION"),
-            redis: app.key_limit.redis_is_up().map(|up| if up { "ok" } else { "degraded" }),
-        }),
+        Ok(()) => uncached(
+            StatusCode::OK,
+            Readiness {
+                status: "ok",
+                version: env!("CARGO_PKG_VERSION"),
+                redis: app.key_limit.redis_is_up().map(|up| if up { "ok" } else { "degraded" }),
+            },
+        ),
         Err(error) => Problem::unavailable("not-ready", chain(&error)).into_response(),
     }
 }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -16,11 +15,10 @@ use utoipa::ToSchema;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
-use super::{body_limit, schema};
+use super::{body_limit, schema, uncached};
 use crate::access::leases::Given;
 use crate::server::App;
 use crate::server::admin::Administrator;
-use crate::server::causes::chain;
 use crate::server::grant::{authorize, limit_address, parse, require_token};
 use crate::server::leasing::Leasing;
 use crate::server::observe::Told;
@@ -184,8 +182,7 @@ pub async fn revoke(administrator: Administrator, body: Bytes) -> Response {
             Revoked::LeaseId(id) => administration.revoke_lease(&id).await.map(u64::from),
             Revoked::ViewerId(viewer) => administration.revoke_leases_of(&viewer).await,
         };
-        let revoked = revoked.map_err(|error| Problem::unavailable("store-unavailable", chain(&error)))?;
-        Ok(Revocation { revoked })
+        Ok::<_, Problem>(Revocation { revoked: revoked? })
     };
     answer(StatusCode::OK, revoked.await)
 }
@@ -201,9 +198,8 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 }
 
 fn answer(status: StatusCode, body: Result<impl Serialize, Problem>) -> Response {
-    let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     match body {
-        Ok(body) => (status, [no_store], Json(body)).into_response(),
+        Ok(body) => uncached(status, body),
         Err(problem) => problem.into_response(),
     }
 }

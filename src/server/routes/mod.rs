@@ -13,9 +13,12 @@ mod schema;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::MethodRouter;
+use axum::{Json, Router};
+use serde::Serialize;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
@@ -28,6 +31,12 @@ const MAX_BODY_BYTES: usize = 64 << 10;
 /// For every route that reads a body.
 fn body_limit() -> DefaultBodyLimit {
     DefaultBodyLimit::max(MAX_BODY_BYTES)
+}
+
+/// An answer that no cache keeps.
+fn uncached(status: StatusCode, body: impl Serialize) -> Response {
+    let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    (status, [no_store], Json(body)).into_response()
 }
 
 /// Routes, and the patterns that they are known by, which a router does not tell.

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 
-use super::{Routes, body_limit};
+use super::{Routes, body_limit, uncached};
 use crate::access::{KeyScope, UnixSeconds, mint, now};
 use crate::keys::ContentId;
 use crate::server::App;
@@ -121,7 +121,7 @@ async fn assets(State(app): State<Arc<App>>, root: PathBuf) -> Response {
         Tokens::Pasted
     };
     match tokio::task::spawn_blocking(move || assets::find(&root)).await {
-        Ok(assets) => (no_store(), Json(AssetList { tokens, assets })).into_response(),
+        Ok(assets) => uncached(StatusCode::OK, AssetList { tokens, assets }),
         Err(error) => Problem::internal("assets", error.to_string()).into_response(),
     }
 }
@@ -149,7 +149,7 @@ async fn token(State(app): State<Arc<App>>, headers: HeaderMap, Json(request): J
     };
     let expires = now() + TOKEN_LIFE_SECONDS;
     let token = mint(secret, &content_id, Some(VIEWER), &KeyScope::All, expires);
-    (no_store(), Json(Token { token, expires })).into_response()
+    uncached(StatusCode::OK, Token { token, expires })
 }
 
 fn asks_for_this_machine(headers: &HeaderMap) -> bool {
@@ -163,8 +163,4 @@ fn asks_for_this_machine(headers: &HeaderMap) -> bool {
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
-}
-
-const fn no_store() -> [(HeaderName, HeaderValue); 1] {
-    [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]
 }

@@ -7,13 +7,13 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{answer, content_id};
 use crate::access::dry_run::DryRun;
 use crate::access::{Asking, Question, now};
 use crate::content_key::Kid;
 use crate::server::admin::Administrator;
+use crate::server::grant::parse;
 use crate::server::problem::{Details, Problem};
-use crate::server::routes::schema;
+use crate::server::routes::{schema, uncached};
 
 /// A request for a key, as it could come.
 #[derive(Deserialize, ToSchema)]
@@ -57,7 +57,7 @@ pub async fn test(administrator: Administrator, body: String) -> Result<Response
         let (line, column) = (error.line(), error.column());
         Problem::malformed("malformed-access-test").saying(format!("line {line}, column {column} of the body"))
     })?;
-    let content_id = content_id(&tried.content_id)?;
+    let content_id = parse(&tried.content_id)?;
     let asking = Asking {
         question: Question {
             content_id: &content_id,
@@ -71,5 +71,5 @@ pub async fn test(administrator: Administrator, body: String) -> Result<Response
         asks_webhooks: tried.fire_webhook,
     };
     let verdict = administrator.app().access.decide(&asking).await;
-    answer(StatusCode::OK, &DryRun::from(verdict))
+    Ok(uncached(StatusCode::OK, DryRun::from(verdict)))
 }

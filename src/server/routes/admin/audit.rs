@@ -5,9 +5,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
 
-use super::{answer, of_store};
 use crate::server::admin::Administrator;
 use crate::server::problem::{Details, Problem};
+use crate::server::routes::uncached;
 
 /// So many changes are shown if nothing else is asked for, and so many at most.
 const DEFAULT_LIMIT: u32 = 100;
@@ -42,6 +42,6 @@ pub struct Asked {
 pub async fn list(administrator: Administrator, Query(asked): Query<Asked>) -> Result<Response, Problem> {
     let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
     let store = &administrator.admin()?.store;
-    let entries = store.audit_entries(asked.subject.as_deref(), limit).await;
-    answer(StatusCode::OK, &entries.map_err(|error| of_store(&error))?)
+    let entries = store.audit_entries(asked.subject.as_deref(), limit).await?;
+    Ok(uncached(StatusCode::OK, entries))
 }

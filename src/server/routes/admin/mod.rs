@@ -7,18 +7,12 @@ mod signing_keys;
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use serde::Serialize;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use crate::access::administration::AdministrationError;
 use crate::access::policy::MAX_POLICY_BYTES;
-use crate::keys::ContentId;
-use crate::keys::store::StoreError;
 use crate::server::App;
 use crate::server::causes::chain;
 use crate::server::problem::Problem;
@@ -36,27 +30,12 @@ pub fn all() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(audit::list))
 }
 
-/// An answer that no cache keeps.
-fn answer(status: StatusCode, body: &impl Serialize) -> Result<Response, Problem> {
-    let body = serde_json::to_value(body).map_err(|error| Problem::internal("answer", error.to_string()))?;
-    let no_store = (header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok((status, [no_store], Json(body)).into_response())
-}
-
-fn content_id(text: &str) -> Result<ContentId, Problem> {
-    text.parse().map_err(|_| Problem::malformed("malformed-content-id"))
-}
-
-fn of_store(error: &StoreError) -> Problem {
-    Problem::unavailable("store-unavailable", chain(error))
-}
-
 /// Administrators are told what is wrong with what they sent.
 fn refused(error: &AdministrationError) -> Problem {
     match error {
         error if error.is_conflict() => Problem::conflict("conflict").saying(chain(error)),
         error if error.is_of_request() => Problem::malformed("malformed-change").saying(chain(error)),
-        AdministrationError::Store(error) => of_store(error),
+        AdministrationError::Store(error) => error.into(),
         error => Problem::internal("change", chain(error)),
     }
 }

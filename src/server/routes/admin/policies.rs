@@ -4,10 +4,12 @@ use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::{answer, content_id, of_store, refused};
+use super::refused;
+use crate::access::administration::ShownPolicy;
 use crate::server::admin::Administrator;
+use crate::server::grant::parse;
 use crate::server::problem::{Details, Problem};
-use crate::server::routes::schema;
+use crate::server::routes::{schema, uncached};
 
 /// All policies.
 #[utoipa::path(
@@ -24,8 +26,9 @@ use crate::server::routes::schema;
     security(("bearer" = [])),
 )]
 pub async fn list(administrator: Administrator) -> Result<Response, Problem> {
-    let policies = administrator.administration()?.policies().await;
-    answer(StatusCode::OK, &policies.map_err(|error| of_store(&error))?)
+    let policies = administrator.admin()?.store.policies().await?;
+    let shown: Vec<_> = policies.into_iter().map(ShownPolicy::of).collect();
+    Ok(uncached(StatusCode::OK, shown))
 }
 
 /// The policy of a content.
@@ -46,10 +49,10 @@ pub async fn list(administrator: Administrator) -> Result<Response, Problem> {
     security(("bearer" = [])),
 )]
 pub async fn get(administrator: Administrator, Path(id): Path<String>) -> Result<Response, Problem> {
-    let id = content_id(&id)?;
-    let policy = administrator.administration()?.policy(&id).await;
-    let policy = policy.map_err(|error| of_store(&error))?;
-    answer(StatusCode::OK, &policy.ok_or(Problem::not_found("no-policy"))?)
+    let id = parse(&id)?;
+    let policy = administrator.admin()?.store.policy(&id).await?;
+    let shown = policy.map(ShownPolicy::of).ok_or(Problem::not_found("no-policy"))?;
+    Ok(uncached(StatusCode::OK, shown))
 }
 
 /// Gives a content a policy, in place of the one that it may have. A webhook's secret that is left out is kept.
@@ -71,10 +74,10 @@ pub async fn get(administrator: Administrator, Path(id): Path<String>) -> Result
     security(("bearer" = [])),
 )]
 pub async fn put(administrator: Administrator, Path(id): Path<String>, policy: String) -> Result<Response, Problem> {
-    let id = content_id(&id)?;
+    let id = parse(&id)?;
     let ring = &administrator.admin()?.ring;
     let set = administrator.administration()?.set_policy(ring, &id, &policy).await;
-    answer(StatusCode::OK, &set.map_err(|error| refused(&error))?)
+    Ok(uncached(StatusCode::OK, set.map_err(|error| refused(&error))?))
 }
 
 /// Takes a content's policy away: it asks for a token again.
@@ -95,9 +98,8 @@ pub async fn put(administrator: Administrator, Path(id): Path<String>, policy: S
     security(("bearer" = [])),
 )]
 pub async fn delete(administrator: Administrator, Path(id): Path<String>) -> Result<Response, Problem> {
-    let id = content_id(&id)?;
-    let cleared = administrator.administration()?.clear_policy(&id).await;
-    if cleared.map_err(|error| of_store(&error))? {
+    let id = parse(&id)?;
+    if administrator.administration()?.clear_policy(&id).await? {
         Ok(StatusCode::NO_CONTENT.into_response())
     } else {
         Err(Problem::not_found("no-policy"))

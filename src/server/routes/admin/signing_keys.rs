@@ -6,10 +6,11 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{answer, of_store, refused};
-use crate::keys::store::{Revocation, SigningKey};
+use super::refused;
+use crate::keys::store::Revocation;
 use crate::server::admin::Administrator;
 use crate::server::problem::{Details, Problem};
+use crate::server::routes::uncached;
 
 /// What a signing key is made of.
 #[derive(Deserialize, ToSchema)]
@@ -46,7 +47,10 @@ pub struct CreatedKey<'a> {
     security(("bearer" = [])),
 )]
 pub async fn list(administrator: Administrator) -> Result<Response, Problem> {
-    answer(StatusCode::OK, &keys(&administrator).await?)
+    Ok(uncached(
+        StatusCode::OK,
+        administrator.admin()?.store.signing_keys().await?,
+    ))
 }
 
 /// Creates a signing key. Its private half is in this answer, and nowhere else.
@@ -77,7 +81,7 @@ pub async fn create(administrator: Administrator, body: String) -> Result<Respon
         private_key_pem: key.private_key_pem.expose(),
         public_key_pem: &key.public_key_pem,
     };
-    answer(StatusCode::CREATED, &created)
+    Ok(uncached(StatusCode::CREATED, created))
 }
 
 /// A signing key.
@@ -97,8 +101,11 @@ pub async fn create(administrator: Administrator, body: String) -> Result<Respon
     security(("bearer" = [])),
 )]
 pub async fn get(administrator: Administrator, Path(kid): Path<String>) -> Result<Response, Problem> {
-    let key = keys(&administrator).await?.into_iter().find(|key| key.kid == kid);
-    answer(StatusCode::OK, &key.ok_or(Problem::not_found("no-signing-key"))?)
+    let key = administrator.admin()?.store.signing_key(&kid).await?;
+    Ok(uncached(
+        StatusCode::OK,
+        key.ok_or(Problem::not_found("no-signing-key"))?,
+    ))
 }
 
 /// Revokes a signing key for ever: what it signed opens nothing from the next request on.
@@ -118,19 +125,11 @@ pub async fn get(administrator: Administrator, Path(kid): Path<String>) -> Resul
     security(("bearer" = [])),
 )]
 pub async fn revoke(administrator: Administrator, Path(kid): Path<String>) -> Result<Response, Problem> {
-    let revoked = administrator.administration()?.revoke_signing_key(&kid).await;
-    let was_active = match revoked.map_err(|error| of_store(&error))? {
+    let was_active = match administrator.administration()?.revoke_signing_key(&kid).await? {
         Revocation::Revoked => true,
         Revocation::WasRevoked => false,
         Revocation::Unknown => return Err(Problem::not_found("no-signing-key")),
     };
-    answer(
-        StatusCode::OK,
-        &serde_json::json!({"kid": kid, "was_active": was_active}),
-    )
-}
-
-async fn keys(administrator: &Administrator) -> Result<Vec<SigningKey>, Problem> {
-    let keys = administrator.administration()?.signing_keys().await;
-    keys.map_err(|error| of_store(&error))
+    let revoked = serde_json::json!({"kid": kid, "was_active": was_active});
+    Ok(uncached(StatusCode::OK, revoked))
 }
