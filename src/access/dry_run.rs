@@ -1,14 +1,39 @@
 //! What a request for a key would be answered, and why: for whoever sets policies, and never for a viewer.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 
-use super::{Grounds, Members, Verdict};
+use super::policy::{PUBLIC, WEBHOOK};
+use super::{
+    Access, Asked, Asking, Authenticated, DenyReason, Grounds, KeyScope, MAX_TOKEN_BYTES, Members, Question, Verdict,
+    Wanted, base64, now,
+};
+use crate::keys::ContentId;
+use crate::keys::lookup::Which;
+use crate::keys::store::{RecordStore, StoreError};
+
+/// A request for a key, as it could come.
+pub struct Trial<'a> {
+    /// The content.
+    pub content_id: &'a ContentId,
+    /// Which of its keys.
+    pub which: Which,
+    /// The viewer's token.
+    pub token: Option<&'a str>,
+    /// The viewer's lease.
+    pub lease_id: Option<&'a str>,
+    /// The viewer's address.
+    pub viewer_ip: IpAddr,
+    /// Whether a webhook is asked, where the policy is one.
+    pub asks_webhooks: bool,
+}
 
 /// A verdict for people. No key is in it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DryRun {
-    /// Whether keys would be handed out.
+    /// Whether the key would be handed out, if there is one.
     pub allowed: bool,
     /// The type of the content's policy, where it could be read.
     pub policy_type: Option<&'static str>,
@@ -16,13 +41,13 @@ pub struct DryRun {
     pub reason: Option<&'static str>,
     /// More of the reason.
     pub detail: Option<String>,
-    /// Who would get them.
+    /// Whom a good token speaks for.
     pub subject: Option<String>,
     /// The signing key that the token names.
     pub kid: Option<String>,
     /// All that the token says.
     pub claims: Option<Members>,
-    /// Whether somebody has verified `kid` and `claims`: a signing key where access is allowed, and nobody elsewhere.
+    /// Whether somebody has verified `kid` and `claims`: where access is allowed by the token, and nowhere else.
     pub claims_verified: bool,
     /// What the webhook answered, where it was asked.
     pub webhook: Option<AskedWebhook>,
@@ -38,33 +63,77 @@ pub struct AskedWebhook {
     pub latency_ms: u64,
 }
 
-impl From<Verdict> for DryRun {
-    fn from(Verdict { outcome, grounds }: Verdict) -> Self {
-        let Grounds {
-            policy,
-            detail,
-            kid,
-            claims,
-            webhook,
-            cause,
-        } = grounds;
-        let (subject, reason) = match outcome {
-            Ok(authenticated) => (authenticated.subject, None),
-            Err(reason) => (None, Some(reason.as_str())),
+impl Trial<'_> {
+    /// Decides as a key route does. `records` has the names of keys that are asked for by their ID.
+    ///
+    /// # Errors
+    /// [`StoreError`] if such a name can't be found out.
+    pub async fn run(&self, access: &Access, records: &dyn RecordStore) -> Result<DryRun, StoreError> {
+        let asking = Asking {
+            question: Question {
+                content_id: self.content_id,
+                now: now(),
+            },
+            token: Ok(self.token),
+            wanted: Wanted::Keys {
+                kid: self.which.kid(),
+                lease_id: self.lease_id,
+            },
+            viewer_ip: self.viewer_ip,
+            request_url: "",
+            request_id: "access-test",
+            asks_webhooks: self.asks_webhooks,
         };
-        Self {
+        let Verdict { outcome, grounds } = access.decide(&asking).await;
+        let outcome = match outcome {
+            Ok(Authenticated { keys, .. }) => self.check_key(&keys, records).await?,
+            Err(reason) => Err(reason),
+        };
+        Ok(self.told(outcome, grounds))
+    }
+
+    async fn check_key(
+        &self,
+        keys: &KeyScope,
+        records: &dyn RecordStore,
+    ) -> Result<Result<(), DenyReason>, StoreError> {
+        Ok(match &self.which {
+            Which::Primary => keys.check(Asked::Named(None)),
+            Which::Named(name) => keys.check(Asked::Named(Some(name))),
+            Which::Kid(kid) => {
+                let record = records.get(self.content_id, kid).await?;
+                let name = record.as_ref().map(|record| record.key_name.as_ref());
+                keys.check(name.map_or(Asked::Unknown, Asked::Named))
+            }
+        })
+    }
+
+    fn told(&self, outcome: Result<(), DenyReason>, grounds: Grounds) -> DryRun {
+        let reason = outcome.err().map(DenyReason::as_str);
+        let claims = grounds.claims.or_else(|| claims(self.token?));
+        // Everybody's token is nobody's, and a webhook's is its own.
+        let asks_for_token = !matches!(grounds.policy, None | Some(PUBLIC | WEBHOOK));
+        DryRun {
             allowed: reason.is_none(),
-            policy_type: policy,
+            policy_type: grounds.policy,
             reason,
-            detail: detail.or_else(|| cause.map(|cause| cause.to_string())),
-            subject,
-            kid,
-            claims_verified: reason.is_none() && claims.is_some(),
+            detail: grounds.detail.or_else(|| grounds.cause.map(|cause| cause.to_string())),
+            claims_verified: reason.is_none() && claims.is_some() && asks_for_token,
+            subject: grounds.subject,
+            kid: grounds.kid,
             claims,
-            webhook: webhook.map(|answer| AskedWebhook {
+            webhook: grounds.webhook.map(|answer| AskedWebhook {
                 status: answer.status,
                 latency_ms: answer.latency.as_millis().try_into().unwrap_or(u64::MAX),
             }),
         }
     }
+}
+
+/// What a token says, whoever signed it: the part in front of the signature, in every kind of token.
+fn claims(token: &str) -> Option<Members> {
+    if token.len() > MAX_TOKEN_BYTES {
+        return None;
+    }
+    Members::of_bytes(&base64::decode(token.rsplit('.').nth(1)?)?)
 }

@@ -96,6 +96,11 @@ impl Members {
         Self::read(text, MAX_DEPTH)
     }
 
+    /// The object in a part of a token, if it is one.
+    pub(super) fn of_bytes(json: &[u8]) -> Option<Self> {
+        Self::parse(str::from_utf8(json).ok()?).ok()
+    }
+
     fn read(text: &str, depth: usize) -> Result<Self, Error> {
         let Pairs(pairs) = serde_json::from_str(text)?;
         let mut members = BTreeMap::new();

@@ -116,7 +116,8 @@ impl Leases {
     /// # Errors
     /// [`LeaseError`] if there is no such lease.
     pub async fn content_of(&self, id: &str) -> Result<ContentId, LeaseError> {
-        Ok(self.find(id).await?.content_id)
+        let lease = self.find(id).await?.ok_or(DenyReason::LeaseUnknown)?;
+        Ok(lease.content_id)
     }
 
     /// Gives a lease that counts another end: from `now` on it is as long as a new one would be.
@@ -132,7 +133,7 @@ impl Leases {
         now: Timestamp,
     ) -> Result<Given, LeaseError> {
         let viewer = known(viewer)?;
-        self.check(Some(id), Some(viewer), content_id, now).await?;
+        self.check(Some(id), Some(viewer), content_id, now).await??;
         let given = self.given(id.to_owned(), asked, now);
         let (expires_at_ms, now_ms) = (given.expires_at.as_millisecond(), now.as_millisecond());
         let renewed = self.store.renew_lease(id, viewer, content_id, expires_at_ms, now_ms);
@@ -144,26 +145,30 @@ impl Leases {
         }
     }
 
-    /// Whether the lease of that ID lets `viewer` have keys of a content at `now`.
+    /// Whether the lease of that ID lets `viewer` have keys of a content at `now`; or why not. A lease that somebody else has is as
+    /// unknown as one that nobody has.
     ///
     /// # Errors
-    /// [`LeaseError`] if not. A lease that somebody else has is as unknown as one that nobody has.
+    /// [`StoreError`] if that can't be found out.
     pub async fn check(
         &self,
         id: Option<&str>,
         viewer: Option<&str>,
         content_id: &ContentId,
         now: Timestamp,
-    ) -> Result<(), LeaseError> {
-        let viewer = known(viewer)?;
-        let lease = self.find(id.ok_or(DenyReason::LeaseMissing)?).await?;
-        if lease.viewer != viewer || lease.content_id != *content_id {
-            return Err(DenyReason::LeaseUnknown.into());
-        }
-        if lease.expires_at_ms <= now.as_millisecond() {
-            return Err(DenyReason::LeaseExpired.into());
-        }
-        Ok(())
+    ) -> Result<Result<(), DenyReason>, StoreError> {
+        let (id, viewer) = match (known(viewer), id) {
+            (Err(reason), _) => return Ok(Err(reason)),
+            (Ok(_), None) => return Ok(Err(DenyReason::LeaseMissing)),
+            (Ok(viewer), Some(id)) => (id, viewer),
+        };
+        let lease = self.find(id).await?;
+        let lease = lease.filter(|lease| lease.viewer == viewer && lease.content_id == *content_id);
+        Ok(match lease {
+            None => Err(DenyReason::LeaseUnknown),
+            Some(lease) if lease.expires_at_ms <= now.as_millisecond() => Err(DenyReason::LeaseExpired),
+            Some(_) => Ok(()),
+        })
     }
 
     /// Takes away the leases that expired a while before `now`. Returns how many there were.
@@ -175,9 +180,12 @@ impl Leases {
         self.store.sweep_leases(before_ms).await
     }
 
-    async fn find(&self, id: &str) -> Result<Lease, LeaseError> {
-        let found = if is_id(id) { self.store.lease(id).await? } else { None };
-        Ok(found.ok_or(DenyReason::LeaseUnknown)?)
+    async fn find(&self, id: &str) -> Result<Option<Lease>, StoreError> {
+        if is_id(id) {
+            self.store.lease(id).await
+        } else {
+            Ok(None)
+        }
     }
 
     fn given(&self, id: String, asked: Option<Duration>, now: Timestamp) -> Given {

@@ -1,7 +1,7 @@
 //! Who may have a key: tokens in, one [`Verdict`] with a reason out.
 //!
 //! ```text
-//! Asking -> Policy of the content -> its rule (everybody, Verifier, signing keys, webhook) -> Verdict
+//! Asking -> Policy of the content -> its rule (everybody, Verifier, signing keys, webhook) -> lease -> Verdict
 //! ```
 //!
 //! The live route and whatever else asks (a dry run, `vylux-pack token check`) share [`Access::decide`], so they can't
@@ -36,6 +36,7 @@ use serde::de::DeserializeOwned;
 use crate::content_key::Kid;
 use crate::keys::ContentId;
 use crate::keys::store::StoreError;
+use leases::Leases;
 use policy::Policy;
 
 pub use hmac_token::{HmacTokens, mint};
@@ -83,8 +84,8 @@ pub struct Asking<'a> {
     pub question: Question<'a>,
     /// The text that came as a Bearer token (RFC 6750), if any; or what is wrong with where it came.
     pub token: Result<Option<&'a str>, DenyReason>,
-    /// The key's ID, where it is asked for by that.
-    pub kid: Option<Kid>,
+    /// What is wanted of it.
+    pub wanted: Wanted<'a>,
     /// The viewer's address.
     pub viewer_ip: IpAddr,
     /// What the viewer asked for, a URL or the path of one.
@@ -95,6 +96,30 @@ pub struct Asking<'a> {
     pub asks_webhooks: bool,
 }
 
+/// What somebody wants of a content.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted<'a> {
+    /// Keys, for which a lease may be needed.
+    Keys {
+        /// The key's ID, where it is asked for by that.
+        kid: Option<Kid>,
+        /// The ID of the lease that came, if any.
+        lease_id: Option<&'a str>,
+    },
+    /// A lease.
+    Lease,
+}
+
+impl Wanted<'_> {
+    /// The key's ID, where it is asked for by that.
+    const fn kid(&self) -> Option<Kid> {
+        match self {
+            Self::Keys { kid, .. } => *kid,
+            Self::Lease => None,
+        }
+    }
+}
+
 impl<'a> Asking<'a> {
     /// A token for a content is all that is known.
     #[must_use]
@@ -102,7 +127,10 @@ impl<'a> Asking<'a> {
         Self {
             question,
             token: Ok(Some(token)),
-            kid: None,
+            wanted: Wanted::Keys {
+                kid: None,
+                lease_id: None,
+            },
             viewer_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             request_url: "",
             request_id: "",
@@ -125,6 +153,8 @@ pub struct Verdict {
 pub struct Grounds {
     /// The type of the content's policy, where it could be read.
     pub policy: Option<&'static str>,
+    /// Whom the token speaks for, where it is good and names somebody: also where their lease does not do.
+    pub subject: Option<String>,
     /// More of the reason for people, without a word of the token.
     pub detail: Option<String>,
     /// The signing key that the token names. Verified where access is allowed, and nowhere else.
@@ -159,16 +189,21 @@ struct Rules {
     verifiers: Arc<[Box<dyn Verifier>]>,
     /// `None` where no content has a policy of its own.
     policies: Option<Policies>,
+    /// `None` where nobody needs a lease.
+    leases: Option<Leases>,
 }
 
 impl Access {
     /// Access for those whose token one of `verifiers` accepts, none of them for nobody; and where `policies` say another thing of a
-    /// content, by that.
+    /// content, by that. Keys are for those who hold one of `leases` then, where there are some.
     #[must_use]
-    pub fn new(verifiers: Vec<Box<dyn Verifier>>, policies: Option<Policies>) -> Self {
-        let verifiers = verifiers.into();
+    pub fn new(verifiers: Vec<Box<dyn Verifier>>, policies: Option<Policies>, leases: Option<Leases>) -> Self {
         Self {
-            rules: Some(Rules { verifiers, policies }),
+            rules: Some(Rules {
+                verifiers: verifiers.into(),
+                policies,
+                leases,
+            }),
         }
     }
 
@@ -208,12 +243,28 @@ impl Rules {
             Some(policies) => policies.of(asking.question.content_id, grounds).await?,
         };
         grounds.policy = Some(policy.kind());
-        match (&*policy, &self.policies) {
-            (Policy::Public, _) => Ok(Authenticated::default()),
+        let authenticated = match (&*policy, &self.policies) {
+            (Policy::Public, _) => return Ok(Authenticated::default()),
+            // It names nobody who could have a lease.
+            (Policy::Webhook(policy), Some(policies)) => return policies.by_webhook(policy, asking, grounds).await,
             (Policy::Jwt(policy), Some(policies)) => policies.by_jwt(policy, asking, grounds).await,
-            (Policy::Webhook(policy), Some(policies)) => policies.by_webhook(policy, asking, grounds).await,
             (Policy::Token | Policy::Jwt(_) | Policy::Webhook(_), _) => self.by_token(asking).await,
-        }
+        }?;
+        grounds.subject.clone_from(&authenticated.subject);
+        self.by_lease(asking, grounds).await?;
+        Ok(authenticated)
+    }
+
+    async fn by_lease(&self, asking: &Asking<'_>, grounds: &mut Grounds) -> Result<(), DenyReason> {
+        let (Some(leases), Wanted::Keys { lease_id, .. }) = (&self.leases, asking.wanted) else {
+            return Ok(());
+        };
+        let (viewer, content_id) = (grounds.subject.as_deref(), asking.question.content_id);
+        let checked = leases.check(lease_id, viewer, content_id, Timestamp::now()).await;
+        checked.unwrap_or_else(|cause| {
+            grounds.cause = Some(Arc::new(cause));
+            Err(DenyReason::LeaseFetchFailed)
+        })
     }
 
     async fn by_token(&self, asking: &Asking<'_>) -> Result<Authenticated, DenyReason> {

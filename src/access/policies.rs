@@ -110,7 +110,7 @@ impl Policies {
         let webhook = Webhook::new(url, secret, Some(policy.timeout()));
         let question = webhook::Question {
             content_id,
-            kid: asking.kid,
+            kid: asking.wanted.kid(),
             viewer_ip: asking.viewer_ip,
             request_url: asking.request_url,
             viewer_token: token,

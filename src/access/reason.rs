@@ -111,6 +111,8 @@ reasons! {
     WebhookCircuitOpen = "webhook-circuit-open",
     /// A dry run did not ask the webhook.
     WebhookTestSkipped = "webhook-test-skipped",
+    /// The lease could not be fetched.
+    LeaseFetchFailed = "lease-fetch-failed",
     /// A lease is needed, and none came.
     LeaseMissing = "lease-missing",
     /// There is no such lease, or it is another viewer's or another content's; which of them is told nobody.

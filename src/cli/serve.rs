@@ -112,7 +112,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             .clone()
             .map(|store| config::policies(&settings, store, Arc::clone(&ring)));
         let policies = policies.transpose().map_err(Failure::usage)?;
-        let access = config::access(&settings, args.insecure_no_auth, policies).map_err(Failure::usage)?;
         let admin = match (&store, config::admin_token(&settings).map_err(Failure::usage)?) {
             (Some(store), Some(token)) => Some(Admin::new(Arc::clone(store), Arc::clone(&ring), &token)),
             _ => None,
@@ -121,6 +120,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             (Some(store), Some(rules)) => Some(Leases::new(Arc::clone(store), rules)),
             _ => None,
         };
+        let access = config::access(&settings, args.insecure_no_auth, policies, leases.clone());
+        let access = access.map_err(Failure::usage)?;
         let keys = match store {
             None => Lookup::derived(ring),
             Some(store) => Lookup::stored(ring, store, metrics.count_looks()),

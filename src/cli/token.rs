@@ -105,7 +105,7 @@ pub fn read_token() -> Result<String, Failure> {
 }
 
 fn check(settings: &Settings, content_id: &ContentId) -> Result<(), Failure> {
-    let access = config::access(settings, false, None).map_err(Failure::usage)?;
+    let access = config::access(settings, false, None, None).map_err(Failure::usage)?;
     let token = read_token()?;
     let question = Question { content_id, now: now() };
     let runtime = Builder::new_current_thread()

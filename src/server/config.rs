@@ -26,7 +26,7 @@ use super::settings::{
 };
 use super::webhook_http::HttpPost;
 use crate::access::jwks::KeySet;
-use crate::access::leases::{LeaseRules, MAX_TTL, MIN_TTL};
+use crate::access::leases::{LeaseRules, Leases, MAX_TTL, MIN_TTL};
 use crate::access::webhook::Webhooks;
 use crate::access::{Access, HmacTokens, JwtRules, Jwts, Policies, Verifier};
 use crate::keys::store::{LeaseLimit, LeaseOverflow, Store};
@@ -211,7 +211,12 @@ impl Config {
 ///
 /// # Errors
 /// [`SettingError`] if no kind of token is configured and not everybody is to be let in, or one can't be.
-pub fn access(settings: &Settings, insecure_no_auth: bool, policies: Option<Policies>) -> Result<Access, SettingError> {
+pub fn access(
+    settings: &Settings,
+    insecure_no_auth: bool,
+    policies: Option<Policies>,
+    leases: Option<Leases>,
+) -> Result<Access, SettingError> {
     if insecure_no_auth {
         return Ok(Access::insecure());
     }
@@ -253,7 +258,7 @@ pub fn access(settings: &Settings, insecure_no_auth: bool, policies: Option<Poli
             KEY_TOKEN_SECRET.name, AUTH_JWT_SECRET.name, AUTH_JWKS_URL.name, AUTH_POLICIES_ONLY.name
         )));
     }
-    Ok(Access::new(verifiers, policies))
+    Ok(Access::new(verifiers, policies, leases))
 }
 
 /// What decides by the policies of contents, which are in `store`; `ring` opens the secrets of webhooks.
@@ -282,7 +287,10 @@ pub fn admin_token(settings: &Settings) -> Result<Option<SecretText>, SettingErr
 }
 
 /// How leases are given, if they are needed.
-fn leases(settings: &Settings, flags: &Flags) -> Result<Option<LeaseRules>, SettingError> {
+///
+/// # Errors
+/// [`SettingError`] if a setting can't be read, or nobody could have a lease.
+pub fn leases(settings: &Settings, flags: &Flags) -> Result<Option<LeaseRules>, SettingError> {
     let max_per_viewer: Option<NonZeroU32> = LEASE_MAX_PER_VIEWER.parse(settings, "a whole number above 0")?;
     let refuses = choice(settings, LEASE_OVERFLOW, ["evict", "refuse"])?;
     let (min, max) = (MIN_TTL.as_millis(), MAX_TTL.as_millis());

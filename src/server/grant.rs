@@ -1,6 +1,6 @@
 //! From a request to the right to a key, in the order that every key route keeps.
 //!
-//! Malformed ID 400; too often 429; no token 401; a token that does not do 403. Whether the content exists is found out
+//! Malformed ID 400; too often 429; no token 401; a token or a lease that does not do 403. Whether the content exists is found out
 //! only after that, so nobody can probe for it.
 
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +9,6 @@ use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, header};
-use jiff::Timestamp;
 
 use super::App;
 use super::causes::chain;
@@ -18,8 +17,7 @@ use super::leasing::lease_id;
 use super::observe::{RequestId, Told};
 use super::problem::Problem;
 use super::rate_limit::{RateLimit, Who};
-use crate::access::policy::{PUBLIC, WEBHOOK};
-use crate::access::{self, Asked, Asking, Authenticated, DenyReason, KeyScope, Question, Verdict};
+use crate::access::{self, Asked, Asking, Authenticated, DenyReason, KeyScope, Question, Verdict, Wanted};
 use crate::content_key::Kid;
 use crate::keys::ContentId;
 use crate::keys::lookup::{FoundKey, LookupError, Which};
@@ -45,29 +43,15 @@ pub async fn grant(
     let content_id = parse(content_id)?;
     told.content_id = Some(content_id.clone());
     limit_address(app, &app.key_limit, request).await?;
-    let authorized = authorize(app, &app.key_limit, request, &content_id, kid, told).await?;
-    if let Some(leasing) = app.leasing.as_ref().filter(|_| authorized.needs_lease) {
-        let (id, viewer) = (lease_id(&request.headers), authorized.viewer());
-        leasing.leases.check(id, viewer, &content_id, Timestamp::now()).await?;
-    }
+    let wanted = Wanted::Keys {
+        kid,
+        lease_id: lease_id(&request.headers),
+    };
+    let authenticated = authorize(app, &app.key_limit, request, &content_id, wanted, told).await?;
     Ok(Granted {
         content_id,
-        keys: authorized.authenticated.keys,
+        keys: authenticated.keys,
     })
-}
-
-/// Whoever may have keys of a content, as its policy says.
-pub struct Authorized {
-    authenticated: Authenticated,
-    /// Whether they hold a lease where there are some: what everybody may have is nobody's to lease, and a web service names nobody.
-    needs_lease: bool,
-}
-
-impl Authorized {
-    /// Whom the token names, if anybody.
-    pub fn viewer(&self) -> Option<&str> {
-        self.authenticated.subject.as_deref()
-    }
 }
 
 /// The content of an ID's text.
@@ -88,8 +72,8 @@ pub async fn limit_address(app: &App, limit: &RateLimit, request: &Parts) -> Res
     take(limit, Who::Address(limited_as(address(app, request)))).await
 }
 
-/// Decides by the content's policy whether whoever sent `request` may have keys of it, and counts their requests under `limit`. Who
-/// it is goes to `told`.
+/// Decides whether whoever sent `request` may have what is wanted of a content, and counts their requests under `limit`. Who it is
+/// goes to `told`.
 ///
 /// # Errors
 /// The [`Problem`] that is the answer.
@@ -98,9 +82,9 @@ pub async fn authorize(
     limit: &RateLimit,
     request: &Parts,
     content_id: &ContentId,
-    kid: Option<Kid>,
+    wanted: Wanted<'_>,
     told: &mut Told,
-) -> Result<Authorized, Problem> {
+) -> Result<Authenticated, Problem> {
     let viewer_ip = address(app, request);
     let token = token(app, request);
     let asking = Asking {
@@ -109,7 +93,7 @@ pub async fn authorize(
             now: access::now(),
         },
         token: token.as_ref().map(Option::as_deref).map_err(|reason| *reason),
-        kid,
+        wanted,
         viewer_ip,
         request_url: request.uri.path_and_query().map_or("/", PathAndQuery::as_str),
         request_id: request.extensions.get::<RequestId>().map_or("", RequestId::as_str),
@@ -119,17 +103,13 @@ pub async fn authorize(
     if let Some(answer) = &grounds.webhook {
         app.metrics.count_webhook(answer.latency);
     }
-    let authenticated = outcome.map_err(|reason| {
-        let cause = grounds.cause.map(|cause| chain(&*cause));
-        Problem::from(reason).because(cause.or(grounds.detail))
-    })?;
-    told.subject.clone_from(&authenticated.subject);
-    if let Some(subject) = authenticated.subject.clone() {
+    told.subject.clone_from(&grounds.subject);
+    if let Some(subject) = grounds.subject {
         take(limit, Who::Subject(subject)).await?;
     }
-    Ok(Authorized {
-        authenticated,
-        needs_lease: !matches!(grounds.policy, Some(PUBLIC | WEBHOOK)),
+    outcome.map_err(|reason| {
+        let cause = grounds.cause.map(|cause| chain(&*cause));
+        Problem::from(reason).because(cause.or(grounds.detail))
     })
 }
 

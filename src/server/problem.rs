@@ -273,6 +273,7 @@ impl From<DenyReason> for Problem {
             // Somebody could not be asked; it may be otherwise in a moment.
             DenyReason::JwksUnavailable
             | DenyReason::PolicyFetchFailed
+            | DenyReason::LeaseFetchFailed
             | DenyReason::WebhookTimeout
             | DenyReason::WebhookNetwork
             | DenyReason::WebhookOverloaded

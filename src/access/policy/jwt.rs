@@ -132,9 +132,9 @@ fn check(
             "expected three parts of base64url with dots between them, without padding",
         )
     })?;
-    seen.claims = members(&jws.payload);
-    let header =
-        members(&jws.header).ok_or_else(|| refusal(DenyReason::JwtBadHeader, "the header is no JSON object"))?;
+    seen.claims = Members::of_bytes(&jws.payload);
+    let header = Members::of_bytes(&jws.header)
+        .ok_or_else(|| refusal(DenyReason::JwtBadHeader, "the header is no JSON object"))?;
     seen.kid = header.get("kid").and_then(Json::as_text).map(str::to_owned);
     if header.get("alg").and_then(Json::as_text) != Some("ES256") {
         return Err(refusal(DenyReason::JwtWrongAlg, "the header's \"alg\" is not ES256"));
@@ -245,11 +245,6 @@ impl<'a> Jws<'a> {
             signature: part(signature)?,
         })
     }
-}
-
-/// The members of a part of a token.
-fn members(json: &[u8]) -> Option<Members> {
-    Members::parse(std::str::from_utf8(json).ok()?).ok()
 }
 
 impl JwtPolicy {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use anyhow::{Context, anyhow};
 use clap::Subcommand;
 use tokio::runtime::Builder;
-use vylux_pack::access::dry_run::DryRun;
-use vylux_pack::access::{Asking, Question, now};
+use vylux_pack::access::dry_run::Trial;
+use vylux_pack::access::leases::Leases;
 use vylux_pack::content_key::Kid;
+use vylux_pack::keys::lookup::Which;
 use vylux_pack::keys::store;
-use vylux_pack::keys::{ContentId, KeyRing};
+use vylux_pack::keys::{ContentId, KeyName, KeyRing};
 use vylux_pack::secret::Settings;
-use vylux_pack::server::config;
+use vylux_pack::server::config::{self, Flags};
 
 use crate::cli::failure::Failure;
 use crate::cli::output;
@@ -42,9 +43,15 @@ struct Test {
     /// The viewer's token; - reads it from standard input, where no list of processes shows it
     #[arg(long, value_name = "TOKEN|-")]
     token: Option<String>,
-    /// The key, where it is asked for by its ID
+    /// The viewer's lease, which is needed where the server gives leases (LEASE_TTL_MS)
+    #[arg(long, value_name = "LEASE")]
+    lease_id: Option<String>,
+    /// The key, where it is asked for by its ID [default: the primary one]
     #[arg(long, value_name = "KID")]
     kid: Option<Kid>,
+    /// The key, where it is asked for by its name, such as hd, or 3 for an epoch
+    #[arg(long, value_name = "NAME", conflicts_with = "kid")]
+    key_name: Option<KeyName>,
     /// The viewer's address, which a webhook is told
     #[arg(long, value_name = "IP", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     viewer_ip: IpAddr,
@@ -72,22 +79,24 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let answer = runtime.block_on(async {
         let store = store::open(url.expose()).await?;
         let policies = config::policies(&settings, Arc::clone(&store), ring).map_err(Failure::usage)?;
-        let access = config::access(&settings, false, Some(policies)).map_err(Failure::usage)?;
-        let asking = Asking {
-            question: Question {
-                content_id: &args.content_id,
-                now: now(),
+        let leases = config::leases(&settings, &Flags::default()).map_err(Failure::usage)?;
+        let leases = leases.map(|rules| Leases::new(Arc::clone(&store), rules));
+        let access = config::access(&settings, false, Some(policies), leases).map_err(Failure::usage)?;
+        let trial = Trial {
+            content_id: &args.content_id,
+            which: match (&args.key_name, args.kid) {
+                (Some(name), _) => Which::Named(name.clone()),
+                (None, Some(kid)) => Which::Kid(kid),
+                (None, None) => Which::Primary,
             },
-            token: Ok(token.as_deref()),
-            kid: args.kid,
+            token: token.as_deref(),
+            lease_id: args.lease_id.as_deref(),
             viewer_ip: args.viewer_ip,
-            request_url: "",
-            request_id: "access-test",
             asks_webhooks: args.fire_webhook,
         };
-        let answer = DryRun::from(access.decide(&asking).await);
+        let answer = trial.run(&access, &*store).await;
         store.close().await;
-        Ok::<_, Failure>(answer)
+        Ok::<_, Failure>(answer?)
     })?;
     output::json(&answer)?;
     match answer.reason {

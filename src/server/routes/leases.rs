@@ -16,6 +16,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use super::{body_limit, schema, uncached};
+use crate::access::Wanted;
 use crate::access::leases::Given;
 use crate::server::App;
 use crate::server::admin::Administrator;
@@ -113,8 +114,11 @@ pub async fn create(State(app): State<Arc<App>>, request: Parts, body: Bytes) ->
         let content_id = parse(&new.content_id)?;
         told.content_id = Some(content_id.clone());
         limit_address(&app, limit, &request).await?;
-        let authorized = authorize(&app, limit, &request, &content_id, None, &mut told).await?;
-        let (viewer, asked) = (authorized.viewer(), new.requested_ttl_ms.map(Duration::from_millis));
+        let viewer = authorize(&app, limit, &request, &content_id, Wanted::Lease, &mut told).await?;
+        let (viewer, asked) = (
+            viewer.subject.as_deref(),
+            new.requested_ttl_ms.map(Duration::from_millis),
+        );
         let given = leases.create(viewer, &content_id, asked, Timestamp::now());
         Ok::<_, Problem>(given.await?)
     };
@@ -149,8 +153,11 @@ pub async fn renew(State(app): State<Arc<App>>, request: Parts, body: Bytes) -> 
         let id = &renewal.lease_id;
         let content_id = leases.content_of(id).await?;
         told.content_id = Some(content_id.clone());
-        let authorized = authorize(&app, limit, &request, &content_id, None, &mut told).await?;
-        let (viewer, asked) = (authorized.viewer(), renewal.requested_ttl_ms.map(Duration::from_millis));
+        let viewer = authorize(&app, limit, &request, &content_id, Wanted::Lease, &mut told).await?;
+        let (viewer, asked) = (
+            viewer.subject.as_deref(),
+            renewal.requested_ttl_ms.map(Duration::from_millis),
+        );
         let given = leases.renew(id, viewer, &content_id, asked, Timestamp::now());
         Ok::<_, Problem>(given.await?)
     };

@@ -7,15 +7,16 @@ use axum::response::Response;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::access::dry_run::DryRun;
-use crate::access::{Asking, Question, now};
+use crate::access::dry_run::Trial;
 use crate::content_key::Kid;
+use crate::keys::KeyName;
+use crate::keys::lookup::Which;
 use crate::server::admin::Administrator;
 use crate::server::grant::parse;
 use crate::server::problem::{Details, Problem};
 use crate::server::routes::{schema, uncached};
 
-/// A request for a key, as it could come.
+/// A request for a key, as it could come. It names none, the key of a name, or the one of an ID.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Tried {
@@ -24,9 +25,14 @@ pub struct Tried {
     content_id: String,
     /// The viewer's token.
     token: Option<String>,
+    /// The viewer's lease, which is needed where the server gives leases.
+    lease_id: Option<String>,
     /// The key, where it is asked for by its ID.
     #[schema(value_type = Option<schema::Kid>)]
     kid: Option<Kid>,
+    /// The key, where it is asked for by its name.
+    #[schema(value_type = Option<schema::KeyName>)]
+    key_name: Option<KeyName>,
     /// The viewer's address, which a webhook is told.
     #[schema(value_type = Option<String>)]
     viewer_ip: Option<IpAddr>,
@@ -48,6 +54,7 @@ pub struct Tried {
         (status = 403, description = "Another token than ADMIN_TOKEN", content_type = "application/problem+json", body = Details),
         (status = 413, description = "The request is too large", content_type = "application/problem+json", body = Details),
         (status = 429, description = "Too many wrong tokens", content_type = "application/problem+json", body = Details),
+        (status = 503, description = "The record store can't be asked", content_type = "application/problem+json", body = Details),
     ),
     security(("bearer" = [])),
 )]
@@ -57,19 +64,20 @@ pub async fn test(administrator: Administrator, body: String) -> Result<Response
         let (line, column) = (error.line(), error.column());
         Problem::malformed("malformed-access-test").saying(format!("line {line}, column {column} of the body"))
     })?;
-    let content_id = parse(&tried.content_id)?;
-    let asking = Asking {
-        question: Question {
-            content_id: &content_id,
-            now: now(),
+    let trial = Trial {
+        content_id: &parse(&tried.content_id)?,
+        which: match (tried.kid, tried.key_name) {
+            (None, None) => Which::Primary,
+            (Some(kid), None) => Which::Kid(kid),
+            (None, Some(name)) => Which::Named(name),
+            (Some(_), Some(_)) => return Err(Problem::malformed("access-test-of-two-keys")),
         },
-        token: Ok(tried.token.as_deref()),
-        kid: tried.kid,
+        token: tried.token.as_deref(),
+        lease_id: tried.lease_id.as_deref(),
         viewer_ip: tried.viewer_ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        request_url: "",
-        request_id: "access-test",
         asks_webhooks: tried.fire_webhook,
     };
-    let verdict = administrator.app().access.decide(&asking).await;
-    Ok(uncached(StatusCode::OK, DryRun::from(verdict)))
+    let (access, admin) = (&administrator.app().access, administrator.admin()?);
+    let answer = trial.run(access, &*admin.store).await?;
+    Ok(uncached(StatusCode::OK, answer))
 }
