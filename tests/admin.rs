@@ -6,8 +6,9 @@
 
 mod common;
 
+use std::fs::OpenOptions;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Output;
+use std::process::{Command, Output};
 use std::thread;
 
 use common::Workspace;
@@ -40,11 +41,15 @@ impl Site {
         Server::start(&mut command)
     }
 
-    fn run(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.workspace.vylux_pack();
         command.args(arguments).env("DATABASE_URL", &self.store);
-        command.env("USER", "alice").envs(settings.iter().copied());
-        command.output().unwrap()
+        command.env("USER", "alice");
+        command
+    }
+
+    fn run(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
+        self.command(arguments).envs(settings.iter().copied()).output().unwrap()
     }
 }
 
@@ -331,6 +336,7 @@ fn the_command_line_does_the_same() {
             vec!["webhook"],
             vec!["webhook", "--url", "app.example.com"],
             vec!["jwt", "--require", "plan"],
+            vec!["jwt", "--require", "plan=premium", "--require", "plan=free"],
             vec!["--file", "missing.json"],
         ] {
             assert_eq!(set(&wrong).0, 2, "{wrong:?}");
@@ -370,6 +376,23 @@ fn the_command_line_does_the_same() {
             format!("{kid}: revoked.")
         );
         assert_eq!(run(&["signing-key", "revoke", "unknown"]).0, 1);
+        // A private half that goes nowhere leaves no key that counts.
+        let mut command = site.command(&["signing-key", "create", "--name", "lost"]);
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let lost = command.stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&lost.stderr);
+        assert!(
+            lost.status.code() == Some(1) && said.contains("so that key is revoked"),
+            "{said}"
+        );
+        let list: Value = serde_json::from_str(&run(&["signing-key", "list", "--json"]).1).unwrap();
+        let lost = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|key| key["name"] == "lost")
+            .unwrap();
+        assert!(lost["revoked_at"].is_string(), "{lost}");
         let log = run(&["policy", "log", "--json"]).1;
         let log: Value = serde_json::from_str(&log).unwrap();
         assert_eq!(log[0]["action"], "signing-key.revoke");

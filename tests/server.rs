@@ -17,6 +17,11 @@ use common::{CONTENT_ID, Workspace, derive, make_certificate, run, skip, tool};
 
 const TOKEN_SECRET: &str = "the token secret of all the tests";
 
+const ADMIN_TOKEN: &str = "an administrator's token of 40 characters";
+
+/// Settings of a server with administrators and leases.
+const WITH_ALL_ROUTES: [(&str, &str); 2] = [("ADMIN_TOKEN", ADMIN_TOKEN), ("LEASE_TTL_MS", "60000")];
+
 /// A page's origin that is allowed.
 const ORIGIN: &str = "https://player.example.com";
 
@@ -587,7 +592,7 @@ fn without_authentication_it_warns_and_lets_everybody_in() {
 #[test]
 fn the_openapi_document() {
     let site = Site::new();
-    let server = site.serve(&[], &[]);
+    let server = site.serve(&[], &WITH_ALL_ROUTES);
     let answer = server.ask("GET /openapi.json", &[]);
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let text = serde_json::to_string_pretty(&answer.json()).unwrap() + "\n";
@@ -598,11 +603,22 @@ fn the_openapi_document() {
 /// What the document says is what the server does, whatever is sent: asked by a program that reads the document.
 #[test]
 fn schemathesis_finds_no_violation() {
+    let site = Site::new();
+    let server = site.serve(&[], &[]);
+    schemathesis(&site, &server, &site.token(CONTENT_ID));
+}
+
+#[test]
+fn schemathesis_finds_no_violation_as_an_administrator() {
+    let site = Site::new();
+    let server = site.serve(&[], &WITH_ALL_ROUTES);
+    schemathesis(&site, &server, &format!("Authorization: Bearer {ADMIN_TOKEN}"));
+}
+
+fn schemathesis(site: &Site, server: &Server, authorization: &str) {
     let Some(schemathesis) = tool("schemathesis") else {
         return;
     };
-    let site = Site::new();
-    let server = site.serve(&[], &[]);
     let mut command = Command::new(schemathesis);
     command
         .current_dir(site.workspace.folder())
@@ -617,7 +633,7 @@ fn schemathesis_finds_no_violation() {
             "--no-color",
             "-H",
         ])
-        .arg(site.token(CONTENT_ID))
+        .arg(authorization)
         .arg(format!("http://{}/openapi.json", server.address));
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));

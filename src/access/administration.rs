@@ -81,6 +81,23 @@ impl AdministrationError {
 }
 
 impl Administration<'_> {
+    /// Finds out whether [`Self::set_policy`] would take that policy now, and changes nothing.
+    ///
+    /// # Errors
+    /// [`AdministrationError`] if not.
+    pub async fn check_policy(
+        &self,
+        ring: &KeyRing,
+        content_id: &ContentId,
+        json: &str,
+    ) -> Result<(), AdministrationError> {
+        let draft = PolicyDraft::parse(json)?;
+        let stored = self.store.policy(content_id).await?;
+        let readable = stored.and_then(|record| Policy::parse(&record.policy).ok());
+        draft.wrap(ring, content_id, readable)?;
+        Ok(())
+    }
+
     /// Gives a content a policy, written as JSON. `ring` wraps its secret; one that is left out is kept.
     ///
     /// # Errors

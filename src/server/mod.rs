@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! worker -> connection (TLS, limits of time and size) -> observe (ID, log, metrics) -> route -> answer -> who may read it
-//! key route: content ID -> rate limit -> Authenticated (-> lease) -> Granted -> ContentKey
+//! key route: content ID -> rate limit -> Authenticated -> Granted -> ContentKey
 //! ```
 //!
 //! A route is a file in `routes`, and a line in [`routes::Routes::all`].

@@ -67,7 +67,6 @@ fn changes_count_from_the_next_request_on() {
 fn encrypting_sets_the_policy() {
     on_both(|site, _| {
         let file = site.workspace.path("policy.json");
-        std::fs::write(&file, r#"{"type":"jwt","audience":"player"}"#).unwrap();
         let encrypt = |policy: &str, more: &[&str]| {
             let mut command = site.workspace.vylux_pack();
             command.arg("encrypt").arg(crate::common::fixture("demo.mp4"));
@@ -86,9 +85,15 @@ fn encrypting_sets_the_policy() {
         let wrong = encrypt("privat", &[]);
         assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
         assert!(!site.workspace.path("out/film").exists());
+        std::fs::write(&file, r#"{"type":"webhook","url":"https://example.com/"}"#).unwrap();
+        let unsigned = encrypt(file.to_str().unwrap(), &[]);
+        assert_eq!(unsigned.status.code(), Some(2), "{unsigned:?}");
+        assert!(String::from_utf8_lossy(&unsigned.stderr).contains("\"secret\" is missing"));
+        assert!(!site.workspace.path("out").exists(), "it was found out too late");
         assert_eq!(encrypt("public", &["--no-store"]).status.code(), Some(2));
         assert_eq!(encrypt("public", &["--scheme", "none"]).status.code(), Some(2));
 
+        std::fs::write(&file, r#"{"type":"jwt","audience":"player"}"#).unwrap();
         let done = encrypt(file.to_str().unwrap(), &[]);
         assert!(done.status.success(), "{done:?}");
         let (status, policy) = site.admin("GET /api/admin/policies/film", "");

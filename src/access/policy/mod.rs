@@ -92,7 +92,9 @@ pub enum PolicyError {
     #[error("\"timeout_ms\" is {0}; expected 1 to {MAX_TIMEOUT_MS}")]
     Timeout(u64),
     /// A webhook without a secret, and none that could be kept.
-    #[error("\"secret\" is missing; a webhook's questions are signed with it")]
+    #[error(
+        "\"secret\" is missing, and none is stored; a webhook's questions are signed with it (policy set reads it from WEBHOOK_SECRET)"
+    )]
     NoSecret,
     /// The secret can't be wrapped.
     #[error("the secret can't be wrapped")]

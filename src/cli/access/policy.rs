@@ -1,6 +1,5 @@
 //! `vylux-pack policy`: who may have the keys of a content.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -9,7 +8,7 @@ use anyhow::{Context, anyhow};
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use vylux_pack::access::administration::{Administration, PolicyOrReason, ShownPolicy};
+use vylux_pack::access::administration::{Administration, AdministrationError, PolicyOrReason, ShownPolicy};
 use vylux_pack::access::policy::{MAX_POLICY_BYTES, Policy, Redacted};
 use vylux_pack::keys::store::PolicyStore;
 use vylux_pack::keys::{ContentId, KeyRing};
@@ -273,8 +272,8 @@ fn claim(text: &str) -> Result<(String, Box<RawValue>), String> {
 }
 
 fn as_object<S: serde::Serializer>(claims: &[(String, Box<RawValue>)], serializer: S) -> Result<S::Ok, S::Error> {
-    let claims: BTreeMap<_, _> = claims.iter().map(|(name, value)| (name, value)).collect();
-    serializer.collect_map(claims)
+    // A name that comes twice is refused by whoever reads it.
+    serializer.collect_map(claims.iter().map(|(name, value)| (name, value)))
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
@@ -294,13 +293,25 @@ pub fn set(store: &Store, ring: &KeyRing, content_id: &ContentId, json: &str) ->
         let administration = Administration { store, actor: &actor };
         administration.set_policy(ring, content_id, json).await
     };
-    store.wait(set).map_err(|error| {
-        if error.is_of_request() {
-            Failure::usage(error)
-        } else {
-            Failure::work(error)
-        }
-    })
+    store.wait(set).map_err(failure)
+}
+
+/// Finds out whether [`set`] would take that JSON, as far as that is known before.
+pub fn check(store: &Store, ring: &KeyRing, content_id: &ContentId, json: &str) -> Result<(), Failure> {
+    let actor = actor();
+    let check = async |store| {
+        let administration = Administration { store, actor: &actor };
+        administration.check_policy(ring, content_id, json).await
+    };
+    store.wait(check).map_err(failure)
+}
+
+fn failure(error: AdministrationError) -> Failure {
+    if error.is_of_request() {
+        Failure::usage(error)
+    } else {
+        Failure::work(error)
+    }
 }
 
 fn get(store: &Store, content_id: &ContentId) -> Result<(), Failure> {

@@ -1,9 +1,9 @@
 //! `vylux-pack signing-key`: the keys that JWTs of the policy `jwt` are signed with.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::Subcommand;
@@ -83,7 +83,15 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Command::Create(args) => create(&args.store.open_or_create(&settings)?, args),
         Command::List(args) => list(&args.store.open(&settings)?, args.json),
         Command::Show(args) => show(&args.store.open(&settings)?, &args.kid),
-        Command::Revoke(args) => revoke(&args.store.open(&settings)?, &args.kid),
+        Command::Revoke(args) => {
+            let kid = &args.kid;
+            match revoke(&args.store.open(&settings)?, kid)? {
+                Revocation::Revoked => report!("{kid}: revoked.")?,
+                Revocation::WasRevoked => report!("{kid}: it was revoked before.")?,
+                Revocation::Unknown => return Err(unknown(kid)),
+            }
+            Ok(())
+        }
     }
 }
 
@@ -103,10 +111,7 @@ fn create(store: &Store, args: &Create) -> Result<(), Failure> {
             .await
     };
     let key = store.wait(create).map_err(|error| {
-        if let Some(path) = &args.out {
-            // It is empty; what stays of it harms nobody.
-            let _ = std::fs::remove_file(path);
-        }
+        remove(args.out.as_deref());
         if error.is_of_request() && !error.is_conflict() {
             Failure::usage(error)
         } else {
@@ -116,12 +121,20 @@ fn create(store: &Store, args: &Create) -> Result<(), Failure> {
     let pem = key.private_key_pem.expose();
     let written = match &mut file {
         Some(file) => file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()),
-        None => io::stdout().lock().write_all(pem.as_bytes()),
+        None => {
+            let mut out = io::stdout().lock();
+            out.write_all(pem.as_bytes()).and_then(|()| out.flush())
+        }
     };
     let kid = &key.kid;
-    written
-        .with_context(|| format!("the private half of {kid} can't be written; revoke that key, and create another"))
-        .map_err(Failure::work)?;
+    if let Err(error) = written {
+        remove(args.out.as_deref());
+        // Nobody has it whole, so nobody will sign with it.
+        revoke(store, kid)?;
+        return Err(Failure::work(anyhow!(
+            "the private half of {kid} can't be written, so that key is revoked: {error}"
+        )));
+    }
     if args.out.is_some() {
         report!("{kid}")?;
     } else {
@@ -129,6 +142,15 @@ fn create(store: &Store, args: &Create) -> Result<(), Failure> {
         eprintln!("kid: {kid}");
     }
     Ok(())
+}
+
+/// Removes the file of a private key that nobody gets.
+fn remove(file: Option<&Path>) {
+    if let Some(path) = file
+        && let Err(error) = fs::remove_file(path)
+    {
+        output::warn(&format!("{} can't be removed: {error}", path.display()));
+    }
 }
 
 fn list(store: &Store, as_json: bool) -> Result<(), Failure> {
@@ -157,15 +179,10 @@ fn show(store: &Store, kid: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn revoke(store: &Store, kid: &str) -> Result<(), Failure> {
+fn revoke(store: &Store, kid: &str) -> Result<Revocation, Failure> {
     let actor = actor();
     let revoke = async |store| Administration { store, actor: &actor }.revoke_signing_key(kid).await;
-    match store.wait(revoke).map_err(Failure::work)? {
-        Revocation::Revoked => report!("{kid}: revoked.")?,
-        Revocation::WasRevoked => report!("{kid}: it was revoked before.")?,
-        Revocation::Unknown => return Err(unknown(kid)),
-    }
-    Ok(())
+    store.wait(revoke).map_err(Failure::work)
 }
 
 fn unknown(kid: &str) -> Failure {

@@ -347,7 +347,7 @@ pub fn prepare(
     let key_systems = args.signal.key_systems()?;
     let settlement = records.settle(&keys, &content, &assignment.names, args.replace)?;
     #[cfg(feature = "server")]
-    let policy = NewPolicy::read(args, settings)?;
+    let policy = NewPolicy::read(args, settings, records.database())?;
     let maker = ProtectionMaker {
         args,
         master: keys.primary(),

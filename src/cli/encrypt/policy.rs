@@ -8,7 +8,7 @@ use vylux_pack::keys::{ContentId, KeyRing};
 use vylux_pack::secret::{SecretText, Settings};
 
 use super::Args;
-use crate::cli::access::policy::{read, set};
+use crate::cli::access::policy::{check, read, set};
 use crate::cli::failure::Failure;
 use crate::cli::store::Store;
 
@@ -23,8 +23,9 @@ pub struct NewPolicy {
 }
 
 impl NewPolicy {
-    /// The policy that the command line asks for, if it does. It is read and checked before anything is done.
-    pub fn read(args: &Args, settings: &Settings) -> Result<Option<Self>, Failure> {
+    /// The policy that the command line asks for, if it does. It is read and checked before anything is done; `store` is where it
+    /// will be.
+    pub fn read(args: &Args, settings: &Settings, store: Option<&Store>) -> Result<Option<Self>, Failure> {
         let Some(given) = &args.policy else { return Ok(None) };
         let json = if PLAIN.contains(&given.as_str()) {
             format!("{{\"type\":\"{given}\"}}").into()
@@ -33,11 +34,11 @@ impl NewPolicy {
         };
         PolicyDraft::parse(json.expose()).map_err(|error| Failure::usage(anyhow!("--policy {given}: {error}")))?;
         let ring = KeyRing::load(settings).map_err(Failure::usage)?;
-        Ok(Some(Self {
-            content_id: args.content_id.clone(),
-            json,
-            ring,
-        }))
+        let content_id = args.content_id.clone();
+        if let Some(store) = store {
+            check(store, &ring, &content_id, json.expose())?;
+        }
+        Ok(Some(Self { content_id, json, ring }))
     }
 
     /// Gives the content that policy.
