@@ -91,27 +91,28 @@ const REQUESTS: [&str; 10] = [
 
 #[test]
 fn nobody_else_is_let_in() {
-    let site = Site::new("sqlite://records.db");
-    let absent = site.serve(&[]);
-    for request in REQUESTS {
-        assert_eq!(ask(&absent, request, Some(ADMIN_TOKEN), "{}").status, 404, "{request}");
-    }
-    drop(absent);
+    on_both(|site| {
+        let absent = site.serve(&[]);
+        for request in REQUESTS {
+            assert_eq!(ask(&absent, request, Some(ADMIN_TOKEN), "{}").status, 404, "{request}");
+        }
+        drop(absent);
 
-    let server = site.serve(&[TOKEN]);
-    for (number, request) in REQUESTS.into_iter().enumerate() {
-        // Half of them without a token: ten wrong ones a minute are told that they are wrong.
-        let (token, status) = [(None, 401), (Some("another"), 403)][number % 2];
-        let answer = ask(&server, request, token, r#"{"type":"public"}"#);
-        assert_eq!(answer.status, status, "{request}");
-        assert!(!String::from_utf8_lossy(&answer.body).contains(ADMIN_TOKEN));
-    }
-    let answer = ask(&server, REQUESTS[0], Some("another"), "");
-    assert_eq!(answer.status, 429);
-    assert!(answer.header("retry-after").is_some());
-    // Whoever has it is not kept out by others.
-    assert_eq!(admin(&server, REQUESTS[0], ""), (200, json!([])));
-    assert!(!server.log().contains(ADMIN_TOKEN));
+        let server = site.serve(&[TOKEN]);
+        for (number, request) in REQUESTS.into_iter().enumerate() {
+            // Half of them without a token: ten wrong ones a minute are told that they are wrong.
+            let (token, status) = [(None, 401), (Some("another"), 403)][number % 2];
+            let answer = ask(&server, request, token, r#"{"type":"public"}"#);
+            assert_eq!(answer.status, status, "{request}");
+            assert!(!String::from_utf8_lossy(&answer.body).contains(ADMIN_TOKEN));
+        }
+        let answer = ask(&server, REQUESTS[0], Some("another"), "");
+        assert_eq!(answer.status, 429);
+        assert!(answer.header("retry-after").is_some());
+        // Whoever has it is not kept out by others.
+        assert_eq!(admin(&server, REQUESTS[0], ""), (200, json!([])));
+        assert!(!server.log().contains(ADMIN_TOKEN));
+    });
 }
 
 #[test]

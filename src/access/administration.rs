@@ -10,8 +10,8 @@ use crate::keys::{ContentId, KeyRing};
 /// So many signing keys are active at most: one for each application, and one more for each while it is rotated.
 pub const MAX_ACTIVE_SIGNING_KEYS: u32 = 10;
 
-/// The name of a signing key is no longer, in bytes.
-pub const MAX_NAME_BYTES: usize = 128;
+/// The name of a signing key is no longer, in characters.
+pub const MAX_NAME_LENGTH: usize = 128;
 
 /// Changes what a store says of access, on somebody's behalf. Each change and its entry in the audit trail are one.
 #[derive(Clone, Copy)]
@@ -52,7 +52,7 @@ pub enum AdministrationError {
     #[error(transparent)]
     Policy(#[from] PolicyError),
     /// A name that is empty, too long, or can't be printed.
-    #[error("a signing key's name is 1 to {MAX_NAME_BYTES} bytes of text without control characters")]
+    #[error("a signing key's name is 1 to {MAX_NAME_LENGTH} characters, none of them a control character")]
     Name,
     /// No key pair can be made.
     #[error("no key pair can be made")]
@@ -165,7 +165,7 @@ impl Administration<'_> {
     /// # Errors
     /// [`AdministrationError`]; there is no new key then.
     pub async fn create_signing_key(&self, name: &str) -> Result<SigningKey, AdministrationError> {
-        if name.is_empty() || name.len() > MAX_NAME_BYTES || name.contains(char::is_control) {
+        if name.is_empty() || name.chars().count() > MAX_NAME_LENGTH || name.contains(char::is_control) {
             return Err(AdministrationError::Name);
         }
         let key = SigningKey::generate()?;

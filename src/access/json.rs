@@ -148,6 +148,30 @@ impl Number {
     }
 }
 
+/// Reads a whole number as JSON Schema has it: `5`, and `5.0` too (JSON Schema Validation, 6.1.1).
+///
+/// # Errors
+/// Another value, or one that is larger.
+pub fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let raw = Box::<RawValue>::deserialize(deserializer)?;
+    let is_number = raw.get().starts_with(|c: char| c.is_ascii_digit() || c == '-');
+    let number = is_number
+        .then(|| Number::read(raw.get()).ok()?.value.to_u64())
+        .flatten();
+    number.ok_or_else(|| D::Error::custom("expected a whole number"))
+}
+
+/// Reads [`whole`], or `null`.
+///
+/// # Errors
+/// As [`whole`].
+pub fn whole_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    #[derive(Deserialize)]
+    struct Whole(#[serde(deserialize_with = "whole")] u64);
+
+    Ok(Option::<Whole>::deserialize(deserializer)?.map(|Whole(number)| number))
+}
+
 impl PartialEq for Number {
     fn eq(&self, other: &Self) -> bool {
         self.value == other.value
@@ -157,6 +181,14 @@ impl PartialEq for Number {
 impl Eq for Number {}
 
 impl Decimal {
+    fn to_u64(&self) -> Option<u64> {
+        if self.digits.is_empty() {
+            return Some(0);
+        }
+        let digits: u64 = self.digits.parse().ok().filter(|_| !self.is_negative)?;
+        digits.checked_mul(10_u64.checked_pow(self.exponent.try_into().ok()?)?)
+    }
+
     fn read(text: &str) -> Option<Self> {
         let (is_negative, rest) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (mantissa, exponent) = rest.split_once(['e', 'E']).unwrap_or((rest, "0"));
@@ -316,6 +348,42 @@ mod tests {
         assert!(read(&objects(MAX_DEPTH)).is_none());
         for text in ["[]", "1", "null", "\"{}\""] {
             assert!(Members::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        #[derive(Deserialize)]
+        struct Body {
+            #[serde(default, deserialize_with = "whole_or_null")]
+            number: Option<u64>,
+        }
+        let read =
+            |number: &str| serde_json::from_str(&format!("{{\"number\":{number}}}")).map(|body: Body| body.number);
+        for (text, number) in [
+            ("0", 0),
+            ("-0.0", 0),
+            ("2714.0", 2714),
+            ("27.14e2", 2714),
+            ("100", 100),
+            ("18446744073709551615", u64::MAX),
+        ] {
+            assert_eq!(read(text).unwrap(), Some(number), "{text}");
+        }
+        assert_eq!(read("null").unwrap(), None);
+        assert_eq!(serde_json::from_str::<Body>("{}").unwrap().number, None);
+        for text in [
+            "-1",
+            "0.5",
+            "1e30",
+            "1e-1",
+            "18446744073709551616",
+            "\"5\"",
+            "true",
+            "[5]",
+            "1e999999999999999999",
+        ] {
+            assert!(read(text).is_err(), "{text}");
         }
     }
 

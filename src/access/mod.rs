@@ -40,7 +40,7 @@ use leases::Leases;
 use policy::Policy;
 
 pub use hmac_token::{HmacTokens, mint};
-pub use json::{Json, Members, Number};
+pub use json::{Json, Members, Number, whole_or_null};
 pub use jwt::{JwtRules, Jwts};
 pub use key_scope::{Asked, KeyEntry, KeyScope, PRIMARY};
 pub use policies::Policies;

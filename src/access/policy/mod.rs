@@ -383,7 +383,7 @@ mod tests {
             ),
             (webhook(url, r#","secret":"""#), "\"secret\" is empty"),
             (webhook(url, r#","secret":5"#), "\"secret\" is no text"),
-            (webhook(url, r#","timeout_ms":"hunter2""#), "expected u64"),
+            (webhook(url, r#","timeout_ms":"hunter2""#), "expected a whole number"),
             (r#""hunter2""#.to_owned(), "can't be read: expected"),
             (r#"{"type":["hunter2"]}"#.to_owned(), "can't be read: expected"),
             (

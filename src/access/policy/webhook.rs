@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::PolicyError;
+use crate::access::json::whole;
 
 /// How long a web service may take if the policy does not say, in milliseconds.
 pub const DEFAULT_TIMEOUT_MS: u64 = 5_000;
@@ -20,7 +21,7 @@ pub struct WebhookPolicy<Secret> {
     /// Where it is: absolute, `http` or `https`.
     pub url: String,
     /// How long it may take, in milliseconds.
-    #[serde(default = "default_timeout_ms")]
+    #[serde(default = "default_timeout_ms", deserialize_with = "whole")]
     pub timeout_ms: u64,
     /// Signs what is asked.
     pub secret: Secret,

@@ -16,8 +16,8 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 
 use super::{body_limit, schema, uncached};
-use crate::access::Wanted;
 use crate::access::leases::Given;
+use crate::access::{Wanted, whole_or_null};
 use crate::server::App;
 use crate::server::admin::Administrator;
 use crate::server::grant::{authorize, limit_address, parse, require_token};
@@ -45,6 +45,7 @@ pub struct NewLease {
     #[schema(value_type = schema::ContentId)]
     content_id: String,
     /// How long it should be, in milliseconds: a second at least, and `LEASE_TTL_MS` at most, which it is by itself.
+    #[serde(default, deserialize_with = "whole_or_null")]
     requested_ttl_ms: Option<u64>,
 }
 
@@ -55,6 +56,7 @@ pub struct Renewal {
     /// Its ID.
     lease_id: String,
     /// How long it should be from now on, as for a new one.
+    #[serde(default, deserialize_with = "whole_or_null")]
     requested_ttl_ms: Option<u64>,
 }
 
@@ -73,12 +75,26 @@ pub struct GivenLease {
 
 /// Which leases end: one, or all of a viewer.
 #[derive(Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[serde(untagged)]
 pub enum Revoked {
-    /// The lease of that ID.
-    LeaseId(String),
-    /// Those of that viewer, the `sub` of tokens.
-    ViewerId(String),
+    One(OneLease),
+    All(AllOfViewer),
+}
+
+/// One lease.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct OneLease {
+    /// Its ID.
+    lease_id: String,
+}
+
+/// All leases of a viewer.
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AllOfViewer {
+    /// The `sub` of their tokens.
+    viewer_id: String,
 }
 
 /// What became of it.
@@ -186,8 +202,8 @@ pub async fn revoke(administrator: Administrator, body: Bytes) -> Response {
     let revoked = async {
         let administration = administrator.administration()?;
         let revoked = match read(&body)? {
-            Revoked::LeaseId(id) => administration.revoke_lease(&id).await.map(u64::from),
-            Revoked::ViewerId(viewer) => administration.revoke_leases_of(&viewer).await,
+            Revoked::One(OneLease { lease_id }) => administration.revoke_lease(&lease_id).await.map(u64::from),
+            Revoked::All(AllOfViewer { viewer_id }) => administration.revoke_leases_of(&viewer_id).await,
         };
         Ok::<_, Problem>(Revocation { revoked: revoked? })
     };

@@ -1,5 +1,6 @@
 //! `POST /api/admin/access/test`: what a request for a key would be answered.
 
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use axum::http::StatusCode;
@@ -41,6 +42,43 @@ pub struct Tried {
     fire_webhook: bool,
 }
 
+/// What would be answered.
+#[derive(ToSchema)]
+#[schema(as = DryRun, rename_all = "camelCase")]
+#[expect(dead_code, reason = "a schema")]
+struct DryRunSchema {
+    /// Whether the key would be handed out, if there is one.
+    allowed: bool,
+    /// The type of the content's policy, where it could be read.
+    policy_type: Option<String>,
+    /// Why not.
+    reason: Option<String>,
+    /// More of the reason.
+    detail: Option<String>,
+    /// Whom a good token speaks for.
+    subject: Option<String>,
+    /// The signing key that the token names.
+    kid: Option<String>,
+    /// All that the token says.
+    claims: Option<HashMap<String, serde_json::Value>>,
+    /// Whether `kid` and `claims` are verified.
+    claims_verified: bool,
+    /// What the webhook answered, where it was asked.
+    #[schema(inline)]
+    webhook: Option<AskedWebhookSchema>,
+}
+
+/// What a webhook answered.
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "a schema")]
+struct AskedWebhookSchema {
+    /// Its status, if an answer came.
+    status: Option<u16>,
+    /// How long it took, in milliseconds.
+    latency_ms: u64,
+}
+
 /// Says what a request for a key would be answered, and why; no key is in the answer.
 #[utoipa::path(
     post,
@@ -48,7 +86,7 @@ pub struct Tried {
     tag = "admin",
     request_body = Tried,
     responses(
-        (status = 200, description = "What would be answered", body = Object),
+        (status = 200, description = "What would be answered", body = DryRunSchema),
         (status = 400, description = "The request can't be read", content_type = "application/problem+json", body = Details),
         (status = 401, description = "No Bearer token", content_type = "application/problem+json", body = Details),
         (status = 403, description = "Another token than ADMIN_TOKEN", content_type = "application/problem+json", body = Details),

@@ -4,6 +4,7 @@ use axum::extract::Query;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use crate::server::admin::Administrator;
 use crate::server::problem::{Details, Problem};
@@ -20,6 +21,23 @@ pub struct Asked {
     limit: Option<u32>,
 }
 
+/// A change.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema")]
+struct Change {
+    /// When (RFC 3339, UTC).
+    #[schema(format = DateTime)]
+    at: String,
+    /// Who.
+    actor: String,
+    /// What, such as `policy.set`.
+    action: String,
+    /// Of what: a content, a signing key, a lease's fingerprint, or a viewer.
+    subject: String,
+    /// What else is to be known of it.
+    detail: Option<String>,
+}
+
 /// The newest changes of policies, signing keys and leases.
 #[utoipa::path(
     get,
@@ -27,10 +45,10 @@ pub struct Asked {
     tag = "admin",
     params(
         ("subject" = Option<String>, Query, description = "Only changes of this content, signing key or viewer"),
-        ("limit" = Option<u32>, Query, description = "So many at most: 100, if nothing is said, and up to 1000"),
+        ("limit" = Option<u32>, Query, maximum = 1000, description = "So many at most [default: 100]"),
     ),
     responses(
-        (status = 200, description = "The changes, the newest first", body = Vec<Object>),
+        (status = 200, description = "The changes, the newest first", body = Vec<Change>),
         (status = 400, description = "The query can't be read", content_type = "application/problem+json", body = Details),
         (status = 401, description = "No Bearer token", content_type = "application/problem+json", body = Details),
         (status = 403, description = "Another token than ADMIN_TOKEN", content_type = "application/problem+json", body = Details),
@@ -40,7 +58,11 @@ pub struct Asked {
     security(("bearer" = [])),
 )]
 pub async fn list(administrator: Administrator, Query(asked): Query<Asked>) -> Result<Response, Problem> {
-    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
+    let limit = asked.limit.unwrap_or(DEFAULT_LIMIT);
+    if limit > MAX_LIMIT {
+        let expected = format!("limit is {limit}; expected at most {MAX_LIMIT}");
+        return Err(Problem::malformed("malformed-query").saying(expected));
+    }
     let store = &administrator.admin()?.store;
     let entries = store.audit_entries(asked.subject.as_deref(), limit).await?;
     Ok(uncached(StatusCode::OK, entries))

@@ -17,8 +17,38 @@ use crate::server::routes::uncached;
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
     /// What you call it; no two active keys have one name.
-    #[schema(min_length = 1, max_length = 128)]
+    #[schema(max_length = 128, pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$")]
     name: String,
+}
+
+/// A signing key, as it is kept.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "a schema")]
+struct ShownKey {
+    /// Its ID, the `kid` of JWTs' headers.
+    kid: String,
+    /// What you call it.
+    name: String,
+    /// What verifies: SPKI in PEM.
+    public_key_pem: String,
+    /// When it was created (RFC 3339, UTC).
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// When it was revoked, if it was.
+    #[schema(format = DateTime)]
+    revoked_at: Option<String>,
+    /// When it last verified a JWT, to a minute or so.
+    #[schema(format = DateTime)]
+    last_used_at: Option<String>,
+}
+
+/// A signing key that is revoked.
+#[derive(Serialize, ToSchema)]
+struct RevokedKey {
+    /// Its ID.
+    kid: String,
+    /// Whether it counted until now.
+    was_active: bool,
 }
 
 /// A signing key that was made. There is no second time that the private half is given out.
@@ -38,7 +68,7 @@ pub struct CreatedKey<'a> {
     path = "/api/admin/signing-keys",
     tag = "admin",
     responses(
-        (status = 200, description = "The keys, ordered by time of creation", body = Vec<Object>),
+        (status = 200, description = "The keys, ordered by time of creation", body = Vec<ShownKey>),
         (status = 401, description = "No Bearer token", content_type = "application/problem+json", body = Details),
         (status = 403, description = "Another token than ADMIN_TOKEN", content_type = "application/problem+json", body = Details),
         (status = 429, description = "Too many wrong tokens", content_type = "application/problem+json", body = Details),
@@ -91,7 +121,7 @@ pub async fn create(administrator: Administrator, body: String) -> Result<Respon
     tag = "admin",
     params(("kid" = String, Path, description = "The key's ID")),
     responses(
-        (status = 200, description = "The key's public half, and when it was made, used and revoked", body = Object),
+        (status = 200, description = "The key's public half, and when it was made, used and revoked", body = ShownKey),
         (status = 401, description = "No Bearer token", content_type = "application/problem+json", body = Details),
         (status = 403, description = "Another token than ADMIN_TOKEN", content_type = "application/problem+json", body = Details),
         (status = 404, description = "There is no such key", content_type = "application/problem+json", body = Details),
@@ -115,7 +145,7 @@ pub async fn get(administrator: Administrator, Path(kid): Path<String>) -> Resul
     tag = "admin",
     params(("kid" = String, Path, description = "The key's ID")),
     responses(
-        (status = 200, description = "It is revoked, or was before", body = Object),
+        (status = 200, description = "It is revoked, or was before", body = RevokedKey),
         (status = 401, description = "No Bearer token", content_type = "application/problem+json", body = Details),
         (status = 403, description = "Another token than ADMIN_TOKEN", content_type = "application/problem+json", body = Details),
         (status = 404, description = "There is no such key", content_type = "application/problem+json", body = Details),
@@ -130,6 +160,5 @@ pub async fn revoke(administrator: Administrator, Path(kid): Path<String>) -> Re
         Revocation::WasRevoked => false,
         Revocation::Unknown => return Err(Problem::not_found("no-signing-key")),
     };
-    let revoked = serde_json::json!({"kid": kid, "was_active": was_active});
-    Ok(uncached(StatusCode::OK, revoked))
+    Ok(uncached(StatusCode::OK, RevokedKey { kid, was_active }))
 }
