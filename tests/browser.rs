@@ -29,6 +29,7 @@ const SEEKS: [f64; 5] = [0.5, 2.3, 5.1, 7.7, 11.1];
 const HEARD: u64 = 100;
 
 const KEY_TOKEN_SECRET: &str = "the token secret of all the tests";
+const ADMIN_TOKEN: &str = "an administrator's token of 40 characters";
 
 const PLAYERS: [&str; 2] = ["hls", "shaka"];
 
@@ -291,7 +292,11 @@ fn the_page_holds_leases() {
     let Some(browser) = Browser::find() else { return };
     let workspace = Workspace::new();
     let (_page_server, page) = page_server(&workspace);
-    let leases = [("LEASE_TTL_MS", "2000"), ("RATE_LIMIT_LEASES", "1000")];
+    let leases = [
+        ("LEASE_TTL_MS", "2000"),
+        ("RATE_LIMIT_LEASES", "1000"),
+        ("ADMIN_TOKEN", ADMIN_TOKEN),
+    ];
     let keys = key_server(&workspace, &page, &leases);
     let more = [
         "--content-id",
@@ -311,14 +316,24 @@ fn the_page_holds_leases() {
     };
     let case = |player: &str, token: &str| json!({ "name": player, "page": page, "asset": "film", "player": player, "token": token, "seeks": SEEKS, "stop_for_ms": 2500 });
     let nobody = mint(&workspace, "film");
+    let revoked = |player: &str| {
+        let mut case = case(player, &named);
+        case["viewer"] = json!("viewer-1");
+        case["revoked_by"] =
+            json!({ "request": format!("{}/keys/leases/revoke", origin(&keys)), "token": ADMIN_TOKEN });
+        case
+    };
     let cases: Vec<Value> = PLAYERS
         .iter()
-        .flat_map(|player| [case(player, &named), case(player, &nobody)])
+        .flat_map(|player| [case(player, &named), case(player, &nobody), revoked(player)])
         .collect();
-    for answers in browser.play(&cases).chunks(2) {
+    for answers in browser.play(&cases).chunks(3) {
         assert_played(&answers[0]);
         assert_eq!(answers[0]["renewals"], 0, "a film that was stopped holds its lease");
         assert_eq!(answers[1]["error"]["code"], "403", "{}", answers[1]);
+        // It had played until then.
+        assert_eq!(answers[2]["over"], "played", "{}", answers[2]);
+        assert_eq!(answers[2]["error"]["title"], "The lease has ended", "{}", answers[2]);
     }
     let log = keys.log();
     for (route, reason) in [

@@ -161,10 +161,10 @@ pub fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error
     number.ok_or_else(|| D::Error::custom("expected a whole number"))
 }
 
-/// Reads [`whole`], or `null`.
+/// Reads a whole number as JSON Schema has it, or `null`.
 ///
 /// # Errors
-/// As [`whole`].
+/// Another value, or one that is larger.
 pub fn whole_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     #[derive(Deserialize)]
     struct Whole(#[serde(deserialize_with = "whole")] u64);

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::Subcommand;
 use vylux_pack::access::administration::Administration;
-use vylux_pack::keys::store::{Revocation, SigningKeyStore};
+use vylux_pack::keys::store::{Revocation, SigningKeyStore, StoreError};
 use vylux_pack::secret::Settings;
 
 use super::actor;
@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         Command::Show(args) => show(&args.store.open(&settings)?, &args.kid),
         Command::Revoke(args) => {
             let kid = &args.kid;
-            match revoke(&args.store.open(&settings)?, kid)? {
+            match revoke(&args.store.open(&settings)?, kid).map_err(Failure::work)? {
                 Revocation::Revoked => report!("{kid}: revoked.")?,
                 Revocation::WasRevoked => report!("{kid}: it was revoked before.")?,
                 Revocation::Unknown => return Err(unknown(kid)),
@@ -119,20 +119,22 @@ fn create(store: &Store, args: &Create) -> Result<(), Failure> {
         }
     })?;
     let pem = key.private_key_pem.expose();
-    let written = match &mut file {
-        Some(file) => file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()),
-        None => {
-            let mut out = io::stdout().lock();
-            out.write_all(pem.as_bytes()).and_then(|()| out.flush())
-        }
+    let written = if let Some(file) = &mut file {
+        file.write_all(pem.as_bytes()).and_then(|()| file.sync_all())
+    } else {
+        let mut out = io::stdout().lock();
+        out.write_all(pem.as_bytes()).and_then(|()| out.flush())
     };
     let kid = &key.kid;
     if let Err(error) = written {
         remove(args.out.as_deref());
         // Nobody has it whole, so nobody will sign with it.
-        revoke(store, kid)?;
+        let what = match revoke(store, kid) {
+            Ok(_) => "so that key is revoked".to_owned(),
+            Err(error) => format!("and that key can't be revoked ({error}), so do that"),
+        };
         return Err(Failure::work(anyhow!(
-            "the private half of {kid} can't be written, so that key is revoked: {error}"
+            "the private half of {kid} can't be written, {what}: {error}"
         )));
     }
     if args.out.is_some() {
@@ -179,10 +181,10 @@ fn show(store: &Store, kid: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn revoke(store: &Store, kid: &str) -> Result<Revocation, Failure> {
+fn revoke(store: &Store, kid: &str) -> Result<Revocation, StoreError> {
     let actor = actor();
     let revoke = async |store| Administration { store, actor: &actor }.revoke_signing_key(kid).await;
-    store.wait(revoke).map_err(Failure::work)
+    store.wait(revoke)
 }
 
 fn unknown(kid: &str) -> Failure {

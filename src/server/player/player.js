@@ -284,18 +284,19 @@ function setState(state, text) {
 }
 
 /** What one answer means to the person who looks at it. */
-function explain(what, url, status, retryAfter, hadToken) {
+function explain(what, url, status, problem, retryAfter, hadToken) {
   const host = new URL(url, location).origin;
   if (what === 'media') {
     if (status === 404) return ['The media is not there', `${shortened(url)} was not found. Was it encrypted into the folder that --media names?`];
     if (status) return ['The media was refused', `${shortened(url)} was answered with status ${status}.`];
     return ['The media can\u2019t be reached', `${host} does not answer, or does not allow pages of ${location.origin} (CORS).`];
   }
+  if (problem === 'urn:vylux-pack:problem:no-lease') return ['The lease has ended', 'It was revoked, gave way to another of the viewer\u2019s players (LEASE_MAX_PER_VIEWER), or was not renewed in time. Press Play to take another one.'];
   switch (status) {
     case 0: return ['The key server can\u2019t be reached', `${host} does not answer, or does not allow pages of ${location.origin}: open this page at ${host}/player, or name ${location.origin} in its CORS_ORIGINS.`];
     case 400: return ['The key server can\u2019t read the request', `Is ${shortened(url)} the key\u2019s address that you expect?`];
     case 401: return ['A token is needed', hadToken ? 'The token did not arrive as a Bearer token.' : 'No token was sent. Paste one for this content, or mint it.'];
-    case 403: return ['The token does not open this content', 'It is expired, signed with another secret, or for another content ID. The server\u2019s log has the exact reason.'];
+    case 403: return ['The token does not open this content', 'It is expired, signed with another secret, for another content ID, or names no viewer where the server gives leases. The server\u2019s log has the exact reason.'];
     case 409: return ['The viewer plays as much as they may', 'Each of a viewer\u2019s players needs a lease, and LEASE_MAX_PER_VIEWER is reached. Stop another one, or wait until its lease ends.'];
     case 404: return ['There is no such key', 'The token is right, but the key server has no record of this content. Does it use the record store that encrypt wrote to? If not: vylux-pack keys import.'];
     case 429: return ['Too many requests', `The key server asks to wait${retryAfter ? ` ${count(Number(retryAfter), 'second')}` : ''}, then press Play again. RATE_LIMIT_KEYS is its limit.`];
@@ -386,9 +387,10 @@ class Session {
 
   refused(what, url, status, body, retryAfter = null, took = null) {
     if (this.isOver) return;
-    let requestId = '';
-    try { requestId = JSON.parse(body).request_id ?? ''; } catch { /* not the key server's own answer */ }
-    const [title, text] = explain(what, url, status, retryAfter, this.hadToken);
+    let problem = {};
+    try { problem = JSON.parse(body) ?? {}; } catch { /* not the key server's own answer */ }
+    const requestId = problem.request_id ?? '';
+    const [title, text] = explain(what, url, status, problem.type, retryAfter, this.hadToken);
     this.log(what === 'key' ? 'Key' : 'Media', `${shortened(url)}: ${title}`, took === null ? '' : milliseconds(took), true);
     this.end(status || 'No answer', title, text, requestId && `Request ${requestId}`);
   }
