@@ -140,6 +140,11 @@ fn settings_that_cannot_be_are_refused_at_the_start() {
             "there is none with --derive-any",
         ),
         (vec![("AUTH_POLICIES_ONLY", "yes")], vec![], "false or true"),
+        (
+            vec![("AUTH_POLICIES_ONLY", "true"), ("ADMIN_ADDR", "127.0.0.1:0")],
+            vec![],
+            "there are none without ADMIN_TOKEN",
+        ),
         (vec![("WEBHOOK_ALLOW_CIDRS", "10.0.0.0/8, inside")], vec![], "inside"),
         (vec![], vec![], "AUTH_POLICIES_ONLY=true"),
     ] {
@@ -290,6 +295,11 @@ fn signing_keys_are_made_shown_and_revoked() {
         for name in ["", "a\nb", &"n".repeat(129)] {
             assert_eq!(create(name).0, 400, "{name:?}");
         }
+        assert_eq!(admin(&server, "POST /api/admin/signing-keys", r#"["x"]"#).0, 400);
+        // PostgreSQL keeps no such text.
+        assert_eq!(admin(&server, "GET /api/admin/signing-keys/%00", "").0, 404);
+        assert_eq!(admin(&server, "POST /api/admin/signing-keys/%00/revoke", "").0, 404);
+        assert_eq!(admin(&server, "GET /api/admin/audit?subject=%00", ""), (200, json!([])));
         assert_eq!(
             admin(&server, "POST /api/admin/signing-keys", r#"{"name":"x","y":1}"#).0,
             400
@@ -363,6 +373,11 @@ fn the_command_line_does_the_same() {
         ] {
             assert_eq!(set(&wrong).0, 2, "{wrong:?}");
         }
+        let file = site.workspace.path("webhook.json");
+        std::fs::write(&file, r#" {"type":"webhook","url":"https://other.example.com/"}"#).unwrap();
+        let (code, said) = run(&["policy", "set", "--content-id", "other", "--file", "webhook.json"]);
+        assert!(code == 0 && said.contains("[redacted]"), "{said}");
+        assert_eq!(run(&["policy", "clear", "--content-id", "other"]).0, 0);
         assert!(run(&["policy", "get", "--content-id", "film"]).1.contains("[redacted]"));
         assert_eq!(run(&["policy", "get", "--content-id", "other"]).0, 1);
         assert!(run(&["policy", "list"]).1.contains("app.example.com"));

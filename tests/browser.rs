@@ -314,7 +314,7 @@ fn the_page_holds_leases() {
             .env("KEY_TOKEN_SECRET", KEY_TOKEN_SECRET);
         String::from_utf8(run(&mut command).stdout).unwrap().trim().to_owned()
     };
-    let case = |player: &str, token: &str| json!({ "name": player, "page": page, "asset": "film", "player": player, "token": token, "seeks": SEEKS, "stop_for_ms": 2500 });
+    let case = |player: &str, token: &str| json!({ "name": player, "page": page, "asset": "film", "player": player, "token": token, "seeks": SEEKS, "stop_for_ms": 2500, "outage": true });
     let nobody = mint(&workspace, "film");
     let revoked = |player: &str| {
         let mut case = case(player, &named);

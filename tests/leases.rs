@@ -323,6 +323,7 @@ fn leases_are_for_viewers_whom_a_token_names() {
     assert_eq!(ask(&hmac(claims)).status, 201);
     for (body, reason) in [
         (json!({}), "malformed-lease-request"),
+        (json!(["film"]), "malformed-lease-request"),
         (json!({"contentId": "a/b"}), "malformed-content-id"),
         (json!({"contentId": "leases"}), "malformed-content-id"),
     ] {
@@ -336,6 +337,8 @@ fn leases_are_for_viewers_whom_a_token_names() {
         .post("PUT /api/admin/policies/film", &[&bearer], br#"{"type":"public"}"#);
     assert_eq!(policy.status, 200, "{policy:?}");
     assert_eq!(server.0.ask("GET /api/key/film", &[]).status, 200);
+    let none = |viewer: &str| server.assert_refused(&server.create(viewer, "film"), 404, "lease-not-needed");
+    none("viewer-1");
     // Nor does what a web service decides each time; this one can't be asked.
     let webhook = json!({"type": "webhook", "url": "https://10.0.0.1/", "secret": "hunter2"}).to_string();
     let policy = server
@@ -343,6 +346,8 @@ fn leases_are_for_viewers_whom_a_token_names() {
         .post("PUT /api/admin/policies/film", &[&bearer], webhook.as_bytes());
     assert_eq!(policy.status, 200, "{policy:?}");
     server.assert_refused(&server.0.ask("GET /api/key/film", &[]), 403, "webhook-blocked-ssrf");
+    // It is not asked for it.
+    none("viewer-1");
 }
 
 #[test]
@@ -409,7 +414,7 @@ fn without_leases_there_is_no_such_resource_and_no_content_of_that_name() {
 #[test]
 fn leases_have_a_rate_limit_of_their_own() {
     let site = Site::new("sqlite://records.db");
-    let server = site.serve(&[("RATE_LIMIT_LEASES", "2")]);
+    let server = site.serve(&[("RATE_LIMIT_LEASES", "2"), ("LEASE_TTL_MS", "600000")]);
     let lease = server.lease("viewer-1", "film");
     assert_eq!(server.renew("viewer-1", &lease).status, 200);
     let answer = server.renew("viewer-1", &lease);
@@ -440,6 +445,8 @@ fn what_can_not_be_is_refused_at_the_start() {
     refused(&[("LEASE_MAX_PER_VIEWER", "0")], &[], "a whole number above 0");
     refused(&[("LEASE_OVERFLOW", "newest")], &[], "evict or refuse");
     refused(&[("RATE_LIMIT_LEASES", "0")], &[], "a whole number above 0");
+    let often = [("LEASE_TTL_MS", "1000"), ("RATE_LIMIT_LEASES", "79")];
+    refused(&often, &[], "80 times a minute, and RATE_LIMIT_LEASES is 79");
     refused(
         &[("LEASE_TTL_MS", ""), ("LEASE_MAX_PER_VIEWER", "1")],
         &[],

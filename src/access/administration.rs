@@ -34,6 +34,15 @@ pub struct ShownPolicy {
     pub updated_at: Timestamp,
 }
 
+/// What became of the secrets of policies.
+#[derive(Debug, Default)]
+pub struct RewrappedPolicies {
+    /// How many were wrapped anew.
+    pub moved: usize,
+    /// The contents whose policies can't be read, and whose secrets stay as they are, if they have some.
+    pub unreadable: Vec<ContentId>,
+}
+
 /// A policy, or why it can't be read.
 #[derive(Debug, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -137,25 +146,34 @@ impl Administration<'_> {
         self.store.clear_policy(content_id, self.audit(None)).await
     }
 
-    /// Wraps the secrets of all policies under the key-encryption key of now. Policies that somebody else changes meanwhile are left
-    /// as those made them. Returns how many were wrapped anew.
+    /// Wraps the secrets of all policies under the key-encryption key of now, whatever others change meanwhile.
     ///
     /// # Errors
     /// [`AdministrationError`] at the first secret that can't be opened, or if the store fails; what was done until then stays.
-    pub async fn rewrap_policies(&self, ring: &KeyRing) -> Result<usize, AdministrationError> {
-        let mut rewrapped = 0;
+    pub async fn rewrap_policies(&self, ring: &KeyRing) -> Result<RewrappedPolicies, AdministrationError> {
+        let mut rewrapped = RewrappedPolicies::default();
         for record in self.store.policies().await? {
-            // One that can't be read has no secret that could be found.
-            let Ok(policy) = Policy::parse(&record.policy) else {
-                continue;
-            };
-            let new = policy.rewrap(ring, &record.content_id).map_err(PolicyError::from)?;
-            let Some(new) = new else { continue };
-            let replaced = self
-                .store
-                .replace_policy(&record, &as_json(&new)?, "policy.rewrap", self.audit(None))
-                .await?;
-            rewrapped += usize::from(replaced);
+            let content_id = record.content_id.clone();
+            let mut stored = Some(record);
+            while let Some(record) = stored.take() {
+                let Ok(policy) = Policy::parse(&record.policy) else {
+                    rewrapped.unreadable.push(content_id.clone());
+                    break;
+                };
+                let new = policy.rewrap(ring, &content_id).map_err(PolicyError::from)?;
+                let Some(new) = new else { break };
+                let (json, audit) = (as_json(&new)?, self.audit(None));
+                if self
+                    .store
+                    .replace_policy(&record, &json, "policy.rewrap", audit)
+                    .await?
+                {
+                    rewrapped.moved += 1;
+                } else {
+                    // Somebody else has changed it, and may have kept the secret as it was.
+                    stored = self.store.policy(&content_id).await?;
+                }
+            }
         }
         Ok(rewrapped)
     }

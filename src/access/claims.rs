@@ -59,9 +59,9 @@ impl Claims {
         struct Expiry {
             exp: Option<IgnoredAny>,
         }
-        let expiry: Expiry = json_object(json).ok_or(DenyReason::JwtMalformed)?;
+        let expiry: Expiry = json_object(json).map_err(|_| DenyReason::JwtMalformed)?;
         expiry.exp.ok_or(DenyReason::JwtMissingExp)?;
-        json_object(json).ok_or(DenyReason::JwtMalformed)
+        json_object(json).map_err(|_| DenyReason::JwtMalformed)
     }
 
     /// Whether `exp`, `nbf` and `iat` allow it now, with a skew of 60 seconds.
@@ -110,6 +110,7 @@ impl Claims {
         Ok(Authenticated {
             subject: self.sub,
             keys: self.keys.scope()?,
+            kids: None,
         })
     }
 }

@@ -1,17 +1,17 @@
 //! What a request for a key would be answered, and why: for whoever sets policies, and never for a viewer.
 
 use std::net::IpAddr;
+use std::slice;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::policy::{PUBLIC, WEBHOOK};
 use super::{
-    Access, Asked, Asking, Authenticated, DenyReason, Grounds, KeyScope, MAX_TOKEN_BYTES, Members, Question, Verdict,
-    Wanted, base64, now,
+    Access, Asking, DenyReason, Grounds, KeyError, MAX_TOKEN_BYTES, Members, Question, Verdict, Wanted, base64, now,
 };
 use crate::keys::ContentId;
-use crate::keys::lookup::Which;
-use crate::keys::store::{RecordStore, StoreError};
+use crate::keys::lookup::{Lookup, LookupError, Which};
 
 /// A request for a key, as it could come.
 pub struct Trial<'a> {
@@ -64,11 +64,11 @@ pub struct AskedWebhook {
 }
 
 impl Trial<'_> {
-    /// Decides as a key route does. `records` has the names of keys that are asked for by their ID.
+    /// Decides as a key route does, which looks for keys in `keys`.
     ///
     /// # Errors
-    /// [`StoreError`] if such a name can't be found out.
-    pub async fn run(&self, access: &Access, records: &dyn RecordStore) -> Result<DryRun, StoreError> {
+    /// [`LookupError`] if the key can't be looked up, or is there and can't be opened.
+    pub async fn run(&self, access: &Access, keys: &Lookup) -> Result<DryRun, Arc<LookupError>> {
         let asking = Asking {
             question: Question {
                 content_id: self.content_id,
@@ -76,36 +76,39 @@ impl Trial<'_> {
             },
             token: Ok(self.token),
             wanted: Wanted::Keys {
-                kid: self.which.kid(),
+                which: slice::from_ref(&self.which),
                 lease_id: self.lease_id,
             },
-            viewer_ip: self.viewer_ip,
-            request_url: "",
+            viewer_ip: self.viewer_ip.to_canonical(),
+            request_url: &self.path(),
             request_id: "access-test",
+            is_trial: true,
             asks_webhooks: self.asks_webhooks,
         };
-        let Verdict { outcome, grounds } = access.decide(&asking).await;
+        let Verdict { outcome, mut grounds } = access.decide(&asking).await;
         let outcome = match outcome {
-            Ok(Authenticated { keys, .. }) => self.check_key(&keys, records).await?,
             Err(reason) => Err(reason),
+            Ok(authenticated) => match authenticated.key(keys, self.content_id, self.which.clone()).await {
+                Ok(_) => Ok(()),
+                Err(KeyError::Denied(reason)) => Err(reason),
+                Err(KeyError::Lookup(error)) if matches!(*error, LookupError::NotFound) => {
+                    grounds.detail = Some(error.to_string());
+                    Ok(())
+                }
+                Err(KeyError::Lookup(error)) => return Err(error),
+            },
         };
         Ok(self.told(outcome, grounds))
     }
 
-    async fn check_key(
-        &self,
-        keys: &KeyScope,
-        records: &dyn RecordStore,
-    ) -> Result<Result<(), DenyReason>, StoreError> {
-        Ok(match &self.which {
-            Which::Primary => keys.check(Asked::Named(None)),
-            Which::Named(name) => keys.check(Asked::Named(Some(name))),
-            Which::Kid(kid) => {
-                let record = records.get(self.content_id, kid).await?;
-                let name = record.as_ref().map(|record| record.key_name.as_ref());
-                keys.check(name.map_or(Asked::Unknown, Asked::Named))
-            }
-        })
+    /// Where players ask for it.
+    fn path(&self) -> String {
+        let content_id = self.content_id;
+        match &self.which {
+            Which::Primary => format!("/api/key/{content_id}"),
+            Which::Kid(kid) => format!("/api/key/{content_id}/{kid}"),
+            Which::Named(name) => format!("/keys/{content_id}/{name}"),
+        }
     }
 
     fn told(&self, outcome: Result<(), DenyReason>, grounds: Grounds) -> DryRun {

@@ -57,7 +57,7 @@ impl HmacTokens {
             return Err(DenyReason::TokenSignature);
         }
         let claims = base64::decode(payload).ok_or(DenyReason::TokenMalformed)?;
-        let claims: Claims = super::json_object(&claims).ok_or(DenyReason::TokenMalformed)?;
+        let claims: Claims = super::json_object(&claims).map_err(|_| DenyReason::TokenMalformed)?;
         if question.now >= claims.exp.saturating_add(self.leeway_seconds) {
             return Err(DenyReason::TokenExpired);
         }
@@ -67,6 +67,7 @@ impl HmacTokens {
         Ok(Authenticated {
             subject: claims.sub,
             keys: claims.keys.scope()?,
+            kids: None,
         })
     }
 }

@@ -106,7 +106,7 @@ impl Verifier for Jwts {
     async fn verify(&self, token: &str, question: Question<'_>) -> Result<Authenticated, DenyReason> {
         let (message, signature) = token.rsplit_once('.').ok_or(DenyReason::JwtMalformed)?;
         let (header, payload) = message.split_once('.').ok_or(DenyReason::JwtMalformed)?;
-        let header: Header = super::json_object(&part(header)?).ok_or(DenyReason::JwtMalformed)?;
+        let header: Header = super::json_object(&part(header)?).map_err(|_| DenyReason::JwtMalformed)?;
         if header.crit {
             return Err(DenyReason::JwtCritical);
         }

@@ -17,6 +17,7 @@ mod hmac_token;
 mod json;
 pub mod jwks;
 mod jwt;
+mod key;
 mod key_scope;
 pub mod leases;
 mod pem;
@@ -31,17 +32,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 
 use crate::content_key::Kid;
 use crate::keys::ContentId;
-use crate::keys::store::StoreError;
+use crate::keys::lookup::Which;
 use leases::Leases;
 use policy::Policy;
 
 pub use hmac_token::{HmacTokens, mint};
 pub use json::{Json, Members, Number, whole_or_null};
 pub use jwt::{JwtRules, Jwts};
+pub use key::KeyError;
 pub use key_scope::{Asked, KeyEntry, KeyScope, PRIMARY};
 pub use policies::Policies;
 pub use reason::DenyReason;
@@ -73,8 +75,17 @@ pub struct Question<'a> {
 pub struct Authenticated {
     /// The token's subject (RFC 7519, 4.1.2), if it names one.
     pub subject: Option<String>,
-    /// Which of the content's keys it opens: of each, [`KeyScope::check`] decides.
+    /// Which of the content's keys it opens, by their names.
     pub keys: KeyScope,
+    /// The IDs of keys that were decided about one by one, and let through; `None` where that was not so.
+    pub kids: Option<Vec<Kid>>,
+}
+
+impl Authenticated {
+    fn check_kid(&self, kid: Kid) -> Result<(), DenyReason> {
+        let is_let_through = self.kids.as_ref().is_none_or(|kids| kids.contains(&kid));
+        is_let_through.then_some(()).ok_or(DenyReason::KeyNotInToken)
+    }
 }
 
 /// All that is known of whoever asks for a key.
@@ -92,7 +103,9 @@ pub struct Asking<'a> {
     pub request_url: &'a str,
     /// The request's ID, which the log has too.
     pub request_id: &'a str,
-    /// Whether a webhook may be asked; a dry run may leave it in peace.
+    /// Whether somebody tries out what would be answered, so that no signing key counts as used.
+    pub is_trial: bool,
+    /// Whether a webhook may be asked; a trial may leave it in peace.
     pub asks_webhooks: bool,
 }
 
@@ -101,23 +114,13 @@ pub struct Asking<'a> {
 pub enum Wanted<'a> {
     /// Keys, for which a lease may be needed.
     Keys {
-        /// The key's ID, where it is asked for by that.
-        kid: Option<Kid>,
+        /// Which of them.
+        which: &'a [Which],
         /// The ID of the lease that came, if any.
         lease_id: Option<&'a str>,
     },
     /// A lease.
     Lease,
-}
-
-impl Wanted<'_> {
-    /// The key's ID, where it is asked for by that.
-    const fn kid(&self) -> Option<Kid> {
-        match self {
-            Self::Keys { kid, .. } => *kid,
-            Self::Lease => None,
-        }
-    }
 }
 
 impl<'a> Asking<'a> {
@@ -128,12 +131,13 @@ impl<'a> Asking<'a> {
             question,
             token: Ok(Some(token)),
             wanted: Wanted::Keys {
-                kid: None,
+                which: &[Which::Primary],
                 lease_id: None,
             },
             viewer_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             request_url: "",
             request_id: "",
+            is_trial: true,
             asks_webhooks: false,
         }
     }
@@ -164,7 +168,7 @@ pub struct Grounds {
     /// What the webhook answered.
     pub webhook: Option<webhook::Answer>,
     /// Why the store could not be asked.
-    pub cause: Option<Arc<StoreError>>,
+    pub cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
 /// A kind of token. Another kind is one more file that implements this, and one more line where [`Access`] is made.
@@ -244,8 +248,11 @@ impl Rules {
         };
         grounds.policy = Some(policy.kind());
         let authenticated = match (&*policy, &self.policies) {
+            // Nobody is known who could have a lease.
+            (Policy::Public | Policy::Webhook(_), _) if matches!(asking.wanted, Wanted::Lease) => {
+                return Err(DenyReason::LeaseNotNeeded);
+            }
             (Policy::Public, _) => return Ok(Authenticated::default()),
-            // It names nobody who could have a lease.
             (Policy::Webhook(policy), Some(policies)) => return policies.by_webhook(policy, asking, grounds).await,
             (Policy::Jwt(policy), Some(policies)) => policies.by_jwt(policy, asking, grounds).await,
             (Policy::Token | Policy::Jwt(_) | Policy::Webhook(_), _) => self.by_token(asking).await,
@@ -281,7 +288,12 @@ impl Rules {
 }
 
 /// Reads a JSON object. Without the look at its first letter, serde would take an array of the members' values for one.
-fn json_object<T: DeserializeOwned>(json: &[u8]) -> Option<T> {
-    let is_object = json.trim_ascii_start().first() == Some(&b'{');
-    is_object.then(|| serde_json::from_slice(json).ok())?
+///
+/// # Errors
+/// If it is none, or another one than `T`.
+pub fn json_object<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
+    match json.trim_ascii_start().first() {
+        Some(b'{') => serde_json::from_slice(json),
+        _ => Err(serde_json::Error::custom("expected an object")),
+    }
 }

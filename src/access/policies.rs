@@ -1,6 +1,7 @@
 //! Policies of contents, as the store has them now, and what they ask for.
 
 use std::collections::HashMap;
+use std::error::Error;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +11,9 @@ use url::Url;
 use super::fresh::Fresh;
 use super::policy::{JwtPolicy, Policy, WEBHOOK_SECRET, WebhookPolicy, jwt};
 use super::webhook::{self, Webhook, Webhooks};
-use super::{Asking, Authenticated, DenyReason, Grounds, KnownKey};
+use super::{Asking, Authenticated, DenyReason, Grounds, KnownKey, Wanted};
+use crate::content_key::Kid;
+use crate::keys::lookup::{Lookup, LookupError, Which};
 use crate::keys::store::{SigningKey, Store, StoreError};
 use crate::keys::{ContentId, KeyRing, WrappedText};
 
@@ -27,6 +30,7 @@ type Read<T> = Result<T, Arc<StoreError>>;
 struct Inner {
     store: Arc<dyn Store>,
     ring: Arc<KeyRing>,
+    content_keys: Lookup,
     webhooks: Webhooks,
     policies: Fresh<ContentId, Read<Result<Arc<Policy>, DenyReason>>>,
     keys: Fresh<(), Read<Arc<[KnownKey]>>>,
@@ -37,12 +41,14 @@ struct Inner {
 }
 
 impl Policies {
-    /// Decides by the policies and signing keys of `store`. `ring` opens webhooks' secrets.
+    /// Decides by the policies and signing keys of `store`. `ring` opens webhooks' secrets, which are told the IDs of
+    /// `content_keys`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, ring: Arc<KeyRing>, webhooks: Webhooks) -> Self {
+    pub fn new(store: Arc<dyn Store>, ring: Arc<KeyRing>, content_keys: Lookup, webhooks: Webhooks) -> Self {
         Self(Arc::new(Inner {
             store,
             ring,
+            content_keys,
             webhooks,
             policies: Fresh::default(),
             keys: Fresh::default(),
@@ -75,7 +81,9 @@ impl Policies {
         let keys = keys.map_err(|cause| failed(cause, grounds))?;
         match jwt::verify(token, &keys, policy, asking.question) {
             Ok(verified) => {
-                self.0.note_use(&verified.kid);
+                if !asking.is_trial {
+                    self.0.note_use(&verified.kid);
+                }
                 grounds.kid = Some(verified.kid);
                 grounds.claims = Some(verified.claims);
                 Ok(verified.authenticated)
@@ -97,6 +105,9 @@ impl Policies {
         grounds: &mut Grounds,
     ) -> Result<Authenticated, DenyReason> {
         let token = asking.token?;
+        let Wanted::Keys { which, .. } = asking.wanted else {
+            return Err(DenyReason::LeaseNotNeeded);
+        };
         if !asking.asks_webhooks {
             return Err(DenyReason::WebhookTestSkipped);
         }
@@ -108,20 +119,54 @@ impl Policies {
         })?;
         let url = Url::parse(&policy.url).ok();
         let webhook = Webhook::new(url, secret, Some(policy.timeout()));
-        let question = webhook::Question {
-            content_id,
-            kid: asking.wanted.kid(),
-            viewer_ip: asking.viewer_ip,
-            request_url: asking.request_url,
-            viewer_token: token,
-            request_id: asking.request_id,
-            timestamp: Timestamp::now(),
-        };
-        let answer = self.0.webhooks.ask(&webhook, &question).await;
-        let verdict = answer.verdict;
-        grounds.detail.clone_from(&answer.cause);
-        grounds.webhook = Some(answer);
-        verdict.map(|()| Authenticated::default())
+        let (mut kids, mut refused) = (Vec::new(), None);
+        for which in which {
+            let kid = self.kid(content_id, which, grounds).await?;
+            let question = webhook::Question {
+                content_id,
+                kid,
+                viewer_ip: asking.viewer_ip,
+                request_url: asking.request_url,
+                viewer_token: token,
+                request_id: asking.request_id,
+                timestamp: Timestamp::now(),
+            };
+            let answer = self.0.webhooks.ask(&webhook, &question).await;
+            let verdict = answer.verdict;
+            grounds.detail.clone_from(&answer.cause);
+            grounds.webhook = Some(answer);
+            match verdict {
+                Ok(()) => kids.extend(kid),
+                // Others may be let through.
+                Err(DenyReason::WebhookDeny403) => refused = Some(DenyReason::WebhookDeny403),
+                Err(reason) => return Err(reason),
+            }
+        }
+        match refused {
+            Some(reason) if kids.is_empty() => Err(reason),
+            _ => Ok(Authenticated {
+                kids: Some(kids),
+                ..Authenticated::default()
+            }),
+        }
+    }
+
+    /// The ID of a key, if there is one.
+    async fn kid(
+        &self,
+        content_id: &ContentId,
+        which: &Which,
+        grounds: &mut Grounds,
+    ) -> Result<Option<Kid>, DenyReason> {
+        if let Which::Kid(kid) = which {
+            return Ok(Some(*kid));
+        }
+        match self.0.content_keys.find(content_id, which.clone()).await {
+            Ok(found) => Ok(Some(found.kid)),
+            Err(error) if matches!(*error, LookupError::Store(_)) => Err(failed(error, grounds)),
+            // Nothing can be handed out, whatever the answer is.
+            Err(_) => Ok(None),
+        }
     }
 
     /// Tells the store which signing keys were used since the last time.
@@ -165,7 +210,7 @@ impl Inner {
     }
 }
 
-fn failed(cause: Arc<StoreError>, grounds: &mut Grounds) -> DenyReason {
+fn failed(cause: Arc<impl Error + Send + Sync + 'static>, grounds: &mut Grounds) -> DenyReason {
     grounds.cause = Some(cause);
     DenyReason::PolicyFetchFailed
 }

@@ -113,6 +113,8 @@ reasons! {
     WebhookTestSkipped = "webhook-test-skipped",
     /// The lease could not be fetched.
     LeaseFetchFailed = "lease-fetch-failed",
+    /// A lease is asked for of content whose keys need none.
+    LeaseNotNeeded = "lease-not-needed",
     /// A lease is needed, and none came.
     LeaseMissing = "lease-missing",
     /// There is no such lease, or it is another viewer's or another content's; which of them is told nobody.

@@ -108,9 +108,13 @@ pub fn run(args: &Args) -> Result<(), Failure> {
                 Some(Later::open(url.clone(), failed).await?)
             }
         };
+        let keys = match &store {
+            None => Lookup::derived(Arc::clone(&ring)),
+            Some(store) => Lookup::stored(Arc::clone(&ring), Arc::clone(store) as _, metrics.count_looks()),
+        };
         let policies = store
             .clone()
-            .map(|store| config::policies(&settings, store, Arc::clone(&ring)));
+            .map(|store| config::policies(&settings, store, Arc::clone(&ring), keys.clone()));
         let policies = policies.transpose().map_err(Failure::usage)?;
         let admin = match (&store, config::admin_token(&settings).map_err(Failure::usage)?) {
             (Some(store), Some(token)) => Some(Admin::new(Arc::clone(store), Arc::clone(&ring), &token)),
@@ -122,10 +126,6 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         };
         let access = config::access(&settings, args.insecure_no_auth, policies, leases.clone());
         let access = access.map_err(Failure::usage)?;
-        let keys = match store {
-            None => Lookup::derived(ring),
-            Some(store) => Lookup::stored(ring, store, metrics.count_looks()),
-        };
         if args.check {
             keys.check().await.map_err(Failure::work)?;
             keys.close().await;

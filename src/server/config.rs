@@ -29,9 +29,13 @@ use crate::access::jwks::KeySet;
 use crate::access::leases::{LeaseRules, Leases, MAX_TTL, MIN_TTL};
 use crate::access::webhook::Webhooks;
 use crate::access::{Access, HmacTokens, JwtRules, Jwts, Policies, Verifier};
+use crate::keys::lookup::Lookup;
 use crate::keys::store::{LeaseLimit, LeaseOverflow, Store};
 use crate::keys::{KeyRing, store_url};
 use crate::secret::{SecretText, Settings};
+
+/// A webhook that does not answer is given up so long before the request is.
+const BEFORE_REQUEST_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What the command line says; it wins over settings.
 #[derive(Debug, Clone, Default)]
@@ -156,13 +160,32 @@ impl Config {
                 ADMIN_TOKEN.name
             )));
         }
+        let admin_address = ADMIN_ADDR.parse(settings, "an address and port such as 127.0.0.1:4101")?;
+        if admin_address.is_some() && !has_admin {
+            return Err(SettingError::Contradiction(format!(
+                "{} is where administrators are let in, and there are none without {}",
+                ADMIN_ADDR.name, ADMIN_TOKEN.name
+            )));
+        }
         let leases = leases(settings, &flags)?;
+        let leases_per_minute: NonZeroU32 = needed(RATE_LIMIT_LEASES, settings, "a whole number above 0")?;
+        if let Some(rules) = &leases {
+            let renewals = 60_000_u128.div_ceil(rules.ttl.as_millis() * 3 / 4);
+            if renewals > leases_per_minute.get().into() {
+                return Err(SettingError::Contradiction(format!(
+                    "a player renews a lease of {} milliseconds {renewals} times a minute, and {} is {leases_per_minute}; raise one \
+                     of them",
+                    rules.ttl.as_millis(),
+                    RATE_LIMIT_LEASES.name
+                )));
+            }
+        }
         let metrics_address = METRICS_ADDR.parse(settings, "an address and port such as 127.0.0.1:9100")?;
         Ok(Self {
             listen,
             metrics_address,
             has_admin,
-            admin_address: ADMIN_ADDR.parse(settings, "an address and port such as 127.0.0.1:4101")?,
+            admin_address,
             tls: tls(settings, flags.tls_cert, flags.tls_key)?,
             records: if flags.derive_any {
                 Records::Derived
@@ -174,7 +197,7 @@ impl Config {
             trusted_proxies: TrustedProxies(address_ranges(settings, TRUSTED_PROXIES)?),
             keys_per_minute: needed(RATE_LIMIT_KEYS, settings, "a whole number above 0")?,
             leases,
-            leases_per_minute: needed(RATE_LIMIT_LEASES, settings, "a whole number above 0")?,
+            leases_per_minute,
             redis: redis(settings)?,
             request_timeout: seconds(settings, REQUEST_TIMEOUT)?,
             header_timeout: seconds(settings, HEADER_TIMEOUT)?,
@@ -261,14 +284,26 @@ pub fn access(
     Ok(Access::new(verifiers, policies, leases))
 }
 
-/// What decides by the policies of contents, which are in `store`; `ring` opens the secrets of webhooks.
+/// What decides by the policies of contents, which are in `store`; `ring` opens the secrets of webhooks, which are told the IDs of
+/// `keys`, and answer before the request's time is over.
 ///
 /// # Errors
 /// [`SettingError`] if a range of addresses can't be read, or webhooks can't be asked.
-pub fn policies(settings: &Settings, store: Arc<dyn Store>, ring: Arc<KeyRing>) -> Result<Policies, SettingError> {
+pub fn policies(
+    settings: &Settings,
+    store: Arc<dyn Store>,
+    ring: Arc<KeyRing>,
+    keys: Lookup,
+) -> Result<Policies, SettingError> {
     let post = HttpPost::new(address_ranges(settings, WEBHOOK_ALLOW_CIDRS)?);
     let post = post.map_err(|error| SettingError::Contradiction(format!("webhooks can't be asked: {error}")))?;
-    Ok(Policies::new(store, ring, Webhooks::new(Box::new(post))))
+    let patience = seconds(settings, REQUEST_TIMEOUT)?.saturating_sub(BEFORE_REQUEST_TIMEOUT);
+    Ok(Policies::new(
+        store,
+        ring,
+        keys,
+        Webhooks::new(Box::new(post), patience),
+    ))
 }
 
 /// What lets administrators in, if anything does.

@@ -4,6 +4,7 @@
 //! only after that, so nobody can probe for it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use axum::extract::ConnectInfo;
 use axum::http::request::Parts;
@@ -17,19 +18,18 @@ use super::leasing::lease_id;
 use super::observe::{RequestId, Told};
 use super::problem::Problem;
 use super::rate_limit::{RateLimit, Who};
-use crate::access::{self, Asked, Asking, Authenticated, DenyReason, KeyScope, Question, Verdict, Wanted};
-use crate::content_key::Kid;
+use crate::access::{self, Asking, Authenticated, DenyReason, KeyError, Question, Verdict, Wanted};
 use crate::keys::ContentId;
 use crate::keys::lookup::{FoundKey, LookupError, Which};
 
 /// The proof that keys of a content may be handed out to who asked.
 pub struct Granted {
     content_id: ContentId,
-    keys: KeyScope,
+    authenticated: Authenticated,
 }
 
-/// Decides whether whoever sent `request` may have keys of `content_id`; the one of that ID, where it is asked for by that. What
-/// is known goes to `told` on the way.
+/// Decides whether whoever sent `request` may have those keys of `content_id`, as far as they are not decided about by their names.
+/// What is known goes to `told` on the way.
 ///
 /// # Errors
 /// The [`Problem`] that is the answer.
@@ -37,20 +37,20 @@ pub async fn grant(
     app: &App,
     request: &Parts,
     content_id: &str,
-    kid: Option<Kid>,
+    which: &[Which],
     told: &mut Told,
 ) -> Result<Granted, Problem> {
     let content_id = parse(content_id)?;
     told.content_id = Some(content_id.clone());
     limit_address(app, &app.key_limit, request).await?;
     let wanted = Wanted::Keys {
-        kid,
+        which,
         lease_id: lease_id(&request.headers),
     };
     let authenticated = authorize(app, &app.key_limit, request, &content_id, wanted, told).await?;
     Ok(Granted {
         content_id,
-        keys: authenticated.keys,
+        authenticated,
     })
 }
 
@@ -97,6 +97,7 @@ pub async fn authorize(
         viewer_ip,
         request_url: request.uri.path_and_query().map_or("/", PathAndQuery::as_str),
         request_id: request.extensions.get::<RequestId>().map_or("", RequestId::as_str),
+        is_trial: false,
         asks_webhooks: true,
     };
     let Verdict { outcome, grounds } = app.access.decide(&asking).await;
@@ -119,34 +120,26 @@ impl Granted {
     /// # Errors
     /// 403 if the token does not open it, 404 if there is none, 503 if that can't be found out, 500 if it can't be opened.
     pub async fn key(&self, app: &App, which: Which) -> Result<FoundKey, Problem> {
-        // The name of a key by its ID is in its record alone; of others it is known before.
-        let is_by_id = matches!(which, Which::Kid(_));
-        match &which {
-            Which::Primary => self.keys.check(Asked::Named(None))?,
-            Which::Named(name) => self.keys.check(Asked::Named(Some(name)))?,
-            Which::Kid(_) => {}
+        Ok(self.authenticated.key(&app.keys, &self.content_id, which).await?)
+    }
+}
+
+impl From<KeyError> for Problem {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::Denied(reason) => reason.into(),
+            KeyError::Lookup(error) => error.into(),
         }
-        let found = match app.keys.find(&self.content_id, which).await {
-            Ok(found) => Some(found),
-            Err(error) => match &*error {
-                LookupError::NotFound => None,
-                LookupError::Store(error) => return Err(error.into()),
-                _ => {
-                    // Else it would tell that there is such an ID.
-                    if is_by_id {
-                        self.keys.check(Asked::Unknown)?;
-                    }
-                    return Err(Problem::internal("key-unusable", chain(&*error)));
-                }
-            },
-        };
-        if is_by_id {
-            let asked = found
-                .as_ref()
-                .map_or(Asked::Unknown, |found| Asked::Named(found.name.as_ref()));
-            self.keys.check(asked)?;
+    }
+}
+
+impl From<Arc<LookupError>> for Problem {
+    fn from(error: Arc<LookupError>) -> Self {
+        match &*error {
+            LookupError::NotFound => Self::not_found("no-record"),
+            LookupError::Store(error) => error.into(),
+            _ => Self::internal("key-unusable", chain(&*error)),
         }
-        found.ok_or(Problem::not_found("no-record"))
     }
 }
 

@@ -279,6 +279,7 @@ impl From<DenyReason> for Problem {
             | DenyReason::WebhookOverloaded
             | DenyReason::WebhookCircuitOpen => Kind::Unavailable,
             // Who has the token may have a lease, and is told to get one.
+            DenyReason::LeaseNotNeeded => Kind::NotFound,
             DenyReason::LeaseMissing | DenyReason::LeaseUnknown | DenyReason::LeaseExpired => Kind::NoLease,
             _ => Kind::Forbidden,
         };

@@ -44,7 +44,7 @@ settings! {
     LISTEN, "Address and port to listen on, in place of `127.0.0.1` and `PORT`. Flag: `--listen`.";
     PORT = "4100", "Port to listen on at `127.0.0.1`.";
     METRICS_ADDR, "Address and port of a listener for `/metrics` alone, which the main one then does not have.";
-    ADMIN_ADDR, "Address and port of a listener for `/api/admin` alone, which the main one then does not have.";
+    ADMIN_ADDR, "Address and port of a listener for administrators alone: `/api/admin`, `/keys/leases/revoke`, and the `/openapi.json` of both. The main one has none of them then.";
     #[secret] ADMIN_TOKEN, "Bearer token of administrators, 32 characters at least. Without it there is no `/api/admin`.";
     TLS_CERT, "PEM file with the certificate chain; together with `TLS_KEY`. Flag: `--tls-cert`.";
     TLS_KEY, "PEM file with the certificate's key. Flag: `--tls-key`.";

@@ -136,7 +136,7 @@ mod tests {
 
     use super::*;
     use crate::access::DenyReason;
-    use crate::access::webhook::{Question, Webhook, Webhooks};
+    use crate::access::webhook::{MAX_TIMEOUT, Question, Webhook, Webhooks};
     use crate::secret::SecretText;
 
     fn message() -> Message {
@@ -376,7 +376,9 @@ mod tests {
                 request_id: "1",
                 timestamp: Timestamp::now(),
             };
-            let answer = Webhooks::new(Box::new(post())).ask(&webhook, &question).await;
+            let answer = Webhooks::new(Box::new(post()), MAX_TIMEOUT)
+                .ask(&webhook, &question)
+                .await;
             // Nothing but letters is no head, which is told before the time is over.
             let expected = match head {
                 "" => [DenyReason::WebhookTimeout, DenyReason::WebhookNetwork],

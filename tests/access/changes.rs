@@ -124,12 +124,16 @@ fn rewrapping_moves_secrets_of_webhooks() {
             let mut command = site.workspace.vylux_pack();
             command.args(["keys", "rewrap"]).env("DATABASE_URL", &site.store);
             command.envs(settings.iter().copied());
-            String::from_utf8(crate::common::run(&mut command).stdout).unwrap()
+            let done = crate::common::run(&mut command);
+            String::from_utf8([done.stdout, done.stderr].concat()).unwrap()
         };
         let new = "5a".repeat(32);
         let settings = [("KEK_HEX", &*new)];
-        assert!(rewrap(&settings).contains("Moved the secret of 1 policy."));
-        assert!(!rewrap(&settings).contains("secret"), "it moves twice");
+        site.plant("odd", r#"{"type":"public","x":1}"#);
+        let said = rewrap(&settings);
+        assert!(said.contains("Moved the secret of 1 policy."), "{said}");
+        assert!(said.contains("content 'odd': its policy can't be read"), "{said}");
+        assert!(!rewrap(&settings).contains("Moved the secret"), "it moves twice");
         // The server of before can't open it, and one with the new key can.
         assert_eq!(site.ask("film", None), refused("policy-corrupt"));
         let mut command = site.workspace.vylux_pack();

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::common;
 use crate::common::tokens::{hmac_token, now};
 use crate::site::{Signer, Site, TOKEN_SECRET, on_both, on_both_with, service, status, webhook};
 
@@ -37,22 +36,7 @@ impl Film {
     fn new(site: &Site, number: usize, policy: &Value, signer: &Signer) -> Self {
         let id = format!("film-{number}");
         site.set(&id, policy);
-        let audio_kid = (number < 4).then(|| {
-            let mut encrypt = site.workspace.vylux_pack();
-            encrypt
-                .arg("encrypt")
-                .arg(common::fixture("demo.mp4"))
-                .args(["--content-id", &id, "--keys", "per-type", "--quiet"])
-                .env("DATABASE_URL", &site.store);
-            common::run(&mut encrypt);
-            let mut list = site.workspace.vylux_pack();
-            list.args(["keys", "list", "--content-id", &id, "--json"])
-                .env("DATABASE_URL", &site.store);
-            let records: Value = serde_json::from_slice(&list.output().unwrap().stdout).unwrap();
-            let mut records = records.as_array().unwrap().iter();
-            let audio = records.find(|record| record["key_name"] == "audio").unwrap();
-            audio["kid"].as_str().unwrap().to_owned()
-        });
+        let audio_kid = (number < 4).then(|| site.encrypt(&id)["audio"].clone());
         let claims = json!({
             "content_id": id, "hash": id, "sub": "viewer", "aud": "player", "plan": "premium", "exp": now() + 600,
         });

@@ -11,3 +11,4 @@ mod changes;
 mod dry_run;
 mod reasons;
 mod site;
+mod webhooks;

@@ -1,6 +1,6 @@
 //! A server over a store, its administrator and its viewers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use vylux_pack::keys::store::{Audit, Blocking};
 
+use crate::common;
 use crate::common::postgres::Postgres;
 use crate::common::server::{Answer, Server};
 use crate::common::tokens::jwt;
@@ -125,6 +126,26 @@ impl Site {
             self.seen.lock().unwrap().insert(reason.to_owned());
         }
         said
+    }
+
+    /// Encrypts a film under a key for its pictures and one for its sound: their IDs, by their names.
+    pub fn encrypt(&self, content_id: &str) -> HashMap<String, String> {
+        let mut encrypt = self.workspace.vylux_pack();
+        encrypt
+            .arg("encrypt")
+            .arg(common::fixture("demo.mp4"))
+            .args(["--content-id", content_id, "--keys", "per-type", "--quiet"])
+            .env("DATABASE_URL", &self.store);
+        common::run(&mut encrypt);
+        let mut list = self.workspace.vylux_pack();
+        list.args(["keys", "list", "--content-id", content_id, "--json"])
+            .env("DATABASE_URL", &self.store);
+        let records: Value = serde_json::from_slice(&list.output().unwrap().stdout).unwrap();
+        let text = |record: &Value, name: &str| record[name].as_str().unwrap().to_owned();
+        let records = records.as_array().unwrap().iter();
+        records
+            .map(|record| (text(record, "key_name"), text(record, "kid")))
+            .collect()
     }
 
     /// Writes into the store what no administrator could.

@@ -60,6 +60,8 @@ async function play(page, task) {
       return route.fulfill({ response, json: licence });
     });
   }
+  // The network fails once when a lease is renewed.
+  if (task.outage) await page.route('**/keys/leases/renew', (route) => route.abort(), { times: 1 });
   await page.goto(`${task.page}/player`);
   const asset = page.locator('#asset');
   await asset.locator('option', { hasText: task.asset }).first().waitFor({ state: 'attached' });

@@ -95,14 +95,16 @@ pub struct Webhooks(Arc<Inner>);
 struct Inner {
     post: Box<dyn Post>,
     hosts: Hosts,
+    patience: Duration,
 }
 
 impl Webhooks {
-    /// Webhooks that `post` brings messages to.
+    /// Webhooks that `post` brings messages to. None of them has longer than `patience`, which is that of whoever waits for the
+    /// whole: one that is given up in the middle tells nothing of its host.
     #[must_use]
-    pub fn new(post: Box<dyn Post>) -> Self {
+    pub fn new(post: Box<dyn Post>, patience: Duration) -> Self {
         let hosts = Hosts::default();
-        Self(Arc::new(Inner { post, hosts }))
+        Self(Arc::new(Inner { post, hosts, patience }))
     }
 
     /// Asks `webhook`. Nothing is sent where its host is overloaded or left alone. Dropping the future gives up.
@@ -130,9 +132,11 @@ impl Webhooks {
     ) -> Result<u16, (DenyReason, Option<String>)> {
         let url = webhook.url.as_ref().ok_or((DenyReason::WebhookNoUrl, None))?;
         let host = host_and_port(url);
-        let visit = self.0.hosts.enter(&host, began).map_err(|refusal| (refusal, None))?;
+        let limit = webhook.timeout.min(self.0.patience);
+        let visit = self.0.hosts.enter(&host, began, limit);
+        let visit = visit.map_err(|refusal| (refusal, None))?;
         let message = question.sign(&webhook.secret);
-        let posted = timeout(webhook.timeout, self.0.post.post(url, &message)).await;
+        let posted = timeout(limit, self.0.post.post(url, &message)).await;
         let (health, outcome) = match posted {
             Ok(Ok(status)) if SERVER_ERRORS.contains(&status) => (Health::Failed, Ok(status)),
             Ok(Ok(status)) => (Health::Well, Ok(status)),

@@ -23,7 +23,7 @@ const TOKEN_PARAMETER: &str = "jwt";
 pub struct Question<'a> {
     /// The content whose key is wanted.
     pub content_id: &'a ContentId,
-    /// The key; `None` is the content's primary one.
+    /// The key; `None` where there is none of the name that is asked for.
     pub kid: Option<Kid>,
     /// The viewer's address.
     pub viewer_ip: IpAddr,

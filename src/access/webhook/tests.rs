@@ -31,21 +31,21 @@ impl Post for Arc<Script> {
 fn webhooks(told: Told) -> (Webhooks, Arc<Script>) {
     let (told, posts) = (Mutex::new(told), AtomicUsize::new(0));
     let script = Arc::new(Script { told, posts });
-    (Webhooks::new(Box::new(Arc::clone(&script))), script)
+    (Webhooks::new(Box::new(Arc::clone(&script)), MAX_TIMEOUT), script)
 }
 
-fn webhook(url: Option<&str>) -> Webhook {
+fn webhook(url: Option<&str>, timeout: Duration) -> Webhook {
     let url = url.map(|url| url.parse().unwrap());
-    Webhook::new(
-        url,
-        SecretText::from("secret".to_owned()),
-        Some(Duration::from_millis(20)),
-    )
+    Webhook::new(url, SecretText::from("secret".to_owned()), Some(timeout))
 }
 
 const URL: Option<&str> = Some("https://hook.example.com/ask");
 
 async fn ask(webhooks: &Webhooks, url: Option<&str>) -> Answer {
+    ask_within(webhooks, url, Duration::from_millis(20)).await
+}
+
+async fn ask_within(webhooks: &Webhooks, url: Option<&str>, timeout: Duration) -> Answer {
     let content_id = "film-1".parse().unwrap();
     let question = Question {
         content_id: &content_id,
@@ -56,7 +56,7 @@ async fn ask(webhooks: &Webhooks, url: Option<&str>) -> Answer {
         request_id: "0191-a",
         timestamp: Timestamp::now(),
     };
-    webhooks.ask(&webhook(url), &question).await
+    webhooks.ask(&webhook(url, timeout), &question).await
 }
 
 #[tokio::test]
@@ -132,7 +132,8 @@ async fn a_no_and_what_is_blocked_are_no_failures() {
 #[tokio::test]
 async fn who_goes_away_makes_room() {
     let (webhooks, script) = webhooks(None);
-    let mut asking: Vec<_> = (0..MAX_IN_FLIGHT).map(|_| Box::pin(ask(&webhooks, URL))).collect();
+    let ask_long = || Box::pin(ask_within(&webhooks, URL, MAX_TIMEOUT));
+    let mut asking: Vec<_> = (0..MAX_IN_FLIGHT).map(|_| ask_long()).collect();
     for one in &mut asking {
         let gone = timeout(Duration::ZERO, one).await;
         assert!(gone.is_err());
@@ -141,6 +142,16 @@ async fn who_goes_away_makes_room() {
     drop(asking);
     *script.told.lock().unwrap() = Some(Ok(200));
     assert_eq!(ask(&webhooks, URL).await.verdict, Ok(()));
+}
+
+#[tokio::test]
+async fn none_has_longer_than_whoever_waits() {
+    let (told, posts) = (Mutex::new(None), AtomicUsize::new(0));
+    let script = Arc::new(Script { told, posts });
+    let webhooks = Webhooks::new(Box::new(script), Duration::from_millis(20));
+    let answer = ask_within(&webhooks, URL, MAX_TIMEOUT).await;
+    assert_eq!(answer.verdict, Err(DenyReason::WebhookTimeout));
+    assert!(answer.latency < MAX_TIMEOUT / 2);
 }
 
 #[test]

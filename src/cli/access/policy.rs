@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::{Subcommand, ValueEnum};
-use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use vylux_pack::access::administration::{Administration, AdministrationError, PolicyOrReason, ShownPolicy};
+use vylux_pack::access::json_object;
 use vylux_pack::access::policy::{MAX_POLICY_BYTES, Policy, Redacted};
 use vylux_pack::keys::store::PolicyStore;
 use vylux_pack::keys::{ContentId, KeyRing};
@@ -45,8 +47,8 @@ enum Command {
 
 /// Give a content a policy, in place of the one that it may have
 ///
-/// The secret of a webhook is read from WEBHOOK_SECRET, WEBHOOK_SECRET_FILE or WEBHOOK_SECRET_COMMAND; without them, the one that the content's
-/// webhook has is kept.
+/// The secret of a webhook is read from WEBHOOK_SECRET, WEBHOOK_SECRET_FILE or WEBHOOK_SECRET_COMMAND, where a file does not hold it; without
+/// them, the one that the content's webhook has is kept.
 #[derive(clap::Args)]
 struct Set {
     /// The content
@@ -193,12 +195,12 @@ impl Set {
     fn json(&self, settings: &Settings) -> Result<SecretText, Failure> {
         let kind = match (&self.policy, &self.file) {
             (Some(kind), _) => *kind,
-            (None, Some(file)) => return read(file),
+            (None, Some(file)) => return read(file, settings),
             (None, None) => return Err(Failure::usage(anyhow!("say who may have the keys, or give --file"))),
         };
         self.check(kind)?;
         let secret = match kind {
-            Kind::Webhook => settings.secret(WEBHOOK_SECRET).map_err(Failure::usage)?,
+            Kind::Webhook => webhook_secret(settings)?,
             Kind::Public | Kind::Token | Kind::Jwt => None,
         };
         let written = Written {
@@ -242,8 +244,31 @@ impl Set {
     }
 }
 
-/// Reads a policy from a file, or from standard input.
-pub fn read(file: &Path) -> Result<SecretText, Failure> {
+fn webhook_secret(settings: &Settings) -> Result<Option<SecretText>, Failure> {
+    settings.secret(WEBHOOK_SECRET).map_err(Failure::usage)
+}
+
+/// Reads a policy from a file, or from standard input. A webhook without a secret there has that of the settings, if any.
+pub fn read(file: &Path, settings: &Settings) -> Result<SecretText, Failure> {
+    #[derive(Deserialize)]
+    struct Seen {
+        #[serde(rename = "type")]
+        kind: String,
+        secret: Option<IgnoredAny>,
+    }
+
+    let text = read_text(file)?;
+    // What can't be read is told by whoever reads all of it.
+    let needs_secret =
+        json_object(text.expose().as_bytes()).is_ok_and(|Seen { kind, secret }| kind == "webhook" && secret.is_none());
+    let secret = if needs_secret { webhook_secret(settings)? } else { None };
+    let (Some(secret), Some((before, members))) = (secret, text.expose().split_once('{')) else {
+        return Ok(text);
+    };
+    Ok(format!("{before}{{\"secret\":{},{members}", serde_json::json!(secret.expose())).into())
+}
+
+fn read_text(file: &Path) -> Result<SecretText, Failure> {
     let failed = |error: io::Error| Failure::usage(anyhow!("{} can't be read: {error}", file.display()));
     let limit = MAX_POLICY_BYTES as u64 + 1;
     let mut text = String::new();

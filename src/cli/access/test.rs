@@ -9,7 +9,7 @@ use tokio::runtime::Builder;
 use vylux_pack::access::dry_run::Trial;
 use vylux_pack::access::leases::Leases;
 use vylux_pack::content_key::Kid;
-use vylux_pack::keys::lookup::Which;
+use vylux_pack::keys::lookup::{Lookup, Which};
 use vylux_pack::keys::store;
 use vylux_pack::keys::{ContentId, KeyName, KeyRing};
 use vylux_pack::secret::Settings;
@@ -78,7 +78,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         .map_err(Failure::work)?;
     let answer = runtime.block_on(async {
         let store = store::open(url.expose()).await?;
-        let policies = config::policies(&settings, Arc::clone(&store), ring).map_err(Failure::usage)?;
+        let keys = Lookup::stored(Arc::clone(&ring), Arc::clone(&store) as _, |_| {});
+        let policies = config::policies(&settings, Arc::clone(&store), ring, keys.clone()).map_err(Failure::usage)?;
         let leases = config::leases(&settings, &Flags::default()).map_err(Failure::usage)?;
         let leases = leases.map(|rules| Leases::new(Arc::clone(&store), rules));
         let access = config::access(&settings, false, Some(policies), leases).map_err(Failure::usage)?;
@@ -94,9 +95,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             viewer_ip: args.viewer_ip,
             asks_webhooks: args.fire_webhook,
         };
-        let answer = trial.run(&access, &*store).await;
+        let answer = trial.run(&access, &keys).await;
         store.close().await;
-        Ok::<_, Failure>(answer?)
+        answer.map_err(Failure::work)
     })?;
     output::json(&answer)?;
     match answer.reason {

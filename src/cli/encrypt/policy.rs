@@ -30,7 +30,7 @@ impl NewPolicy {
         let json = if PLAIN.contains(&given.as_str()) {
             format!("{{\"type\":\"{given}\"}}").into()
         } else {
-            read(Path::new(given))?
+            read(Path::new(given), settings)?
         };
         PolicyDraft::parse(json.expose()).map_err(|error| Failure::usage(anyhow!("--policy {given}: {error}")))?;
         let ring = KeyRing::load(settings).map_err(Failure::usage)?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 #[cfg(feature = "server")]
-use vylux_pack::access::administration::Administration;
+use vylux_pack::access::administration::{Administration, RewrappedPolicies};
 #[cfg(feature = "store")]
 use vylux_pack::keys::ContentId;
 use vylux_pack::keys::{KeyRecord, KeyRing, keys_file};
@@ -13,6 +13,8 @@ use super::{records, were};
 #[cfg(feature = "server")]
 use crate::cli::access::actor;
 use crate::cli::failure::Failure;
+#[cfg(feature = "server")]
+use crate::cli::output;
 use crate::cli::output::report;
 #[cfg(feature = "store")]
 use crate::cli::store::{self, StoreArgs};
@@ -73,10 +75,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
 fn rewrap_policies(store: &store::Store, keys: &KeyRing) -> Result<(), Failure> {
     let actor = actor();
     let rewrap = async |store| Administration { store, actor: &actor }.rewrap_policies(keys).await;
-    match store.wait(rewrap).map_err(Failure::work)? {
+    let RewrappedPolicies { moved, unreadable } = store.wait(rewrap).map_err(Failure::work)?;
+    match moved {
         0 => {}
         1 => report!("Moved the secret of 1 policy.")?,
         count => report!("Moved the secrets of {count} policies.")?,
+    }
+    for content_id in unreadable {
+        output::warn(&format!(
+            "content '{content_id}': its policy can't be read, so a secret in it stays under the older key; set it again"
+        ));
     }
     Ok(())
 }

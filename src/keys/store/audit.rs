@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use super::database::{Entity, SqlStore, Transaction, Work};
+use super::database::{Entity, SqlStore, Transaction, Work, is_never_stored};
 
 /// The entries of all changes.
 #[async_trait]
@@ -56,6 +56,7 @@ impl AuditTrail for SqlStore {
     async fn audit_entries(&self, subject: Option<&str>, limit: u32) -> Result<Vec<AuditEntry>, StoreError> {
         let limit = i64::from(limit).into();
         match subject {
+            Some(subject) if is_never_stored(subject) => Ok(Vec::new()),
             Some(subject) => self.rows(Work::List, LIST_OF_SUBJECT, &[subject.into(), limit]).await,
             None => self.rows(Work::List, LIST, &[limit]).await,
         }

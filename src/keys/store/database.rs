@@ -39,7 +39,7 @@ pub enum Lock<'a> {
     Records,
     /// Hold the same lock, to add a signing key.
     SigningKeys,
-    /// Hold the same lock, to count or take away leases of this viewer.
+    /// Hold the same lock, to count, renew or take away leases of this viewer.
     Viewer(&'a str),
     /// Hold the same lock, to take away leases that expired.
     ExpiredLeases,
@@ -110,13 +110,6 @@ impl SqlStore {
         transaction.commit().await?;
         Ok(row)
     }
-
-    /// Runs a statement that changes rows, and returns how many.
-    pub async fn execute(&self, sql: &'static str, values: &[Value]) -> Result<u64, StoreError> {
-        let mut transaction = self.0.begin(Work::Write).await?;
-        let done = transaction.execute(sql, values).await;
-        transaction.finish(done).await
-    }
 }
 
 /// What a row keeps.
@@ -140,6 +133,11 @@ fn entity<T: Entity>(store: &str, row: Row) -> Result<T, StoreError> {
         record: format!("{}{name}", T::KIND),
         source,
     })
+}
+
+/// Whether no database has this text: PostgreSQL keeps none with a NUL, and fails where it is asked for one.
+pub fn is_never_stored(text: &str) -> bool {
+    text.contains('\0')
 }
 
 /// A row of whichever database, as JSON.

@@ -1,6 +1,7 @@
 //! Leases: who may play what at the same time as what else.
 
 use std::fmt;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -19,7 +20,8 @@ pub trait LeaseStore: Send + Sync {
     /// The lease of an ID. It may have expired.
     async fn lease(&self, id: &str) -> Result<Option<Lease>, StoreError>;
 
-    /// Gives a lease another end, if it is of that viewer and content and counts at `now_ms`. Returns whether it did.
+    /// Gives a lease another end, if it is of that viewer and content and counts at `now_ms`, and still does once whoever counts or
+    /// takes away leases of its viewer is done. Returns whether it did.
     async fn renew_lease(
         &self,
         id: &str,
@@ -32,7 +34,7 @@ pub trait LeaseStore: Send + Sync {
     /// Takes a lease away. Returns whether there was one.
     async fn revoke_lease(&self, id: &str, audit: Audit<'_>) -> Result<bool, StoreError>;
 
-    /// Takes away all leases of a viewer that count. Returns how many there were.
+    /// Takes away all leases of a viewer, whether they count or not. Returns how many counted.
     async fn revoke_leases_of(&self, viewer: &str, audit: Audit<'_>) -> Result<u64, StoreError>;
 
     /// Takes away all leases that have expired at `now_ms`. Returns how many there were.
@@ -123,8 +125,10 @@ const RENEW: &str = "UPDATE key_leases SET expires_at_ms = $4
 
 const DELETE: &str = "DELETE FROM key_leases WHERE id = $1";
 
-/// Those that have expired are left to [`SWEEP`]: two that delete the same rows in another order would wait for each other.
 const DELETE_OF_VIEWER: &str = "DELETE FROM key_leases WHERE viewer = $1 AND expires_at_ms > $2";
+
+/// Those that have expired; a server whose clock is behind would renew them.
+const DELETE_EXPIRED_OF_VIEWER: &str = "DELETE FROM key_leases WHERE viewer = $1 AND expires_at_ms <= $2";
 
 const SWEEP: &str = "DELETE FROM key_leases WHERE expires_at_ms <= $1";
 
@@ -171,10 +175,22 @@ impl LeaseStore for SqlStore {
         expires_at_ms: i64,
         now_ms: i64,
     ) -> Result<bool, StoreError> {
-        let lease = [id.into(), viewer.into(), content_id.as_str().into()];
-        let [id, viewer, content_id] = lease;
-        let values = [id, viewer, content_id, expires_at_ms.into(), now_ms.into()];
-        Ok(self.execute(RENEW, &values).await? > 0)
+        let began = Instant::now();
+        let mut transaction = self.0.begin(Work::Write).await?;
+        let renewed = async {
+            transaction.lock(Lock::Viewer(viewer)).await?;
+            let waited = i64::try_from(began.elapsed().as_millis()).unwrap_or(i64::MAX);
+            let values = [
+                id.into(),
+                viewer.into(),
+                content_id.as_str().into(),
+                expires_at_ms.into(),
+                now_ms.saturating_add(waited).into(),
+            ];
+            Ok(transaction.execute(RENEW, &values).await? > 0)
+        }
+        .await;
+        transaction.finish(renewed).await
     }
 
     async fn revoke_lease(&self, id: &str, audit: Audit<'_>) -> Result<bool, StoreError> {
@@ -197,6 +213,9 @@ impl LeaseStore for SqlStore {
             transaction.lock(Lock::Viewer(viewer)).await?;
             let of_viewer = [viewer.into(), audit.at.as_millisecond().into()];
             let revoked = transaction.execute(DELETE_OF_VIEWER, &of_viewer).await?;
+            // Two that delete the same rows in another order would wait for each other.
+            transaction.lock(Lock::ExpiredLeases).await?;
+            transaction.execute(DELETE_EXPIRED_OF_VIEWER, &of_viewer).await?;
             if revoked > 0 {
                 audit.write(&mut *transaction, "lease.revoke-viewer", viewer).await?;
             }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::database::{Entity, Lock, SqlStore, Work};
+use super::database::{Entity, Lock, SqlStore, Work, is_never_stored};
 use super::{Audit, StoreError};
 
 /// Public keys that tokens are checked with. One that was revoked stays, so that nobody takes its ID again.
@@ -96,6 +96,9 @@ impl SigningKeyStore for SqlStore {
     }
 
     async fn signing_key(&self, kid: &str) -> Result<Option<SigningKey>, StoreError> {
+        if is_never_stored(kid) {
+            return Ok(None);
+        }
         self.row(GET, &[kid.into()]).await
     }
 
@@ -116,6 +119,9 @@ impl SigningKeyStore for SqlStore {
     }
 
     async fn revoke_signing_key(&self, kid: &str, audit: Audit<'_>) -> Result<Revocation, StoreError> {
+        if is_never_stored(kid) {
+            return Ok(Revocation::Unknown);
+        }
         let mut transaction = self.0.begin(Work::Write).await?;
         let revoked = async {
             if transaction.execute(REVOKE, &[kid.into(), audit.at.into()]).await? > 0 {

@@ -16,8 +16,12 @@ use super::database::{self, Database, Lock, Row, Transaction, Value, Work};
 /// How long a call waits for another process that writes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// In WAL mode readers wait for nobody; writers wait for each other, whatever the number of connections.
-const MAX_CONNECTIONS: u32 = 4;
+/// In WAL mode readers wait for nobody.
+const READING_CONNECTIONS: u32 = 4;
+
+/// Writers wait for each other. They have a connection of their own, so that those who wait for another process keep none from
+/// readers.
+const WRITING_CONNECTIONS: u32 = 1;
 
 /// Begins a transaction with the lock to write: one that first reads could be refused it later.
 const BEGIN_WRITE: &str = "BEGIN IMMEDIATE";
@@ -87,7 +91,8 @@ const MIGRATIONS: [&str; 3] = [
 pub(super) struct Sqlite {
     /// Its path, for errors.
     name: Arc<str>,
-    pool: SqlitePool,
+    readers: SqlitePool,
+    writers: SqlitePool,
 }
 
 impl Sqlite {
@@ -103,22 +108,22 @@ impl Sqlite {
         if let Err(source) = create_if_missing(&path) {
             return Err(StoreError::Create { path, source });
         }
-        let pool = connect(&path)
+        let (readers, writers) = connect(&path)
             .await
             .map_err(|error| StoreError::database(&name, error))?;
-        let store = Self { name, pool };
+        let store = Self { name, readers, writers };
         store.migrate().await?;
         Ok(store)
     }
 
     async fn migrate(&self) -> Result<(), StoreError> {
-        let mut connection = self.pool.acquire().await.map_err(|error| self.failed(error))?;
+        let mut connection = self.readers.acquire().await.map_err(|error| self.failed(error))?;
         if self.pending_migrations(&mut connection).await?.is_empty() {
             return Ok(());
         }
         drop(connection);
         // Of the processes that find the schema behind, one migrates; the others wait here, then find it done.
-        let begun = self.pool.begin_with(BEGIN_WRITE).await;
+        let begun = self.writers.begin_with(BEGIN_WRITE).await;
         let mut transaction = begun.map_err(|error| self.failed(error))?;
         for step in self.pending_migrations(&mut transaction).await? {
             sqlx::raw_sql(*step)
@@ -157,8 +162,8 @@ impl Database for Sqlite {
     async fn begin(&self, work: Work) -> Result<Box<dyn Transaction>, StoreError> {
         let begun = match work {
             // Each statement that reads is a transaction by itself; another one around it would be two more statements to wait for.
-            Work::Look | Work::List => self.pool.acquire().await.map(Begun::Reading),
-            Work::Write => self.pool.begin_with(BEGIN_WRITE).await.map(Begun::Writing),
+            Work::Look | Work::List => self.readers.acquire().await.map(Begun::Reading),
+            Work::Write => self.writers.begin_with(BEGIN_WRITE).await.map(Begun::Writing),
         };
         Ok(Box::new(SqliteTransaction {
             name: Arc::clone(&self.name),
@@ -167,7 +172,8 @@ impl Database for Sqlite {
     }
 
     async fn close(&self) {
-        self.pool.close().await;
+        self.readers.close().await;
+        self.writers.close().await;
     }
 }
 
@@ -253,24 +259,28 @@ fn create_if_missing(path: &Path) -> io::Result<()> {
     }
 }
 
-async fn connect(path: &Path) -> Result<SqlitePool, sqlx::Error> {
+/// Connections that read, and those that write.
+async fn connect(path: &Path) -> Result<(SqlitePool, SqlitePool), sqlx::Error> {
     let connection = SqliteConnectOptions::new()
         .filename(path)
         .busy_timeout(BUSY_TIMEOUT)
         .journal_mode(SqliteJournalMode::Wal)
         .disable_statement_logging();
-    let pool = SqlitePoolOptions::new()
-        .max_connections(MAX_CONNECTIONS)
-        // A connection to a file is not lost while it waits.
-        .test_before_acquire(false);
+    let pool = |connections| {
+        SqlitePoolOptions::new()
+            .max_connections(connections)
+            // A connection to a file is not lost while it waits.
+            .test_before_acquire(false)
+    };
+    let writers = pool(WRITING_CONNECTIONS).connect_lazy_with(connection.clone());
     let begun = Instant::now();
     loop {
-        match pool.clone().connect_with(connection.clone()).await {
+        match pool(READING_CONNECTIONS).connect_with(connection.clone()).await {
             // A new file's switch to WAL mode is refused at once, without the busy timeout, while others do the same.
             Err(error) if is_busy(&error) && begun.elapsed() < BUSY_TIMEOUT => {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            result => return result,
+            result => return Ok((result?, writers)),
         }
     }
 }
@@ -320,6 +330,45 @@ mod tests {
         store.replace(&[record("a", 1)]).unwrap();
         let short = Blocking::open(&url(&folder).replace("//", "")).unwrap();
         assert_eq!(short.list(None).unwrap().len(), 1);
+    }
+
+    /// Leases are renewed all the time; a backup, or `keys import`, may hold the lock to write for long.
+    #[test]
+    fn writers_that_wait_keep_no_reader_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Blocking::open(&url(&folder)).unwrap();
+        let path = folder.path().join("store.db");
+        let content_id = "film".parse().unwrap();
+        let (held, release) = (Barrier::new(2), Barrier::new(2));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .unwrap();
+                runtime.block_on(async {
+                    let (_, writers) = connect(&path).await.unwrap();
+                    let writing = writers.begin_with(BEGIN_WRITE).await.unwrap();
+                    held.wait();
+                    release.wait();
+                    writing.rollback().await.unwrap();
+                });
+            });
+            held.wait();
+            store.wait(async |store| {
+                let renewals = (0..8).map(|_| store.renew_lease("a", "viewer", &content_id, 2, 1));
+                let mut renewals = Box::pin(futures_util::future::join_all(renewals));
+                let begun = Instant::now();
+                tokio::select! {
+                    biased;
+                    _ = &mut renewals => panic!("the lock is held"),
+                    policy = store.policy(&content_id) => assert!(policy.unwrap().is_none()),
+                }
+                assert!(begun.elapsed() < BUSY_TIMEOUT / 3, "{:?}", begun.elapsed());
+                release.wait();
+                assert!(renewals.await.iter().all(|renewed| matches!(renewed, Ok(false))));
+            });
+        });
     }
 
     /// Name of the variable that tells this test, run again as another process, which store to open.
@@ -393,7 +442,7 @@ mod tests {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let pool = connect(Path::new(path)).await.unwrap();
+            let (pool, _) = connect(Path::new(path)).await.unwrap();
             sqlx::raw_sql(sql).execute(&pool).await.unwrap();
             pool.close().await;
         });

@@ -6,6 +6,11 @@ const video = byId('video');
 /* ---- leases ------------------------------------------------------------------------------------ */
 
 const LEASE_RENEWED_AT = 0.75; // of its time
+const RETRY_MS = 100; // at least
+const OUTAGES = [429, 503];
+
+/** How long to wait before something is tried again that has to be done until then: several times, and not all at once. */
+const untilRetry = (ends) => Math.max(RETRY_MS, (ends - performance.now()) / 4);
 
 /** The leases of what is played: one for each content, taken when its first key is asked for, and renewed until the end. */
 class Leases {
@@ -28,7 +33,9 @@ class Leases {
   }
 
   async take(url, content) {
-    const lease = await this.ask(url, { contentId: content });
+    const { lease, status } = await this.ask(url, { contentId: content });
+    // The server gives no leases, or none of this content.
+    if (!lease && status !== 404 && status !== 405) this.taken.delete(content);
     if (!lease) return null;
     this.told.log('Lease', content, milliseconds(lease.ttlMs));
     this.renewLater(url, content, lease);
@@ -36,34 +43,47 @@ class Leases {
   }
 
   renewLater(url, content, { leaseId, ttlMs }) {
+    const ends = performance.now() + ttlMs;
+    this.later(ttlMs * LEASE_RENEWED_AT, async () => {
+      const { lease, again } = await this.ask(`${url}/renew`, { leaseId }, ends);
+      if (lease) {
+        this.told.log('Lease', `${content} renewed`, milliseconds(lease.ttlMs));
+        this.renewLater(url, content, lease);
+      }
+      return again;
+    });
+  }
+
+  /** Does something in a while, and once more whenever it says in how many milliseconds. */
+  later(wait, work) {
     if (this.isOver) return;
     const timer = setTimeout(async () => {
       this.timers.delete(timer);
-      const lease = await this.ask(`${url}/renew`, { leaseId });
-      if (!lease) return;
-      this.told.log('Lease', `${content} renewed`, milliseconds(lease.ttlMs));
-      this.renewLater(url, content, lease);
-    }, ttlMs * LEASE_RENEWED_AT);
+      const again = await work();
+      if (again) this.later(again, work);
+    }, wait);
     this.timers.add(timer);
   }
 
-  /** The lease that is answered; null where there is none, which is told if it is the server's refusal. */
-  async ask(url, body) {
+  /** The lease that is answered, or the status in its place; a refusal is told, unless it may be otherwise before `ends`. */
+  async ask(url, body, ends = 0) {
     try {
       const answer = await fetch(url, {
         method: 'POST',
         headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${this.token}` },
         body: JSON.stringify(body),
       });
-      if (answer.ok) return await answer.json();
-      // The server gives no leases.
-      if (answer.status !== 404 && answer.status !== 405) {
-        this.told.refused('key', url, answer.status, await answer.text(), answer.headers.get('retry-after'));
-      }
+      const { status } = answer;
+      if (answer.ok) return { lease: await answer.json() };
+      const retryAfter = answer.headers.get('retry-after');
+      const again = Math.max(untilRetry(ends), Number(retryAfter) * 1000 || 0);
+      if (OUTAGES.includes(status) && performance.now() + again < ends) return { again };
+      if (status !== 404 && status !== 405) this.told.refused('key', url, status, await answer.text(), retryAfter);
+      return { status };
     } catch {
       // It can't be reached: the key itself is asked for next, and says so.
+      return performance.now() < ends ? { again: untilRetry(ends) } : {};
     }
-    return null;
   }
 
   stop() {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{schema, uncached};
-use crate::access::DenyReason;
+use crate::access::{DenyReason, json_object};
 use crate::content_key::Kid;
 use crate::keys::lookup::{FoundKey, Which};
 use crate::server::App;
@@ -93,12 +93,15 @@ pub async fn licence(
 ) -> Response {
     let mut told = Told::default();
     let licence = async {
-        let granted = grant(&app, &request, &content_id, None, &mut told).await?;
+        // What is wrong with it is said to those alone who may have keys.
+        let kids = key_ids(&body);
+        let which: Vec<Which> = kids.iter().flatten().copied().map(Which::Kid).collect();
+        let granted = grant(&app, &request, &content_id, &which, &mut told).await?;
         let mut keys = Vec::new();
         let mut left_out = None;
         // A player asks for the keys of all qualities at once, and copes with fewer: a key that a licence does not hold has no
         // status in its session (Encrypted Media Extensions, 6.1), and what needs it is not chosen.
-        for kid in key_ids(&body)? {
+        for kid in kids? {
             match granted.key(&app, Which::Kid(kid)).await {
                 Ok(found) => keys.push(LicenceKey::new(&found)),
                 Err(problem) if problem.reason == DenyReason::KeyNotInToken.as_str() => left_out = Some(problem),
@@ -121,8 +124,7 @@ pub async fn licence(
 }
 
 fn key_ids(body: &[u8]) -> Result<Vec<Kid>, Problem> {
-    let request: LicenceRequest =
-        serde_json::from_slice(body).map_err(|_| Problem::malformed("malformed-licence-request"))?;
+    let request: LicenceRequest = json_object(body).map_err(|_| Problem::malformed("malformed-licence-request"))?;
     if request.kids.is_empty() || request.kids.len() > MAX_KIDS {
         return Err(Problem::malformed("licence-request-key-count"));
     }

@@ -87,10 +87,8 @@ async fn answer(app: &App, path: &[String], request: &Parts, which: impl Fn(&str
         let content_id = path.next().unwrap_or_default();
         // Read before anything is decided: a path that can't be read is malformed, whoever asks.
         let which = which(path.next().unwrap_or_default()).ok_or(Problem::malformed("malformed-key-id"))?;
-        grant(app, request, content_id, which.kid(), &mut told)
-            .await?
-            .key(app, which)
-            .await
+        let granted = grant(app, request, content_id, std::slice::from_ref(&which), &mut told).await?;
+        granted.key(app, which).await
     };
     let response = match key.await {
         Ok(found) => (

@@ -17,7 +17,7 @@ use utoipa_axum::routes;
 
 use super::{body_limit, schema, uncached};
 use crate::access::leases::Given;
-use crate::access::{Wanted, whole_or_null};
+use crate::access::{Wanted, json_object, whole_or_null};
 use crate::server::App;
 use crate::server::admin::Administrator;
 use crate::server::grant::{authorize, limit_address, parse, require_token};
@@ -115,6 +115,7 @@ pub struct Revocation {
         (status = 400, description = "The request is malformed", content_type = "application/problem+json", body = Details),
         (status = 401, description = "No Bearer token", content_type = "application/problem+json", body = Details),
         (status = 403, description = "The token does not open this content, or names no viewer", content_type = "application/problem+json", body = Details),
+        (status = 404, description = "Keys of this content need no lease", content_type = "application/problem+json", body = Details),
         (status = 409, description = "The viewer has as many leases as there may be", content_type = "application/problem+json", body = Details),
         (status = 413, description = "The request is too large", content_type = "application/problem+json", body = Details),
         (status = 429, description = "Too many requests; Retry-After says when", content_type = "application/problem+json", body = Details),
@@ -153,6 +154,7 @@ pub async fn create(State(app): State<Arc<App>>, request: Parts, body: Bytes) ->
         (status = 400, description = "The request is malformed", content_type = "application/problem+json", body = Details),
         (status = 401, description = "No Bearer token", content_type = "application/problem+json", body = Details),
         (status = 403, description = "The viewer has no such lease, or the token does not open its content", content_type = "application/problem+json", body = Details),
+        (status = 404, description = "Keys of its content need no lease any more", content_type = "application/problem+json", body = Details),
         (status = 413, description = "The request is too large", content_type = "application/problem+json", body = Details),
         (status = 429, description = "Too many requests; Retry-After says when", content_type = "application/problem+json", body = Details),
         (status = 503, description = "The record store can't be asked", content_type = "application/problem+json", body = Details),
@@ -217,7 +219,7 @@ fn leasing(app: &App) -> Result<&Leasing, Problem> {
 
 /// The media type is not looked at, as for licences.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|_| Problem::malformed("malformed-lease-request"))
+    json_object(body).map_err(|_| Problem::malformed("malformed-lease-request"))
 }
 
 fn answer(status: StatusCode, body: Result<impl Serialize, Problem>) -> Response {

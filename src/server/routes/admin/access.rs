@@ -9,9 +9,11 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::access::dry_run::Trial;
+use crate::access::json_object;
 use crate::content_key::Kid;
 use crate::keys::KeyName;
 use crate::keys::lookup::Which;
+use crate::server::App;
 use crate::server::admin::Administrator;
 use crate::server::grant::parse;
 use crate::server::problem::{Details, Problem};
@@ -92,12 +94,13 @@ struct AskedWebhookSchema {
         (status = 403, description = "Another token than ADMIN_TOKEN", content_type = "application/problem+json", body = Details),
         (status = 413, description = "The request is too large", content_type = "application/problem+json", body = Details),
         (status = 429, description = "Too many wrong tokens", content_type = "application/problem+json", body = Details),
+        (status = 500, description = "The key is there, and can't be opened", content_type = "application/problem+json", body = Details),
         (status = 503, description = "The record store can't be asked", content_type = "application/problem+json", body = Details),
     ),
     security(("bearer" = [])),
 )]
 pub async fn test(administrator: Administrator, body: String) -> Result<Response, Problem> {
-    let tried: Tried = serde_json::from_str(&body).map_err(|error| {
+    let tried: Tried = json_object(body.as_bytes()).map_err(|error| {
         // Without the text, which holds a token.
         let (line, column) = (error.line(), error.column());
         Problem::malformed("malformed-access-test").saying(format!("line {line}, column {column} of the body"))
@@ -115,7 +118,7 @@ pub async fn test(administrator: Administrator, body: String) -> Result<Response
         viewer_ip: tried.viewer_ip.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         asks_webhooks: tried.fire_webhook,
     };
-    let (access, admin) = (&administrator.app().access, administrator.admin()?);
-    let answer = trial.run(access, &*admin.store).await?;
+    let App { access, keys, .. } = administrator.app();
+    let answer = trial.run(access, keys).await?;
     Ok(uncached(StatusCode::OK, answer))
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::refused;
+use crate::access::json_object;
 use crate::keys::store::Revocation;
 use crate::server::admin::Administrator;
 use crate::server::problem::{Details, Problem};
@@ -102,7 +103,7 @@ pub async fn list(administrator: Administrator) -> Result<Response, Problem> {
     security(("bearer" = [])),
 )]
 pub async fn create(administrator: Administrator, body: String) -> Result<Response, Problem> {
-    let new: NewKey = serde_json::from_str(&body)
+    let new: NewKey = json_object(body.as_bytes())
         .map_err(|_| Problem::malformed("malformed-signing-key").saying("expected {\"name\": \"...\"}".to_owned()))?;
     let created = administrator.administration()?.create_signing_key(&new.name).await;
     let key = created.map_err(|error| refused(&error))?;
