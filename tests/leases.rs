@@ -337,6 +337,8 @@ fn leases_are_for_viewers_whom_a_token_names() {
         .post("PUT /api/admin/policies/film", &[&bearer], br#"{"type":"public"}"#);
     assert_eq!(policy.status, 200, "{policy:?}");
     assert_eq!(server.0.ask("GET /api/key/film", &[]).status, 200);
+    let anonymous = server.post("/keys/leases", None, &json!({"contentId": "film"}));
+    server.assert_refused(&anonymous, 401, "missing-token");
     let none = |viewer: &str| server.assert_refused(&server.create(viewer, "film"), 404, "lease-not-needed");
     none("viewer-1");
     // Nor does what a web service decides each time; this one can't be asked.

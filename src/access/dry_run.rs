@@ -125,7 +125,7 @@ impl Trial<'_> {
             subject: grounds.subject,
             kid: grounds.kid,
             claims,
-            webhook: grounds.webhook.map(|answer| AskedWebhook {
+            webhook: grounds.webhook.last().map(|answer| AskedWebhook {
                 status: answer.status,
                 latency_ms: answer.latency.as_millis().try_into().unwrap_or(u64::MAX),
             }),

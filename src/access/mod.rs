@@ -165,8 +165,8 @@ pub struct Grounds {
     pub kid: Option<String>,
     /// All that the token says. Verified where access is allowed, and nowhere else.
     pub claims: Option<Members>,
-    /// What the webhook answered.
-    pub webhook: Option<webhook::Answer>,
+    /// What the webhook answered, to each of its questions.
+    pub webhook: Vec<webhook::Answer>,
     /// Why the store could not be asked.
     pub cause: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }

@@ -5,6 +5,8 @@ use std::error::Error;
 use std::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use jiff::Timestamp;
 use url::Url;
 
@@ -23,6 +25,9 @@ use crate::keys::{ContentId, KeyRing, WrappedText};
 /// request on.
 #[derive(Clone)]
 pub struct Policies(Arc<Inner>);
+
+/// A webhook is asked so many questions at once for one request.
+const QUESTIONS_AT_ONCE: usize = 4;
 
 /// What a read of the store comes to.
 type Read<T> = Result<T, Arc<StoreError>>;
@@ -119,9 +124,9 @@ impl Policies {
         })?;
         let url = Url::parse(&policy.url).ok();
         let webhook = Webhook::new(url, secret, Some(policy.timeout()));
-        let (mut kids, mut refused) = (Vec::new(), None);
-        for which in which {
-            let kid = self.kid(content_id, which, grounds).await?;
+        let until = self.0.webhooks.until();
+        let kids = self.kids(content_id, which, grounds).await?;
+        let ask = |kid| {
             let question = webhook::Question {
                 content_id,
                 kid,
@@ -131,24 +136,54 @@ impl Policies {
                 request_id: asking.request_id,
                 timestamp: Timestamp::now(),
             };
-            let answer = self.0.webhooks.ask(&webhook, &question).await;
-            let verdict = answer.verdict;
-            grounds.detail.clone_from(&answer.cause);
-            grounds.webhook = Some(answer);
-            match verdict {
-                Ok(()) => kids.extend(kid),
-                // Others may be let through.
-                Err(DenyReason::WebhookDeny403) => refused = Some(DenyReason::WebhookDeny403),
-                Err(reason) => return Err(reason),
+            let (webhooks, webhook) = (&self.0.webhooks, &webhook);
+            async move { (kid, webhooks.ask(webhook, &question, until).await) }
+        };
+        let answers: Vec<_> = stream::iter(kids.into_iter().map(ask))
+            .buffered(QUESTIONS_AT_ONCE)
+            .collect()
+            .await;
+        let failed = answers
+            .iter()
+            .find(|(_, answer)| !matches!(answer.verdict, Ok(()) | Err(DenyReason::WebhookDeny403)));
+        let refused = answers.iter().find(|(_, answer)| answer.verdict.is_err());
+        let allowed = answers.iter().filter(|(_, answer)| answer.verdict.is_ok());
+        let allowed: Vec<Option<Kid>> = allowed.map(|(kid, _)| *kid).collect();
+        // One that could not be decided about may be let through the next time; others than those that are refused are now.
+        let denied = failed.or(refused.filter(|_| allowed.is_empty()));
+        let outcome = match denied {
+            Some((_, answer)) => {
+                grounds.detail.clone_from(&answer.cause);
+                answer.verdict.map(|()| Authenticated::default())
             }
-        }
-        match refused {
-            Some(reason) if kids.is_empty() => Err(reason),
-            _ => Ok(Authenticated {
-                kids: Some(kids),
+            None => Ok(Authenticated {
+                kids: Some(allowed.into_iter().flatten().collect()),
                 ..Authenticated::default()
             }),
+        };
+        grounds.webhook = answers.into_iter().map(|(_, answer)| answer).collect();
+        outcome
+    }
+
+    /// The IDs of keys, each once; `None` is a key that there is none of. It is never empty: whoever asks for nothing is let in, or
+    /// not, like others.
+    async fn kids(
+        &self,
+        content_id: &ContentId,
+        which: &[Which],
+        grounds: &mut Grounds,
+    ) -> Result<Vec<Option<Kid>>, DenyReason> {
+        let mut kids = Vec::new();
+        for which in which {
+            let kid = self.kid(content_id, which, grounds).await?;
+            if !kids.contains(&kid) {
+                kids.push(kid);
+            }
         }
+        if kids.is_empty() {
+            kids.push(None);
+        }
+        Ok(kids)
     }
 
     /// The ID of a key, if there is one.

@@ -170,13 +170,15 @@ impl Config {
         let leases = leases(settings, &flags)?;
         let leases_per_minute: NonZeroU32 = needed(RATE_LIMIT_LEASES, settings, "a whole number above 0")?;
         if let Some(rules) = &leases {
-            let renewals = 60_000_u128.div_ceil(rules.ttl.as_millis() * 3 / 4);
+            let players = rules.limit.map_or(1, |limit| limit.max_per_viewer);
+            let renewals = (60_000 * u128::from(players)).div_ceil(rules.ttl.as_millis() * 3 / 4);
             if renewals > leases_per_minute.get().into() {
                 return Err(SettingError::Contradiction(format!(
-                    "a player renews a lease of {} milliseconds {renewals} times a minute, and {} is {leases_per_minute}; raise one \
-                     of them",
+                    "a viewer of {players} leases of {} milliseconds renews {renewals} times a minute, and {} is \
+                     {leases_per_minute}; raise it, or {}",
                     rules.ttl.as_millis(),
-                    RATE_LIMIT_LEASES.name
+                    RATE_LIMIT_LEASES.name,
+                    LEASE_TTL_MS.name
                 )));
             }
         }

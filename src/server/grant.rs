@@ -101,8 +101,12 @@ pub async fn authorize(
         asks_webhooks: true,
     };
     let Verdict { outcome, grounds } = app.access.decide(&asking).await;
-    if let Some(answer) = &grounds.webhook {
+    for answer in &grounds.webhook {
         app.metrics.count_webhook(answer.latency);
+    }
+    // A request that asks a web service many questions counts as many; the next one is told.
+    for _ in grounds.webhook.iter().skip(1) {
+        drop(limit_address(app, limit, request).await);
     }
     told.subject.clone_from(&grounds.subject);
     if let Some(subject) = grounds.subject {

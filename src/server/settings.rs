@@ -72,7 +72,7 @@ settings! {
     LEASE_TTL_MS, "Milliseconds that a lease is at most, from 1000 to 604800000. With it, keys are for viewers who have a lease; without it there are none.";
     LEASE_MAX_PER_VIEWER, "Leases that a viewer may have at once. Any number when not set.";
     LEASE_OVERFLOW = "evict", "What becomes of a lease that is one too many: `evict` ends the viewer's oldest for it, `refuse` refuses it.";
-    RATE_LIMIT_LEASES = "10", "Leases asked for or renewed a minute, for each client address and for each subject.";
+    RATE_LIMIT_LEASES = "10", "Leases asked for or renewed a minute, for each client address and for each subject: at least as often as `LEASE_MAX_PER_VIEWER` players renew, at three quarters of `LEASE_TTL_MS`.";
     #[secret] REDIS_URL, "Redis that counts rate limits for several servers: `redis://:PASSWORD@HOST:6379`, or `rediss://` for TLS.";
     TRUSTED_PROXIES, "Addresses and ranges whose `X-Forwarded-For` is believed, comma-separated: `10.0.0.0/8`.";
     REQUEST_TIMEOUT = "10", "Seconds that an answer may take.";

@@ -376,9 +376,8 @@ mod tests {
                 request_id: "1",
                 timestamp: Timestamp::now(),
             };
-            let answer = Webhooks::new(Box::new(post()), MAX_TIMEOUT)
-                .ask(&webhook, &question)
-                .await;
+            let webhooks = Webhooks::new(Box::new(post()), MAX_TIMEOUT);
+            let answer = webhooks.ask(&webhook, &question, webhooks.until()).await;
             // Nothing but letters is no head, which is told before the time is over.
             let expected = match head {
                 "" => [DenyReason::WebhookTimeout, DenyReason::WebhookNetwork],

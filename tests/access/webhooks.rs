@@ -95,9 +95,22 @@ fn each_key_is_asked_about() {
             assert_eq!(answer.json()["keys"].as_array().unwrap().len(), 1, "{kids:?}");
             assert_eq!(asked().len(), 2);
         }
-        for kids in [vec![&video], vec![&video, &unknown]] {
+        for kids in [vec![&video], vec![&video, &unknown], vec![&video, &video], vec![]] {
             assert_eq!(site.outcome(&licence(&kids)), refused("webhook-deny-403"));
         }
+        let kids: Vec<Value> = asked().into_iter().map(|(kid, _)| kid).collect();
+        assert_eq!(
+            kids.len(),
+            5,
+            "each is asked about once, and nothing is somebody who is to be let in"
+        );
+        assert_eq!(kids.last(), Some(&json!(null)));
+        let metrics = String::from_utf8(site.server.ask("GET /metrics", &[]).body).unwrap();
+        // Twelve for keys, of which six were tried out by nobody who is counted; six and five for licences.
+        let counted = metrics
+            .lines()
+            .find_map(|line| line.strip_prefix("vylux_pack_webhook_duration_seconds_count "));
+        assert_eq!(counted, Some("17"));
     });
 }
 

@@ -50,20 +50,17 @@ struct Host {
     on_trial: bool,
 }
 
-/// A question to a host that is under way. Dropped without an end, nothing was learned from it, unless the host had half of its
-/// time: viewers are less patient than that.
+/// A question to a host that is under way. Dropped without an end, nothing was learned from it.
 pub(super) struct Visit<'a> {
     hosts: &'a Hosts,
     host: String,
     trial: bool,
     ended: bool,
-    /// From when on the host is slow.
-    slow_from: Instant,
 }
 
 impl Hosts {
-    /// Lets a question to `host` through at `now`, or says why not. It has `limit` to answer.
-    pub(super) fn enter(&self, host: &str, now: Instant, limit: Duration) -> Result<Visit<'_>, DenyReason> {
+    /// Lets a question to `host` through at `now`, or says why not.
+    pub(super) fn enter(&self, host: &str, now: Instant) -> Result<Visit<'_>, DenyReason> {
         let mut hosts = self.lock();
         if !hosts.contains_key(host) && hosts.len() >= MAX_HOSTS && !forget_one(&mut hosts) {
             return Err(DenyReason::WebhookOverloaded);
@@ -83,7 +80,6 @@ impl Hosts {
             host: host.to_owned(),
             trial,
             ended: false,
-            slow_from: now + limit / 2,
         })
     }
 
@@ -149,13 +145,7 @@ impl Visit<'_> {
 impl Drop for Visit<'_> {
     fn drop(&mut self) {
         if !self.ended {
-            let now = Instant::now();
-            let health = if now < self.slow_from {
-                Health::Unknown
-            } else {
-                Health::Failed
-            };
-            self.hosts.leave(self, health, now);
+            self.hosts.leave(self, Health::Unknown, Instant::now());
         }
     }
 }
@@ -166,11 +156,10 @@ mod tests {
     use super::*;
 
     const HOST: &str = "hook.example.com:443";
-    const LIMIT: Duration = Duration::from_mins(1);
 
     /// Asks once.
     fn ask(hosts: &Hosts, now: Instant, health: Health) -> Result<(), DenyReason> {
-        hosts.enter(HOST, now, LIMIT).map(|visit| visit.end(health, now))
+        hosts.enter(HOST, now).map(|visit| visit.end(health, now))
     }
 
     fn open(hosts: &Hosts, now: Instant) {
@@ -187,7 +176,7 @@ mod tests {
         assert_eq!(ask(&hosts, start, Health::Well), Err(DenyReason::WebhookCircuitOpen));
         assert_eq!(ask(&hosts, almost, Health::Well), Err(DenyReason::WebhookCircuitOpen));
         let later = start + OPEN_TIME;
-        let trial = hosts.enter(HOST, later, LIMIT).unwrap();
+        let trial = hosts.enter(HOST, later).unwrap();
         assert_eq!(ask(&hosts, later, Health::Well), Err(DenyReason::WebhookCircuitOpen));
         trial.end(Health::Well, later);
         assert_eq!(ask(&hosts, later, Health::Failed), Ok(()));
@@ -209,20 +198,8 @@ mod tests {
         let (hosts, start) = (Hosts::default(), Instant::now());
         open(&hosts, start);
         let later = start + OPEN_TIME;
-        drop(hosts.enter(HOST, later, LIMIT).unwrap());
+        drop(hosts.enter(HOST, later).unwrap());
         assert_eq!(ask(&hosts, later, Health::Well), Ok(()));
-    }
-
-    #[test]
-    fn a_host_that_viewers_give_up_waiting_for_has_failed() {
-        let (hosts, now) = (Hosts::default(), Instant::now());
-        for _ in 0..FAILURES_TO_OPEN {
-            assert!(hosts.enter(HOST, now, LIMIT).is_ok(), "it was given no time");
-        }
-        for _ in 0..FAILURES_TO_OPEN {
-            assert!(hosts.enter(HOST, now, Duration::ZERO).is_ok());
-        }
-        assert_eq!(ask(&hosts, now, Health::Well), Err(DenyReason::WebhookCircuitOpen));
     }
 
     #[test]
@@ -240,10 +217,7 @@ mod tests {
     #[test]
     fn what_was_under_way_does_not_speak_for_the_trial() {
         let (hosts, start) = (Hosts::default(), Instant::now());
-        let early = [
-            hosts.enter(HOST, start, LIMIT).unwrap(),
-            hosts.enter(HOST, start, LIMIT).unwrap(),
-        ];
+        let early = [hosts.enter(HOST, start).unwrap(), hosts.enter(HOST, start).unwrap()];
         open(&hosts, start);
         let later = start + OPEN_TIME;
         for (visit, health) in early.into_iter().zip([Health::Well, Health::Failed]) {
@@ -256,12 +230,10 @@ mod tests {
     #[test]
     fn a_host_is_asked_so_many_questions_at_once() {
         let (hosts, now) = (Hosts::default(), Instant::now());
-        let mut visits: Vec<_> = (0..MAX_IN_FLIGHT)
-            .map(|_| hosts.enter(HOST, now, LIMIT).unwrap())
-            .collect();
+        let mut visits: Vec<_> = (0..MAX_IN_FLIGHT).map(|_| hosts.enter(HOST, now).unwrap()).collect();
         assert_eq!(ask(&hosts, now, Health::Well), Err(DenyReason::WebhookOverloaded));
         assert!(
-            hosts.enter("hook.example.com:8443", now, LIMIT).is_ok(),
+            hosts.enter("hook.example.com:8443", now).is_ok(),
             "another port is another host"
         );
         drop(visits.pop());
@@ -272,7 +244,7 @@ mod tests {
     fn hosts_that_do_well_are_forgotten() {
         let (hosts, now) = (Hosts::default(), Instant::now());
         for n in 0..MAX_HOSTS {
-            hosts.enter(&n.to_string(), now, LIMIT).unwrap().end(Health::Well, now);
+            hosts.enter(&n.to_string(), now).unwrap().end(Health::Well, now);
         }
         assert_eq!(hosts.lock().len(), 0);
     }
@@ -283,22 +255,19 @@ mod tests {
         open(&hosts, start);
         for n in 0..MAX_HOSTS - 1 {
             let later = start + Duration::from_millis(1);
-            hosts
-                .enter(&n.to_string(), later, LIMIT)
-                .unwrap()
-                .end(Health::Failed, later);
+            hosts.enter(&n.to_string(), later).unwrap().end(Health::Failed, later);
         }
         assert_eq!(hosts.lock().len(), MAX_HOSTS);
-        drop(hosts.enter("another", start, LIMIT).unwrap());
+        drop(hosts.enter("another", start).unwrap());
         assert_eq!(hosts.lock().len(), MAX_HOSTS - 1, "the oldest failure went");
-        assert!(hosts.enter(HOST, start, LIMIT).is_ok());
+        assert!(hosts.enter(HOST, start).is_ok());
     }
 
     #[test]
     fn hosts_that_are_asked_are_not_forgotten() {
         let (hosts, now) = (Hosts::default(), Instant::now());
         let visits: Vec<_> = (0..MAX_HOSTS)
-            .map(|n| hosts.enter(&n.to_string(), now, LIMIT).unwrap())
+            .map(|n| hosts.enter(&n.to_string(), now).unwrap())
             .collect();
         assert_eq!(ask(&hosts, now, Health::Well), Err(DenyReason::WebhookOverloaded));
         drop(visits);

@@ -99,18 +99,26 @@ struct Inner {
 }
 
 impl Webhooks {
-    /// Webhooks that `post` brings messages to. None of them has longer than `patience`, which is that of whoever waits for the
-    /// whole: one that is given up in the middle tells nothing of its host.
+    /// Webhooks that `post` brings messages to. All questions of one request have `patience` together, which is less than that of
+    /// whoever waits for the whole: one that is given up in the middle tells nothing of its host.
     #[must_use]
     pub fn new(post: Box<dyn Post>, patience: Duration) -> Self {
         let hosts = Hosts::default();
         Self(Arc::new(Inner { post, hosts, patience }))
     }
 
-    /// Asks `webhook`. Nothing is sent where its host is overloaded or left alone. Dropping the future gives up.
-    pub async fn ask(&self, webhook: &Webhook, question: &Question<'_>) -> Answer {
+    /// When the patience of whoever waits for answers is over.
+    #[must_use]
+    pub fn until(&self) -> Instant {
+        Instant::now() + self.0.patience
+    }
+
+    /// Asks `webhook`, which has its own time, and no longer than `until`. Nothing is sent where its host is overloaded or left alone.
+    /// Dropping the future gives up.
+    pub async fn ask(&self, webhook: &Webhook, question: &Question<'_>, until: Instant) -> Answer {
         let began = Instant::now();
-        let outcome = self.outcome(webhook, question, began).await;
+        let limit = webhook.timeout.min(until.saturating_duration_since(began));
+        let outcome = self.outcome(webhook, question, began, limit).await;
         let (verdict, status, cause) = match outcome {
             Ok(status) => (verdict(status), Some(status), None),
             Err((reason, cause)) => (Err(reason), None, cause),
@@ -129,12 +137,11 @@ impl Webhooks {
         webhook: &Webhook,
         question: &Question<'_>,
         began: Instant,
+        limit: Duration,
     ) -> Result<u16, (DenyReason, Option<String>)> {
         let url = webhook.url.as_ref().ok_or((DenyReason::WebhookNoUrl, None))?;
         let host = host_and_port(url);
-        let limit = webhook.timeout.min(self.0.patience);
-        let visit = self.0.hosts.enter(&host, began, limit);
-        let visit = visit.map_err(|refusal| (refusal, None))?;
+        let visit = self.0.hosts.enter(&host, began).map_err(|refusal| (refusal, None))?;
         let message = question.sign(&webhook.secret);
         let posted = timeout(limit, self.0.post.post(url, &message)).await;
         let (health, outcome) = match posted {

@@ -56,7 +56,7 @@ async fn ask_within(webhooks: &Webhooks, url: Option<&str>, timeout: Duration) -
         request_id: "0191-a",
         timestamp: Timestamp::now(),
     };
-    webhooks.ask(&webhook(url, timeout), &question).await
+    webhooks.ask(&webhook(url, timeout), &question, webhooks.until()).await
 }
 
 #[tokio::test]

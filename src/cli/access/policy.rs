@@ -1,13 +1,13 @@
 //! `vylux-pack policy`: who may have the keys of a content.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::{Subcommand, ValueEnum};
-use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use vylux_pack::access::administration::{Administration, AdministrationError, PolicyOrReason, ShownPolicy};
 use vylux_pack::access::json_object;
@@ -250,17 +250,11 @@ fn webhook_secret(settings: &Settings) -> Result<Option<SecretText>, Failure> {
 
 /// Reads a policy from a file, or from standard input. A webhook without a secret there has that of the settings, if any.
 pub fn read(file: &Path, settings: &Settings) -> Result<SecretText, Failure> {
-    #[derive(Deserialize)]
-    struct Seen {
-        #[serde(rename = "type")]
-        kind: String,
-        secret: Option<IgnoredAny>,
-    }
-
     let text = read_text(file)?;
     // What can't be read is told by whoever reads all of it.
-    let needs_secret =
-        json_object(text.expose().as_bytes()).is_ok_and(|Seen { kind, secret }| kind == "webhook" && secret.is_none());
+    let members: BTreeMap<String, Box<RawValue>> = json_object(text.expose().as_bytes()).unwrap_or_default();
+    let is_webhook = members.get("type").is_some_and(|kind| kind.get() == "\"webhook\"");
+    let needs_secret = is_webhook && !members.contains_key("secret");
     let secret = if needs_secret { webhook_secret(settings)? } else { None };
     let (Some(secret), Some((before, members))) = (secret, text.expose().split_once('{')) else {
         return Ok(text);

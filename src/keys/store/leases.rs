@@ -211,10 +211,10 @@ impl LeaseStore for SqlStore {
         let mut transaction = self.0.begin(Work::Write).await?;
         let revoked = async {
             transaction.lock(Lock::Viewer(viewer)).await?;
+            // Both before anything is deleted: what counts by this clock may have expired by that of whoever sweeps.
+            transaction.lock(Lock::ExpiredLeases).await?;
             let of_viewer = [viewer.into(), audit.at.as_millisecond().into()];
             let revoked = transaction.execute(DELETE_OF_VIEWER, &of_viewer).await?;
-            // Two that delete the same rows in another order would wait for each other.
-            transaction.lock(Lock::ExpiredLeases).await?;
             transaction.execute(DELETE_EXPIRED_OF_VIEWER, &of_viewer).await?;
             if revoked > 0 {
                 audit.write(&mut *transaction, "lease.revoke-viewer", viewer).await?;

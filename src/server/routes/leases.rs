@@ -131,6 +131,7 @@ pub async fn create(State(app): State<Arc<App>>, request: Parts, body: Bytes) ->
         let content_id = parse(&new.content_id)?;
         told.content_id = Some(content_id.clone());
         limit_address(&app, limit, &request).await?;
+        require_token(&app, &request)?;
         let viewer = authorize(&app, limit, &request, &content_id, Wanted::Lease, &mut told).await?;
         let (viewer, asked) = (
             viewer.subject.as_deref(),
