@@ -95,6 +95,7 @@ fn our_outputs_keep_what_is_ours_to_keep() {
         ("hdr", "hevc-main10-hdr10.mp4", "cbcs", &[ONE_RATE, "1.24"]),
         ("av1", "av1.mp4", "cbcs", &[ONE_RATE]),
         ("open", "open-gop.mp4", "cbcs", &[ONE_RATE]),
+        ("captions", "captions-h264.mp4", "cbcs", &[ONE_RATE]),
     ] {
         workspace.package(&[fixture(name)], out, &["--scheme", scheme]);
         Verdict::of(&workspace, out).fails(source);

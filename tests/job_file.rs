@@ -131,6 +131,37 @@ fn the_command_line_wins() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// A policy's file lies beside the job file, and its words are no files, even where there are files of these names.
+#[cfg(feature = "server")]
+#[test]
+fn a_policy_is_a_path_but_for_its_words() {
+    let work = workspace();
+    fs::write(work.path("jobs/policy.json"), r#"{"type":"jwt","audience":"player"}"#).unwrap();
+    // What would be set if paths were relative to where the command runs, or if words were files.
+    fs::write(work.path("policy.json"), "no policy").unwrap();
+    fs::write(work.path("jobs/token"), "no policy").unwrap();
+    for (policy, expected) in [
+        ("policy.json", ["\"type\": \"jwt\"", "\"audience\": \"player\""]),
+        ("token", ["\"type\": \"token\"", "\"content_id\": \"film\""]),
+    ] {
+        let job = format!("content-id = 'film'\npolicy = '{policy}'\ninputs = ['v720.mp4']");
+        fs::write(work.path("jobs/job.toml"), job).unwrap();
+        run(work.vylux_pack().args(["encrypt", "--job", "jobs/job.toml"]));
+        let output = run(work.vylux_pack().args(["policy", "get", "--content-id", "film"]));
+        let set = String::from_utf8(output.stdout).unwrap();
+        assert!(expected.iter().all(|words| set.contains(words)), "{policy}: {set}");
+    }
+    fs::write(
+        work.path("jobs/job.toml"),
+        "content-id = 'film'\npolicy = 'none.json'\ninputs = ['v720.mp4']",
+    )
+    .unwrap();
+    let output = encrypt(&work, &["--job", "jobs/job.toml"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("jobs/none.json can't be read"), "{error}");
+}
+
 /// What the program says of a job file that can't be; the schema says no to all but the last.
 const REFUSED: &[(&str, &str, &str)] = &[
     (

@@ -273,6 +273,32 @@ fn a_thousand_keys() {
         String::from_utf8(listed.stdout).unwrap().lines().count(),
         records.len() + 1
     );
+    #[cfg(feature = "server")]
+    the_server_answers_by_epoch(&workspace, &[1, 500, 1000]);
+}
+
+/// Whoever brings a token gets the keys of these epochs, and nobody else does.
+#[cfg(feature = "server")]
+fn the_server_answers_by_epoch(workspace: &Workspace, epochs: &[u32]) {
+    use common::tokens::{hmac_token, now};
+
+    let secret = "correct horse battery staple";
+    let mut serve = workspace.vylux_pack();
+    serve.env("KEY_TOKEN_SECRET", secret);
+    let server = Server::start(serve.args(["serve", "--listen", "127.0.0.1:0"]));
+    let claims = format!(r#"{{"hash":"{CONTENT_ID}","exp":{}}}"#, now() + 600);
+    let bearer = format!("Authorization: Bearer {}", hmac_token(secret, &claims));
+    for epoch in epochs {
+        let request = format!("GET /keys/{CONTENT_ID}/{epoch}");
+        let answer = server.ask(&request, &[&bearer]);
+        let expected = derive::derive(&format!("{CONTENT_ID}/key/{epoch}"));
+        assert_eq!(
+            (answer.status, answer.body.as_slice()),
+            (200, expected.as_slice()),
+            "epoch {epoch}"
+        );
+        assert_eq!(server.ask(&request, &[]).status, 401, "epoch {epoch} without a token");
+    }
 }
 
 #[test]

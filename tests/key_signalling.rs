@@ -495,6 +495,39 @@ fn sample_groups_are_those_of_shaka_packager() {
     }
 }
 
+/// What hls.js and others stop at is told before it is met in a player.
+#[test]
+fn what_players_stop_at_is_warned_of() {
+    let lead = "--clear-lead: hls.js stops where the encrypted part begins";
+    let groups = "--seig with --rotate-every: of the players that were tried";
+    for (choice, expected) in [
+        (&["--clear-lead", "3s"][..], &[lead][..]),
+        (
+            &["--clear-lead", "3s", "--rotate-every", "4s", "--scheme", "cenc"],
+            &[lead],
+        ),
+        (&["--clear-lead", "3s", "--seig"], &[]),
+        (&["--clear-lead", "3s", "--quiet"], &[]),
+        // Whole segments are decrypted by hls.js itself, and no browser opens cbc1.
+        (&["--clear-lead", "3s", "--scheme", "aes-128"], &[]),
+        (&["--clear-lead", "3s", "--scheme", "cbc1"], &[]),
+        (&["--rotate-every", "4s"], &[]),
+        (&["--rotate-every", "4s", "--seig"], &[groups]),
+        (&["--rotate-every", "4s", "--seig", "--clear-lead", "3s"], &[groups]),
+        (&["--rotate-every", "4s", "--seig", "--clearkey-playlists"], &[]),
+        (&["--rotate-every", "4s", "--seig", "--quiet"], &[]),
+    ] {
+        let workspace = Workspace::new();
+        let more = [choice, &["--no-store", "--dry-run"]].concat();
+        let said = String::from_utf8(encrypt(&workspace, &["demo.mp4"], &more).stderr).unwrap();
+        let found: Vec<&str> = [lead, groups]
+            .into_iter()
+            .filter(|words| said.contains(words))
+            .collect();
+        assert_eq!(found, expected, "{choice:?}: {said}");
+    }
+}
+
 #[test]
 fn verify_finds_what_is_wrong_with_a_sample_group() {
     let workspace = Workspace::new();

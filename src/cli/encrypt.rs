@@ -39,6 +39,9 @@ use keys::{Encryption, KeyOptions};
 use signal::SignalOptions;
 use standard_input::is_meant;
 
+/// Policies that are words, where others are files.
+pub const PLAIN_POLICIES: [&str; 2] = ["public", "token"];
+
 /// Encrypt MP4 files into CMAF segments and HLS playlists
 ///
 /// Each track of each input becomes a rendition: give several files for several qualities or languages. WebVTT becomes
@@ -104,7 +107,7 @@ pub struct Args {
     no_store: bool,
     /// Who may have the keys: public, token, or a JSON file as `vylux-pack policy set --file` takes it [default: as it was, else token]
     #[cfg(feature = "server")]
-    #[arg(long, value_name = "POLICY", conflicts_with = "no_store")]
+    #[arg(long, value_name = "POLICY", value_hint = clap::ValueHint::AnyPath, conflicts_with = "no_store")]
     policy: Option<String>,
     /// Replace what was encrypted under this content ID from other media
     #[arg(long)]

@@ -15,7 +15,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
-use super::encrypt::standard_input;
+use super::encrypt::{PLAIN_POLICIES, standard_input};
 use super::failure::Failure;
 pub use read::Form;
 use read::{Field, Input, Job};
@@ -25,6 +25,9 @@ const SUBCOMMAND: &str = "encrypt";
 
 /// Options that a job file has no field for: itself, help, and what its inputs say in place.
 const NO_FIELDS: &[&str] = &["job", "help", "track"];
+
+/// The option that is a path but for some words.
+const POLICY: &str = "policy";
 
 /// Where the job is described.
 #[derive(clap::Args)]
@@ -122,16 +125,10 @@ fn words_of(job: &Job, folder: &Path, encrypt: &Command, given: &ArgMatches) -> 
         };
         names.push(name.clone());
         for value in values {
-            let is_path = match arg.get_value_hint() {
-                ValueHint::AnyPath => true,
-                // What may also be something else.
-                ValueHint::FilePath => folder.join(value).is_file(),
-                _ => false,
-            };
             match arg.get_action() {
                 ArgAction::SetTrue if value == read::NO => {}
                 ArgAction::SetTrue => words.push(format!("--{name}").into()),
-                _ if is_path => words.push(option(name, folder.join(value).as_os_str())),
+                _ if is_path(arg, value, folder) => words.push(option(name, folder.join(value).as_os_str())),
                 _ => words.push(option(name, value.as_ref())),
             }
         }
@@ -152,6 +149,19 @@ fn words_of(job: &Job, folder: &Path, encrypt: &Command, given: &ArgMatches) -> 
         }
     }
     (names, words)
+}
+
+/// Whether a value is a path, which is relative to the job file.
+fn is_path(arg: &Arg, value: &str, folder: &Path) -> bool {
+    match arg.get_value_hint() {
+        ValueHint::AnyPath if arg.get_long() == Some(POLICY) => {
+            !PLAIN_POLICIES.contains(&value) && !standard_input::is_meant(Path::new(value))
+        }
+        ValueHint::AnyPath => true,
+        // What may also be something else.
+        ValueHint::FilePath => folder.join(value).is_file(),
+        _ => false,
+    }
 }
 
 fn option(name: &str, value: &std::ffi::OsStr) -> OsString {

@@ -21,6 +21,7 @@ use super::Args;
 use super::policy::NewPolicy;
 use super::signal::SignalOptions;
 use crate::cli::failure::Failure;
+use crate::cli::output;
 use crate::cli::records::{Content, Records, Settled, Settlement, base_url, store_url};
 
 /// Which renditions share a key.
@@ -115,6 +116,25 @@ impl KeyOptions {
             )));
         }
         Ok(())
+    }
+
+    /// What players stop at, of the schemes that they play (docs/hls.md).
+    fn player_warning(&self, scheme: Scheme, for_clear_key: bool) -> Option<&'static str> {
+        if !matches!(scheme, Scheme::Samples(SampleScheme::Cbcs | SampleScheme::Cenc)) {
+            return None;
+        }
+        if self.clear_lead.is_some() && !self.seig {
+            return Some(
+                "--clear-lead: hls.js stops where the encrypted part begins, and plays it with --seig; Shaka Player plays both",
+            );
+        }
+        if self.rotate_every.is_some() && self.seig && !for_clear_key {
+            return Some(
+                "--seig with --rotate-every: of the players that were tried, hls.js alone plays on behind the first key, by the \
+                 playlists that --clearkey-playlists adds; leave --seig out for the others",
+            );
+        }
+        None
     }
 
     /// The segments of each period of each track.
@@ -355,6 +375,9 @@ pub fn prepare(
         key_systems,
     };
     if !args.quiet {
+        let for_clear_key = args.signal.clearkey_playlists;
+        let warning = args.key_options.player_warning(args.scheme, for_clear_key);
+        warning.iter().for_each(|warning| output::warn(warning));
         let kids: Vec<Kid> = settlement.keys.iter().map(|settled| settled.record.kid).collect();
         SignalOptions::warn_of_foreign_kids(&maker.key_systems, &kids);
     }

@@ -7,13 +7,10 @@ use vylux_pack::access::policy::PolicyDraft;
 use vylux_pack::keys::{ContentId, KeyRing};
 use vylux_pack::secret::{SecretText, Settings};
 
-use super::Args;
+use super::{Args, PLAIN_POLICIES};
 use crate::cli::access::policy::{check, read, set};
 use crate::cli::failure::Failure;
 use crate::cli::store::Store;
-
-/// Policies that need no more than their name.
-const PLAIN: [&str; 2] = ["public", "token"];
 
 /// A policy that can be set.
 pub struct NewPolicy {
@@ -27,7 +24,7 @@ impl NewPolicy {
     /// will be.
     pub fn read(args: &Args, settings: &Settings, store: Option<&Store>) -> Result<Option<Self>, Failure> {
         let Some(given) = &args.policy else { return Ok(None) };
-        let json = if PLAIN.contains(&given.as_str()) {
+        let json = if PLAIN_POLICIES.contains(&given.as_str()) {
             format!("{{\"type\":\"{given}\"}}").into()
         } else {
             read(Path::new(given), settings)?

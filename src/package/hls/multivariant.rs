@@ -197,8 +197,8 @@ pub fn render(contents: &Contents<'_>, set: PlaylistSet<'_>, target_duration_s: 
     for id in captions.instream_ids() {
         let _ = writeln!(
             out,
-            "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"{CAPTIONS_GROUP}\",NAME=\"{id}\",DEFAULT=NO,AUTOSELECT=YES,\
-             INSTREAM-ID=\"{id}\""
+            "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"{CAPTIONS_GROUP}\",NAME=\"{id}\",LANGUAGE=\"{UNDETERMINED}\",\
+             DEFAULT=NO,AUTOSELECT=YES,INSTREAM-ID=\"{id}\""
         );
     }
     let variants = if videos.is_empty() { &audios } else { &videos };
