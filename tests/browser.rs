@@ -451,7 +451,9 @@ fn several_keys_play() {
         let more = ["--content-id", name, "--base-url", &base_url, "--segment-duration", "2"];
         encrypt(&workspace, name, &["demo.mp4"], &[&more, options].concat());
     }
-    let case = |player: &str, name: &str, wrong_key: bool| json!({ "name": name, "page": page, "asset": name, "player": player, "token": mint(&workspace, name), "seeks": SEEKS, "wrong_key": wrong_key });
+    // Over changes of keys, and back.
+    let seeks = [0.5, 7.7, 2.3, 5.1, 0.9, 11.1];
+    let case = |player: &str, name: &str, wrong_key: bool| json!({ "name": name, "page": page, "asset": name, "player": player, "token": mint(&workspace, name), "seeks": seeks, "wrong_key": wrong_key });
     let cases = PLAYERS.map(|player| {
         let right = ["clear", "per-type", "rotated", "both"].map(|name| case(player, name, false));
         let wrong = ["per-type", "rotated", "both"].map(|name| case(player, name, true));
@@ -833,7 +835,13 @@ fn subtitles_are_shown_when_the_picture_is() {
     let mut command = Command::new(ffmpeg);
     command.args(["-v", "error", "-itsoffset", "20", "-i"]).arg(&demo);
     run(command.args(["-c", "copy", "-map", "0"]).arg(&late));
-    for (name, film, offset_s) in [("now", &demo, 0), ("late", &late, 20)] {
+    let keys = key_server(&workspace, &page, &[]);
+    let base_url = origin(&keys);
+    for (name, film, offset_s, protection) in [
+        ("now", &demo, 0, &["--scheme", "none", "--no-store"][..]),
+        ("late", &late, 20, &["--scheme", "none", "--no-store"]),
+        ("locked", &demo, 0, &["--base-url", &base_url]),
+    ] {
         let cue = |seconds: u32| format!("00:00:{:02}", seconds + offset_s);
         let text = format!(
             "WEBVTT\n\n{}.500 --> {}.500 align:left\n<b>First</b>\n\n{}.900 --> {}.100\nAcross\n",
@@ -845,17 +853,30 @@ fn subtitles_are_shown_when_the_picture_is() {
         std::fs::write(workspace.path("words.de.vtt"), text).unwrap();
         let mut command = workspace.vylux_pack();
         command.arg("encrypt").arg(film).arg("words.de.vtt");
-        command.args(["--content-id", "film", "--scheme", "none", "--no-store", "--quiet"]);
+        command.args(["--content-id", "film", "--quiet"]).args(protection);
         // More than Shaka Player buffers at once: it shows no text before it has read a picture's time behind its choice.
         run(command.args(["--segment-duration", "2", "--out", &format!("out/{name}")]));
     }
-    let mut cases = Vec::new();
-    for player in PLAYERS {
-        for asset in ["now", "late"] {
-            cases.push(json!({ "name": asset, "page": page, "asset": asset, "player": player, "token": "", "subtitles": "de" }));
-        }
+    let token = mint(&workspace, "film");
+    let case = |player: &str, asset: &str| json!({ "name": asset, "page": page, "asset": asset, "player": player, "token": token });
+    let with = |mut case: Value, name: &str, value: Value| {
+        case[name] = value;
+        case
+    };
+    let shown = PLAYERS
+        .map(|player| ["now", "late", "locked"].map(|asset| with(case(player, asset), "subtitles", json!("de"))));
+    let seen = PLAYERS.map(|player| {
+        let [clear, locked, wrong] =
+            ["now", "locked", "locked"].map(|asset| with(case(player, asset), "seeks", json!(SEEKS)));
+        [clear, locked, with(wrong, "wrong_key", json!(true))]
+    });
+    for answers in browser.play(&seen.concat()).chunks(3) {
+        assert_played(&answers[0]);
+        assert_played(&answers[1]);
+        assert_eq!(answers[0]["pictures"], answers[1]["pictures"], "{}", answers[1]);
+        assert_opens_nothing(&answers[2]);
     }
-    for answer in browser.play(&cases) {
+    for answer in browser.play(&shown.concat()) {
         assert_played(&answer);
         let cues = answer["cues"].as_array().unwrap();
         let texts: Vec<&str> = cues.iter().map(|cue| cue[2].as_str().unwrap()).collect();
