@@ -1,10 +1,11 @@
 //! Where tracks are cut: from their samples alone, without reading or writing anything.
 //!
 //! The first video track decides: segments start at its sync samples, each as near to the target duration
-//! as sync samples allow. Other video tracks must have sync samples at the same times, or are cut at their nearest ones
-//! where that is asked for. Audio is cut at the first sample that starts at or after those times. Without video, the first
+//! as sync samples allow. Other video tracks must begin, end and have sync samples at the same times, or are cut at their nearest
+//! ones where that is asked for. Audio is cut at the first sample that starts at or after those times. Without video, the first
 //! audio track decides. Subtitles are cut at the very same times.
 
+pub mod edges;
 pub mod periods;
 pub mod text;
 
@@ -13,6 +14,9 @@ use std::str::FromStr;
 
 use crate::media::{MediaKind, Sample, Time, Timescale, Track};
 
+use edges::Edges;
+
+pub use edges::Edge;
 pub use text::{TextPlan, TextSegment};
 
 /// A fragment holds at most this many bytes of samples, unless one sample alone is larger: it bounds the
@@ -112,6 +116,23 @@ pub enum PlanError {
         /// Distance to the nearest sync sample, in seconds.
         off_by_s: f64,
     },
+    /// A rendition begins or ends when the first one does not: it is of other pictures, or was cut off.
+    #[error(
+        "the video renditions are not aligned: track {track_id} of {path} {edge} at {at}, and the largest one at {reference}; \
+         encode all renditions from the same pictures"
+    )]
+    OtherExtent {
+        /// The input that differs.
+        path: String,
+        /// Its track.
+        track_id: u32,
+        /// Where it differs.
+        edge: Edge,
+        /// When that is.
+        at: Time,
+        /// When it is in the first video track.
+        reference: Time,
+    },
     /// More than [`text::MAX_BYTES`].
     #[error(
         "{path}: its segments would have more than {} bytes together, as cues that are shown for long stand in each of them; \
@@ -161,7 +182,8 @@ impl SegmentPlan {
     }
 
     /// Cuts `tracks` as [`Self::new`] does, and video that is not aligned at its own keyframes nearest to the cuts of the first
-    /// one. Each such track has its [`PlanError::Misaligned`] in what is returned beside the plan.
+    /// one; what goes on behind the first one's end, every `target` from there. Beside the plan are each such track's
+    /// [`PlanError::Misaligned`] and [`PlanError::OtherExtent`].
     ///
     /// # Errors
     /// Any other [`PlanError`].
@@ -177,7 +199,7 @@ impl SegmentPlan {
         };
         let reference_cuts = nearest_cuts(reference_track, target.0);
         let boundaries: Vec<Time> = reference_cuts.iter().map(|cut| cut.time).collect();
-        let end = extent(reference_track).1;
+        let edges = Edges::of(reference_track);
 
         let mut reference_cuts = Some(reference_cuts);
         let mut misaligned = Vec::new();
@@ -185,11 +207,11 @@ impl SegmentPlan {
             let cuts = match track.kind {
                 _ if index == reference => reference_cuts.take().unwrap_or_default(),
                 MediaKind::Video => {
-                    let (cuts, first_miss) = nearby_cuts(track, &boundaries);
-                    misaligned.extend(first_miss.map(|miss| miss.of(track)));
+                    let (cuts, errors) = cuts_beside(track, &edges, &boundaries, target.0);
+                    misaligned.extend(errors);
                     cuts
                 }
-                MediaKind::Audio | MediaKind::Text => following_cuts(track, &boundaries, end, target.0),
+                MediaKind::Audio | MediaKind::Text => following_cuts(track, &boundaries, edges.end, target.0),
             };
             if cuts.len() > MAX_SEGMENTS {
                 return Err(PlanError::TooManySegments {
@@ -245,6 +267,13 @@ struct Cut {
     time: Time,
 }
 
+impl Cut {
+    /// Whether a segment can start here where the one before starts at `last`.
+    fn is_behind(&self, last: &Self) -> bool {
+        last.sample < self.sample && last.time < self.time
+    }
+}
+
 /// All sync samples, and the first sample whatever it is.
 fn sync_samples(track: &Track) -> impl Iterator<Item = Cut> {
     (0_u32..)
@@ -258,9 +287,16 @@ fn sync_samples(track: &Track) -> impl Iterator<Item = Cut> {
 
 /// Cuts at the sync samples that make each segment as long as `target`, or as near to it as can be.
 fn nearest_cuts(track: &Track, target: Time) -> Vec<Cut> {
-    let mut cuts: Vec<Cut> = Vec::new();
+    let mut cuts = Vec::new();
+    add_nearest_cuts(&mut cuts, sync_samples(track), extent(track).1, target);
+    cuts
+}
+
+/// Cuts at those of `syncs` that make each segment behind the last of `cuts` as long as `target`, or as near to it as can be, up
+/// to the track's `end`.
+fn add_nearest_cuts(cuts: &mut Vec<Cut>, syncs: impl Iterator<Item = Cut>, end: Time, target: Time) {
     let mut candidate: Option<Cut> = None;
-    for sync in sync_samples(track) {
+    for sync in syncs {
         loop {
             let Some(last) = cuts.last() else {
                 cuts.push(sync);
@@ -284,7 +320,6 @@ fn nearest_cuts(track: &Track, target: Time) -> Vec<Cut> {
             }
         }
     }
-    let end = extent(track).1;
     if let (Some(before), Some(last)) = (candidate, cuts.last()) {
         let ideal = last.time + target;
         // What is left behind the last cut may still be too long for one segment.
@@ -295,7 +330,6 @@ fn nearest_cuts(track: &Track, target: Time) -> Vec<Cut> {
     if cuts.len() > 1 && cuts.last().is_some_and(|last| end - last.time < short(target)) {
         cuts.pop();
     }
-    cuts
 }
 
 /// Segments shorter than this join the one before.
@@ -324,6 +358,31 @@ impl Miss {
     }
 }
 
+/// Cuts video beside the one that decides, and tells what is not aligned: its start, its first cut that is elsewhere, its end.
+fn cuts_beside(track: &Track, reference: &Edges, boundaries: &[Time], target: Time) -> (Vec<Cut>, Vec<PlanError>) {
+    let edges = Edges::of(track);
+    let (mut cuts, first_miss) = nearby_cuts(track, boundaries);
+    if edges.end > reference.end && edges.ends_elsewhere(reference, target) {
+        go_on_behind(&mut cuts, track, reference.end, target);
+    }
+    let last_boundary = boundaries.get(1..).and_then(<[Time]>::last);
+    let errors = edges
+        .start_error(track, reference)
+        .into_iter()
+        .chain(first_miss.map(|miss| miss.of(track)))
+        .chain(edges.end_error(track, reference, last_boundary, target));
+    (cuts, errors.collect())
+}
+
+/// Cuts at the sync sample nearest to `end`, where the video that decides is over, and from there on as that one is cut.
+fn go_on_behind(cuts: &mut Vec<Cut>, track: &Track, end: Time, target: Time) {
+    let nearest = sync_samples(track).min_by(|a, b| a.time.distance(end).total_cmp(&b.time.distance(end)));
+    cuts.extend(nearest.filter(|cut| cuts.last().is_none_or(|last| cut.is_behind(last))));
+    let last_sample = cuts.last().map_or(0, |last| last.sample);
+    let rest = sync_samples(track).filter(|sync| sync.sample > last_sample);
+    add_nearest_cuts(cuts, rest, extent(track).1, target);
+}
+
 /// Cuts at the sync samples nearest to `boundaries`, each of them once, and tells the first boundary that none lies at.
 fn nearby_cuts(track: &Track, boundaries: &[Time]) -> (Vec<Cut>, Option<Miss>) {
     let end = extent(track).1;
@@ -338,12 +397,9 @@ fn nearby_cuts(track: &Track, boundaries: &[Time]) -> (Vec<Cut>, Option<Miss>) {
         let nearest = before.into_iter().chain(syncs.peek().copied());
         let nearest = nearest.min_by(|a, b| a.time.distance(*boundary).total_cmp(&b.time.distance(*boundary)));
         let off_by_s = nearest.map_or(f64::INFINITY, |cut| cut.time.distance(*boundary));
-        let next = nearest.filter(|cut| {
-            cuts.last()
-                .is_none_or(|last| last.sample < cut.sample && last.time < cut.time)
-        });
+        let next = nearest.filter(|cut| cuts.last().is_none_or(|last| cut.is_behind(last)));
         if next.is_none() || off_by_s > ALIGNMENT_TOLERANCE_S {
-            // A track that ends before this boundary has nothing to cut there.
+            // A track that ends before this boundary has nothing to cut there, and is told of by its end.
             if end <= *boundary {
                 break;
             }

@@ -151,7 +151,7 @@ fn ffmpeg_sees_the_same_presentation() {
 fn all_renditions_become_tracks_of_one_file() {
     let workspace = Workspace::new();
     let sources = [fixture("two-languages.mp4"), fixture("v180.mp4"), fixture("v360.mp4")];
-    workspace.package(&sources, "out", &[]);
+    workspace.package(&sources, "out", &["--allow-misaligned"]);
     let output = run(&mut decrypt(&workspace, &["--out", "clear.mp4", "--json"]));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let tracks = report["tracks"].as_array().unwrap();

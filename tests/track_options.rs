@@ -29,7 +29,15 @@ fn call(workspace: &Workspace, inputs: &[&str], subcommand: &[&str], options: &[
     command.output().unwrap()
 }
 
-const ENCRYPT: [&str; 5] = ["encrypt", "--content-id", "film", "--segment-duration", "2"];
+/// The picture of `two-languages.mp4` is a second shorter than that of `v360.mp4`.
+const ENCRYPT: [&str; 6] = [
+    "encrypt",
+    "--allow-misaligned",
+    "--content-id",
+    "film",
+    "--segment-duration",
+    "2",
+];
 const VERIFY: [&str; 3] = ["verify", "out/film", "--source"];
 
 const CHOSEN: [&str; 4] = [
@@ -187,6 +195,74 @@ fn video_of_equal_size_has_names_of_its_own() {
     assert_eq!(names, ["video/360p", "video/360p-2"]);
 }
 
+/// A codec that lacks a language has it from the one that has all, whose variants name no other codec; what is the default in one
+/// group is so in all.
+#[test]
+fn what_a_form_lacks_is_in_its_group_in_another() {
+    let workspace = Workspace::new();
+    let inputs = ["v360.mp4", "a-en.mp4", "a-fr.mp4", "ac3-5.1.mp4"];
+    let options = ["ac3-5.1.mp4,language=en", "a-fr.mp4,default=yes"];
+    let output = call(&workspace, &inputs, &ENCRYPT, &options);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("is one group"));
+    let text = fs::read(workspace.path("out/film/master.m3u8")).unwrap();
+    let Ok(Playlist::MasterPlaylist(master)) = m3u8_rs::parse_playlist_res(&text) else {
+        unreachable!("no multivariant playlist")
+    };
+    let media: Vec<String> = master
+        .alternatives
+        .iter()
+        .map(|media| {
+            let uri = media.uri.as_deref().unwrap();
+            format!("{} {} {} {uri}", media.group_id, media.name, media.default)
+        })
+        .collect();
+    assert_eq!(
+        media,
+        [
+            "audio-mp4a-40-2-2 English false audio/en/playlist.m3u8",
+            "audio-mp4a-40-2-2 français true audio/fr/playlist.m3u8",
+            "audio-ac-3-6 English false audio/en-2/playlist.m3u8",
+            "audio-ac-3-6 français true audio/fr/playlist.m3u8",
+        ]
+    );
+    let variants: Vec<(&str, &str)> = master
+        .variants
+        .iter()
+        .filter(|variant| !variant.is_i_frame)
+        .map(|variant| {
+            let (_, beside) = variant.codecs.as_deref().unwrap().split_once(',').unwrap();
+            (variant.audio.as_deref().unwrap(), beside)
+        })
+        .collect();
+    assert_eq!(
+        variants,
+        [("audio-mp4a-40-2-2", "mp4a.40.2"), ("audio-ac-3-6", "ac-3,mp4a.40.2"),]
+    );
+    let same = call(&workspace, &inputs, &VERIFY, &options);
+    assert!(same.status.success(), "{}", String::from_utf8_lossy(&same.stdout));
+    let mut apple = workspace.vylux_pack();
+    let output = apple
+        .args(["verify", "--apple", "out/film", "--json"])
+        .output()
+        .unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut rules = report
+        .get("rules")
+        .and_then(serde_json::Value::as_array)
+        .unwrap()
+        .iter();
+    let members = rules.find(|rule| rule.get("id").is_some_and(|id| id == "RFC 8216bis 4.4.6.1.1 (several)"));
+    let verdict = members.and_then(|rule| rule.get("verdict"));
+    assert!(verdict.is_some_and(|verdict| verdict == "pass"), "{members:?}");
+
+    // A default holds in all groups, so there is one.
+    let options = ["ac3-5.1.mp4,language=en,default=yes", "a-fr.mp4,default=yes"];
+    let output = call(&workspace, &inputs, &ENCRYPT, &options);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("can't both be the default one"), "{error}");
+}
+
 /// A player changes rendition within a group, and can't change codecs: what differs in them is in groups of its own, and each
 /// quality is there once for each of them.
 #[test]
@@ -240,10 +316,12 @@ fn variants_are_there_once_for_each_group() {
     );
     run(workspace.vylux_pack().args(["verify", "out/film", "--no-store"]));
 
-    // A language that there is in one form alone stays within reach.
+    // Where each form lacks a language of the other, all stay within reach.
     let workspace = Workspace::new();
     let output = call(&workspace, &inputs, &ENCRYPT, &["ac3-5.1.mp4,language=fr"]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{words}");
+    assert!(words.contains("audio in ac-3, mp4a.40.2 is one group"), "{words}");
     let (media, variants) = groups(&workspace);
     assert_eq!(
         media,

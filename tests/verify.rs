@@ -208,7 +208,7 @@ fn clear_outputs_need_no_secrets() {
 fn several_sources_are_matched_as_they_were_packaged() {
     let workspace = Workspace::new();
     let sources = [fixture("v360.mp4"), fixture("v180.mp4"), fixture("two-languages.mp4")];
-    workspace.package(&sources, "out", &[]);
+    workspace.package(&sources, "out", &["--allow-misaligned"]);
     let [v360, v180, languages] = sources.each_ref().map(|source| source.to_str().unwrap());
     let verdict = Verdict::of(&workspace, &["--source", v360, v180, languages], &[]);
     assert_eq!(verdict.exit_code, 0, "{}{:#}", verdict.error, verdict.report);

@@ -83,7 +83,7 @@ pub struct Args {
     /// Write each rendition of MP4 as one file, with an index, in place of a file a segment
     #[arg(long)]
     single_file: bool,
-    /// Cut video whose keyframes lie elsewhere at its own, with a warning
+    /// Take video whose keyframes or ends lie elsewhere as it is, with a warning
     #[arg(long)]
     allow_misaligned: bool,
     /// Write no manifest.mpd of DASH beside the HLS playlists; of whole segments (aes-128) and of trees there is none
@@ -337,7 +337,7 @@ fn plan(args: &Args, tracks: &[Track]) -> Result<SegmentPlan, Failure> {
     let (plan, misaligned) = SegmentPlan::with_misaligned(tracks, args.segment_duration).map_err(Failure::input)?;
     match misaligned.first() {
         Some(error) if !args.allow_misaligned => {
-            let hint = "or cut it at its own with --allow-misaligned";
+            let hint = "or take it as it is with --allow-misaligned";
             return Err(Failure::input(anyhow!("{error}, {hint}")));
         }
         Some(_) if !args.quiet => misaligned.iter().for_each(|error| output::warn(&error.to_string())),

@@ -1,11 +1,12 @@
 //! `--track`: what playlists say of a track, where its file says nothing or something else.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail, ensure};
-use vylux_pack::media::{MediaKind, Presentation, language};
-use vylux_pack::package::{Labels, hls};
+use vylux_pack::media::{MediaKind, Presentation, Track, language};
+use vylux_pack::package::Labels;
+use vylux_pack::package::hls::{self, AudioMember};
 
 use super::failure::Failure;
 use super::job_file::Form;
@@ -32,7 +33,7 @@ pub struct TrackOptions {
     /// are name, language (BCP 47), group, default, autoselect and forced (yes or no; forced is for subtitles), and
     /// characteristics, which may come more than once; those of video are hdcp (TYPE-0, TYPE-1 or NONE) and score (a number; players
     /// prefer the highest that they can play). Values have no commas. Each variant is there once for each group of audio and of subtitles; audio that
-    /// differs in codec or channels, and comes in the same languages, is in groups of its own unless group says otherwise.
+    /// differs in codec or channels is in groups of its own where one form has all languages, unless group says otherwise.
     #[arg(long = "track", value_name = "INPUT[:ID],KEY=VALUE...", allow_hyphen_values = true)]
     tracks: Vec<String>,
 }
@@ -73,9 +74,8 @@ impl TrackOptions {
             let tracks = presentation.tracks.iter().zip(&labels.tracks);
             tracks.filter(move |(track, _)| track.kind == kind)
         };
-        let audio = || of_kind(MediaKind::Audio);
-        let groups = hls::audio_groups(audio());
-        let audio = groups.iter().map(String::as_str).zip(audio().map(|(_, labels)| labels));
+        let members = hls::audio_groups(of_kind(MediaKind::Audio));
+        let audio = members.iter().map(|member| (&*member.group, &member.labels));
         let text = of_kind(MediaKind::Text)
             .map(|(_, labels)| labels)
             .chain(&labels.subtitles);
@@ -83,6 +83,8 @@ impl TrackOptions {
         check_groups(audio)
             .and_then(|()| check_groups(text))
             .map_err(Failure::usage)?;
+        let warning = mixed_codecs(presentation, &members);
+        presentation.warnings.extend(warning);
         Ok(labels)
     }
 }
@@ -266,6 +268,27 @@ fn read(options: &str) -> anyhow::Result<(Option<String>, Labels)> {
         "default and forced ask for autoselect=yes"
     );
     Ok((language, labels))
+}
+
+/// What is wrong with the group that audio of several codecs shares, if it does: players take no variant one of whose codecs they
+/// lack.
+fn mixed_codecs(presentation: &Presentation, members: &[AudioMember]) -> Option<String> {
+    let of_kind = |kind| presentation.tracks.iter().filter(move |track| track.kind == kind);
+    let audios: Vec<&Track> = of_kind(MediaKind::Audio).collect();
+    let shared = members
+        .iter()
+        .filter(|member| member.group == hls::AUDIO_GROUP && member.labels.group.is_none());
+    let codecs: BTreeSet<String> = shared
+        .filter_map(|member| Some(audios.get(member.rendition)?.codec.rfc6381()))
+        .collect();
+    let is_mixed = codecs.len() > 1 && of_kind(MediaKind::Video).next().is_some();
+    is_mixed.then(|| {
+        let codecs = codecs.into_iter().collect::<Vec<_>>().join(", ");
+        format!(
+            "audio in {codecs} is one group, as none of them comes in all languages and names; players that lack one of these \
+             codecs play nothing, unless --track INPUT,group=NAME makes other groups"
+        )
+    })
 }
 
 /// Names and defaults that no two renditions of a group may have.

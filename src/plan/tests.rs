@@ -209,6 +209,86 @@ fn a_rendition_that_is_not_aligned_can_be_cut_at_its_own_keyframes() {
     );
 }
 
+/// `track`, so many ticks later.
+fn late(mut track: Track, ticks: u64) -> Track {
+    let samples: Vec<Sample> = track.samples.all().collect();
+    track.samples = SampleTable::default();
+    for mut sample in samples {
+        sample.decode_ticks += ticks;
+        track.samples.push(sample).unwrap();
+    }
+    track
+}
+
+/// What `track` has that video of 12 s, with a keyframe each `gop` pictures, has not: its edges that are elsewhere, in milliseconds.
+fn edges_elsewhere(track: Track, gop: u32) -> Vec<(Edge, i64, i64)> {
+    let (_, errors) = SegmentPlan::with_misaligned(&[video(300, gop), track], "4".parse().unwrap()).unwrap();
+    let ms = |time: &Time| time.nanoseconds() / 1_000_000;
+    let edge = |error: &PlanError| match error {
+        PlanError::OtherExtent {
+            edge, at, reference, ..
+        } => (*edge, ms(at), ms(reference)),
+        _ => panic!("{error}"),
+    };
+    errors.iter().map(edge).collect()
+}
+
+#[test]
+fn a_rendition_that_ends_elsewhere_is_named() {
+    assert_eq!(edges_elsewhere(video(200, 50), 50), [(Edge::End, 8000, 12_000)]);
+    assert_eq!(edges_elsewhere(video(250, 50), 50), [(Edge::End, 10_000, 12_000)]);
+    assert_eq!(edges_elsewhere(video(700, 50), 50), [(Edge::End, 28_000, 12_000)]);
+    // A tenth of the target would join the last segment.
+    assert_eq!(edges_elsewhere(video(290, 50), 50), []);
+    assert_eq!(edges_elsewhere(video(310, 50), 50), []);
+    assert_eq!(edges_elsewhere(video(289, 50), 50), [(Edge::End, 11_560, 12_000)]);
+    assert_eq!(edges_elsewhere(video(311, 50), 50), [(Edge::End, 12_440, 12_000)]);
+
+    let error = plan(&[video(300, 50), video(200, 50)], "4").unwrap_err().to_string();
+    assert!(
+        error.contains("ends at 8.000 s, and the largest one at 12.000 s"),
+        "{error}"
+    );
+    // A last segment of a tenth of the target, which the other lacks.
+    let error = plan(&[video(210, 50), video(200, 50)], "4").unwrap_err();
+    assert!(
+        matches!(error, PlanError::OtherExtent { edge: Edge::End, .. }),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_rendition_that_begins_elsewhere_is_named() {
+    assert_eq!(edges_elsewhere(late(video(250, 50), 50), 50), [(Edge::Start, 2000, 0)]);
+    // By a picture, and by two, where nothing is cut.
+    assert_eq!(edges_elsewhere(late(video(300, 300), 1), 300), []);
+    assert_eq!(edges_elsewhere(late(video(300, 300), 2), 300), [(Edge::Start, 80, 0)]);
+    let both = edges_elsewhere(late(video(300, 50), 50), 50);
+    assert_eq!(both, [(Edge::Start, 2000, 0), (Edge::End, 14_000, 12_000)]);
+}
+
+#[test]
+fn a_longer_rendition_is_cut_behind_the_end_of_the_first_one() {
+    let cut = |samples: u32, is_sync: fn(u32) -> bool| {
+        let tracks = [video(300, 50), track(MediaKind::Video, 25, samples, 100, is_sync)];
+        let (plan, misaligned) = SegmentPlan::with_misaligned(&tracks, "4".parse().unwrap()).unwrap();
+        assert_eq!(misaligned.len(), 1, "{misaligned:?}");
+        let first = |segment: &PlannedSegment| segment.fragments.first().unwrap().start;
+        let longer = plan.tracks.get(1).unwrap();
+        longer.segments.iter().map(first).collect::<Vec<u32>>()
+    };
+    assert_eq!(cut(700, |index| index % 50 == 0), [0, 100, 200, 300, 400, 500, 600]);
+    assert_eq!(cut(325, |index| index % 50 == 0), [0, 100, 200, 300]);
+    // From its own keyframe nearest to that end on.
+    assert_eq!(
+        cut(700, |index| [0, 100, 200, 290, 410].contains(&index)),
+        [0, 100, 200, 290, 410]
+    );
+    assert_eq!(cut(700, |index| [0, 100, 200].contains(&index)), [0, 100, 200]);
+    // What is less than a segment joins the last one.
+    assert_eq!(cut(705, |index| index % 50 == 0), [0, 100, 200, 300, 400, 500, 600]);
+}
+
 #[test]
 fn every_sample_is_in_one_fragment_of_bounded_size() {
     // 40 MB and one keyframe.

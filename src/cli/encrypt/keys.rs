@@ -376,8 +376,9 @@ pub fn prepare(
     };
     if !args.quiet {
         let for_clear_key = args.signal.clearkey_playlists;
-        let warning = args.key_options.player_warning(args.scheme, for_clear_key);
-        warning.iter().for_each(|warning| output::warn(warning));
+        if let Some(warning) = args.key_options.player_warning(args.scheme, for_clear_key) {
+            output::warn(warning);
+        }
         let kids: Vec<Kid> = settlement.keys.iter().map(|settled| settled.record.kid).collect();
         SignalOptions::warn_of_foreign_kids(&maker.key_systems, &kids);
     }

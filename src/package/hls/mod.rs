@@ -14,7 +14,7 @@ use super::{PackageError, Rendition, TextRendition, WrittenRendition, WrittenSeg
 use crate::media::Time;
 
 pub use bandwidth::Bandwidth;
-pub use groups::{audio_groups, text_group};
+pub use groups::{AUDIO_GROUP, AudioMember, audio_groups, text_group};
 pub use key_format::{KeyFormat, PlaylistSet};
 pub use tree::{TreeKeys, write_tree_playlists};
 

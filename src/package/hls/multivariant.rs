@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use super::bandwidth::Bandwidth;
 use super::groups::{CAPTIONS_GROUP, text_group};
-use super::{Contents, INDEPENDENT_SEGMENTS, PlaylistSet, iframe_target_duration_s};
+use super::{AudioMember, Contents, INDEPENDENT_SEGMENTS, PlaylistSet, iframe_target_duration_s};
 use crate::codec::{Captions, VideoRange};
 use crate::media::{MediaKind, language};
 use crate::package::rendition::{IFRAME_PLAYLIST, MEDIA_PLAYLIST};
@@ -180,8 +180,11 @@ pub fn render(contents: &Contents<'_>, set: PlaylistSet<'_>, target_duration_s: 
     let forms = beside
         .iter()
         .map(|audio| (audio.rendition.track, &audio.rendition.labels));
-    let media = beside.iter().map(|audio| Media::of(AUDIO, audio));
-    let audio_groups = Group::all(super::audio_groups(forms).into_iter().zip(media));
+    let members = super::audio_groups(forms);
+    let media = members
+        .iter()
+        .filter_map(|member| Some((member.group.clone(), Media::of_member(member, beside)?)));
+    let audio_groups = Group::all(media);
 
     let texts = of_kind(MediaKind::Text).map(|entry| Media::of(SUBTITLES, entry));
     let webvtt = contents.texts.iter().zip(contents.written_texts);
@@ -244,6 +247,15 @@ impl<'a> Media<'a> {
             codec: track.codec.rfc6381(),
             bandwidth: entry.bandwidth,
         }
+    }
+
+    /// A member of a group of `audios`; `None` where it is none of them.
+    fn of_member(member: &'a AudioMember, audios: &[&Entry<'a>]) -> Option<Self> {
+        Some(Self {
+            name: &audios.get(member.same_as)?.rendition.name,
+            labels: &member.labels,
+            ..Self::of(AUDIO, audios.get(member.rendition)?)
+        })
     }
 
     fn of_webvtt(text: &'a TextRendition<'_>, written: &WrittenRendition, target_duration_s: u64) -> Self {
