@@ -925,6 +925,53 @@ fn the_manifest() {
     assert_eq!(film.verdict().exit_code, 0);
 }
 
+/// A player may switch between sets that differ in their key alone.
+#[test]
+fn sets_that_name_each_other() {
+    const PROPERTY: &str = "adaptation-set-switching:2016\" value=\"2\"";
+    let changes = [
+        (
+            PROPERTY,
+            "adaptation-set-switching:2016\" value=\"3\"",
+            "adaptation-set-switching names 3, expected 2",
+        ),
+        (
+            PROPERTY,
+            "adaptation-set-switching:2016\" value=\"2,3\"",
+            "adaptation-set-switching names 2,3, expected 2",
+        ),
+        (
+            PROPERTY,
+            "adaptation-set-switching:2017\" value=\"2\"",
+            "adaptation-set-switching names none, expected 2",
+        ),
+        (
+            "AdaptationSet id=\"2\"",
+            "AdaptationSet id=\"4\"",
+            "adaptation-set-switching names 2, expected 4",
+        ),
+        // What is said to be something else is no quality of the same.
+        (
+            "value=\"main\"",
+            "value=\"alternate\"",
+            "adaptation-set-switching names 2, expected none",
+        ),
+    ];
+    let film = Film {
+        workspace: Workspace::new(),
+    };
+    let inputs = ["v360.mp4", "v180.mp4", "a-en.mp4"].map(fixture);
+    film.workspace.package(&inputs, "out", &["--keys", "per-track"]);
+    let whole = fs::read(film.path("manifest.mpd")).unwrap();
+    for (old, new, what) in changes {
+        film.replace("manifest.mpd", old, new);
+        film.verdict().finds("manifest.mpd", None, None, what);
+        fs::write(film.path("manifest.mpd"), &whole).unwrap();
+    }
+    let verdict = film.verdict();
+    assert_eq!(verdict.exit_code, 0, "{}{:#}", verdict.error, verdict.report);
+}
+
 #[test]
 fn dolby_vision() {
     let changes: [(Change<'_>, &str); 3] = [

@@ -196,7 +196,8 @@ impl Output {
                 hls::check_multivariant(&self.multivariant, &self.renditions, &facts, &mut self.findings);
                 hls::check_iframes(&mut self, &facts);
                 if let Some(manifest) = &self.manifest {
-                    manifest.check(&self.renditions, &facts, &mut self.findings.of(Path::new(MANIFEST)));
+                    let mut file = self.findings.of(Path::new(MANIFEST));
+                    manifest.check(&self.renditions, &self.multivariant.media, &facts, &mut file);
                 }
             }
             Form::Tree => self.check_tree(check.tree)?,

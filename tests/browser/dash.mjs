@@ -12,6 +12,8 @@ const { chromium } = createRequire(import.meta.url)(`${modules}/playwright-core`
 
 /** How long a film may take to begin, or to be refused. */
 const PATIENCE_MS = 20_000;
+/** The same with keys that open nothing: who waits in vain for a picture need not wait for long. */
+const WRONG_PATIENCE_MS = 10_000;
 /** The clock has to advance by this, which a film that can't be decoded never does. */
 const PLAYED_SECONDS = 1;
 
@@ -22,9 +24,12 @@ const SCRIPTS = {
 
 const PAGE = '<!doctype html><title>DASH</title><body style="margin:0"><video id="video" width="640" height="360" style="display:block"></video>';
 
-/** Each loads a film, with the token on licence requests, and calls `failed` with what the player complains of. */
+/**
+ * Each loads a film, with the token on licence requests, and calls `failed` with what the player complains of. Where quality is to be
+ * changed, it stays as it is until `choose` is called with another of the `heights` that the player may change between.
+ */
 const PLAYERS = {
-  dash: ({ manifest, token }, failed) => {
+  dash: ({ manifest, token, changes_quality: changesQuality }, failed) => {
     const player = dashjs.MediaPlayer().create();
     player.initialize();
     if (token) player.setProtectionData({ 'org.w3.clearkey': { httpRequestHeaders: { Authorization: `Bearer ${token}` }, withCredentials: false } });
@@ -32,10 +37,14 @@ const PLAYERS = {
     player.on('playbackError', ({ error }) => failed(String(error?.message ?? error)));
     player.on('keyError', ({ error }) => failed(String(error?.message ?? error)));
     player.on('streamInitialized', () => player.setTextTrack(0));
+    if (changesQuality) player.updateSettings({ streaming: { abr: { autoSwitchBitrate: { video: false } } } });
+    const qualities = () => player.getRepresentationsByType('video');
+    window.heights = () => qualities().map(({ height }) => height);
+    window.choose = (height) => player.setRepresentationForTypeById('video', qualities().find((of) => of.height === height).id, true);
     player.attachView(document.getElementById('video'));
     player.attachSource(manifest);
   },
-  shaka: async ({ manifest, token }, failed) => {
+  shaka: async ({ manifest, token, changes_quality: changesQuality }, failed) => {
     shaka.polyfill.installAll();
     const player = new shaka.Player();
     await player.attach(document.getElementById('video'));
@@ -43,6 +52,9 @@ const PLAYERS = {
     player.getNetworkingEngine().registerRequestFilter((type, request) => {
       if (token && type === shaka.net.NetworkingEngine.RequestType.LICENSE) request.headers.Authorization = `Bearer ${token}`;
     });
+    if (changesQuality) player.configure('abr.enabled', false);
+    window.heights = () => player.getVariantTracks().map(({ height }) => height);
+    window.choose = (height) => player.selectVariantTrack(player.getVariantTracks().find((of) => of.height === height), true);
     await player.load(manifest).catch((error) => failed(`${error.code} ${error.data}`));
     const [text] = player.getTextTracks();
     if (text) { player.selectTextTrack(text); await player.setTextTrackVisibility?.(true); }
@@ -83,7 +95,7 @@ async function play(page, task) {
     await page.route('**/api/key/**', async (route) => {
       const response = await route.fetch();
       const text = await response.text();
-      await route.fulfill({ response, body: text.replace(/"k":"./, (start) => `${start.slice(0, -1)}${start.endsWith('A') ? 'B' : 'A'}`) });
+      await route.fulfill({ response, body: text.replace(/"k":"./g, (start) => `${start.slice(0, -1)}${start.endsWith('A') ? 'B' : 'A'}`) });
     });
   }
   // The page has the origin of the media.
@@ -120,22 +132,41 @@ async function play(page, task) {
       return video.currentTime - window.first > seconds ? 'played' : false;
     },
     PLAYED_SECONDS,
-    { timeout: PATIENCE_MS, polling: 50 },
+    { timeout: task.spoils_keys ? WRONG_PATIENCE_MS : PATIENCE_MS, polling: 50 },
   ).then((handle) => handle.jsonValue(), () => 'nothing');
 
   const seen = [];
   let ended = false;
+  let heights = [];
   if (over === 'played') {
-    for (const seconds of task.seeks ?? []) seen.push(await picture(page, seconds));
+    if (task.changes_quality) heights = await page.evaluate(() => [...new Set(window.heights())].sort((a, b) => a - b));
+    for (const height of task.changes_quality ? heights : [null]) {
+      if (height) await choose(page, height);
+      for (const seconds of task.seeks ?? []) seen.push(await picture(page, seconds));
+    }
     if (task.to_end) ended = await toEnd(page);
   }
-  return page.evaluate(([over, seen, licences, ended]) => {
+  return page.evaluate(([over, seen, licences, ended, heights]) => {
     const video = document.getElementById('video');
     const { loudest, complaints, cues, first } = window;
     const sorted = [...cues.values()].sort((a, b) => a[0] - b[0] || a[1] - b[1]);
     const { duration, currentTime: seconds } = video;
-    return { over, first, seconds, duration, ended, loudest, cues: sorted, pictures: seen, licences, complaints };
-  }, [over, seen, licences, ended]);
+    return { over, first, seconds, duration, ended, loudest, cues: sorted, heights, pictures: seen, licences, complaints };
+  }, [over, seen, licences, ended, heights]);
+}
+
+/** Has the player go to the quality of that height, and waits until it is there. */
+async function choose(page, height) {
+  await page.evaluate((height) => { window.choose(height); }, height);
+  await page.waitForFunction(
+    (height) => {
+      const video = document.getElementById('video');
+      video.play().catch(() => {});
+      return video.videoHeight === height;
+    },
+    height,
+    { timeout: PATIENCE_MS, polling: 50 },
+  );
 }
 
 /** Plays all of it, so that no text is left out. */

@@ -17,9 +17,13 @@ use crate::protect::Protection;
 const DESCRIBES_VIDEO: &str = "public.accessibility.describes-video";
 const TRANSCRIBES_DIALOG: &str = "public.accessibility.transcribes-spoken-dialog";
 
-/// Representations of the same [`Form`].
+/// Says which other sets a player may switch to (5.3.3.5).
+const SWITCHING: &str = "urn:mpeg:dash:adaptation-set-switching:2016";
+
+/// Representations of the same [`Form`] and the same key.
 pub struct AdaptationSet<'a> {
     form: Form<'a>,
+    key: Option<Kid>,
     representations: Vec<Representation<'a>>,
 }
 
@@ -32,7 +36,6 @@ struct Form<'a> {
     range: Option<VideoRange>,
     supplemental_codecs: Option<String>,
     channels: Option<String>,
-    key: Option<Kid>,
     said: Said<'a>,
 }
 
@@ -47,7 +50,7 @@ pub struct Said<'a> {
 
 impl<'a> Form<'a> {
     fn of(representation: &Representation<'a>) -> Self {
-        let Representation { media, protection, .. } = representation;
+        let media = representation.media;
         let (track, labels) = (media.track(), media.labels());
         let codec = track.map_or_else(String::new, |track| track.codec.rfc6381());
         Self {
@@ -59,7 +62,6 @@ impl<'a> Form<'a> {
             range: track.map(|track| track.video_range),
             supplemental_codecs: track.and_then(|track| track.codec.supplemental_codecs()),
             channels: track.and_then(|track| track.codec.hls_channels()),
-            key: protection.map(|keyed| keyed.protection.kid()),
             said: Said {
                 language: media.language(),
                 name: labels.name.as_deref(),
@@ -76,10 +78,12 @@ impl<'a> AdaptationSet<'a> {
         let mut sets: Vec<Self> = Vec::new();
         for representation in representations {
             let form = Form::of(&representation);
-            match sets.iter_mut().find(|set| set.form == form) {
+            let key = representation.protection.map(|keyed| keyed.protection.kid());
+            match sets.iter_mut().find(|set| set.form == form && set.key == key) {
                 Some(set) => set.representations.push(representation),
                 None => sets.push(Self {
                     form,
+                    key,
                     representations: vec![representation],
                 }),
             }
@@ -94,11 +98,21 @@ impl<'a> AdaptationSet<'a> {
         default.or_else(|| audios().next()).map(|set| set.form.said)
     }
 
-    /// Writes it under an ID; `default` is what [`Self::default_audio`] says.
+    /// Whether a player may go on in `other`, which differs from it in nothing but the key.
+    pub fn switches_to(&self, other: &Self) -> bool {
+        let first = |set: &Self| set.representations.first().map(|of| of.timeline);
+        self.form == other.form
+            && self.key != other.key
+            && [self, other].iter().all(|set| set.is_aligned())
+            && first(self) == first(other)
+    }
+
+    /// Writes it under an ID, with the IDs of those that it [switches to](Self::switches_to); `default` is what
+    /// [`Self::default_audio`] says.
     pub fn write(
         &self,
         xml: &mut Xml,
-        id: u32,
+        (id, others): (u32, &[String]),
         default: Option<Said<'_>>,
         licence_url: Option<&str>,
     ) -> io::Result<()> {
@@ -151,6 +165,9 @@ impl<'a> AdaptationSet<'a> {
         element.write_inner_content(|xml| {
             self.write_protection(xml, licence_url)?;
             self.write_range(xml)?;
+            if !others.is_empty() {
+                descriptor::write(xml, "SupplementalProperty", SWITCHING, &others.join(","))?;
+            }
             if let Some(name) = self.form.said.name {
                 xml.create_element("Label").write_text_content(BytesText::new(name))?;
             }

@@ -113,7 +113,9 @@ pub fn write(
     element.write_inner_content(|xml| {
         let default = AdaptationSet::default_audio(&sets);
         for (set, id) in sets.iter().zip(1..) {
-            set.write(xml, id, default, licence_url)?;
+            let others = sets.iter().zip(1_u32..).filter(|(other, _)| set.switches_to(other));
+            let others: Vec<String> = others.map(|(_, id)| id.to_string()).collect();
+            set.write(xml, (id, &others), default, licence_url)?;
         }
         Ok(())
     })?;

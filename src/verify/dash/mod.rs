@@ -1,6 +1,7 @@
 //! The manifest of DASH (ISO/IEC 23009-1) against what the segments really are.
 
 mod representation;
+mod switching;
 mod xml;
 
 use std::collections::BTreeSet;
@@ -9,6 +10,7 @@ use super::check::SegmentFacts;
 use super::findings::FileFindings;
 use super::hls::NANOSECONDS_PER_SECOND;
 use super::output::Rendition;
+use super::playlist::{Located, Media};
 use crate::media::{MediaKind, Time};
 use crate::package::dash::profile;
 use representation::PeriodContext;
@@ -37,8 +39,14 @@ impl Manifest {
         }
     }
 
-    /// Compares it with all renditions and what their segments say of their times.
-    pub fn check(&self, renditions: &[Rendition], facts: &[Vec<Option<SegmentFacts>>], file: &mut FileFindings<'_>) {
+    /// Compares it with all renditions, what HLS says of them in `media`, and what their segments say of their times.
+    pub fn check(
+        &self,
+        renditions: &[Rendition],
+        media: &[Located<Media>],
+        facts: &[Vec<Option<SegmentFacts>>],
+        file: &mut FileFindings<'_>,
+    ) {
         let Self(mpd) = self;
         let is_single = |rendition: &Rendition| rendition.single_file().is_some();
         let (has_files, has_indexed) = (!renditions.iter().all(is_single), renditions.iter().any(is_single));
@@ -72,11 +80,14 @@ impl Manifest {
             };
             let context = PeriodContext {
                 renditions,
+                media,
                 facts,
                 start_ns: start_ns.saturating_add(period_ns),
             };
             let mut ids = BTreeSet::new();
+            let mut sets = Vec::new();
             for set in period.all("AdaptationSet") {
+                let mut members = Vec::new();
                 for representation in set.all("Representation") {
                     let id = representation.attribute("id").unwrap_or_default();
                     let at = renditions.iter().position(|rendition| folder(rendition) == id);
@@ -90,8 +101,14 @@ impl Manifest {
                     let next = found.get(at).copied().unwrap_or(0);
                     let end = context.check(at, next, set, representation, file);
                     found.iter_mut().skip(at).take(1).for_each(|found| *found = end);
+                    members.push((at, next..end));
+                }
+                // Others are not there to switch to, however many they are.
+                if !members.is_empty() {
+                    sets.push((set, members));
                 }
             }
+            switching::check(&context, &sets, file);
         }
         for (rendition, found) in renditions.iter().zip(found) {
             let expected = rendition.segments.len();

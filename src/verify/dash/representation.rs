@@ -13,6 +13,7 @@ use crate::verify::findings::FileFindings;
 use crate::verify::hls::{BANDWIDTH_TOLERANCE_PERCENT, Measured};
 use crate::verify::init::InitSegment;
 use crate::verify::output::{Part, Rendition};
+use crate::verify::playlist::{Located, Media};
 
 /// What `EXTINF` has of a duration is rounded to a microsecond.
 const EXTINF_TOLERANCE_NS: u64 = 1_000;
@@ -20,6 +21,8 @@ const EXTINF_TOLERANCE_NS: u64 = 1_000;
 /// What a period is compared with.
 pub struct PeriodContext<'a> {
     pub renditions: &'a [Rendition],
+    /// `EXT-X-MEDIA` of the multivariant playlist.
+    pub media: &'a [Located<Media>],
     pub facts: &'a [Vec<Option<SegmentFacts>>],
     /// When it starts, in the time of the tracks.
     pub start_ns: i64,
