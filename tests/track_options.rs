@@ -8,7 +8,7 @@ use std::fs;
 use std::process::{Command, Output};
 
 use common::{Workspace, fixture, run, tool};
-use m3u8_rs::Playlist;
+use m3u8_rs::{MasterPlaylist, Playlist};
 
 const INPUTS: [&str; 5] = [
     "v360.mp4",
@@ -47,15 +47,20 @@ const CHOSEN: [&str; 4] = [
     "subs.fr.vtt,forced=yes",
 ];
 
+fn multivariant(workspace: &Workspace) -> MasterPlaylist {
+    let text = fs::read(workspace.path("out/film/master.m3u8")).unwrap();
+    match m3u8_rs::parse_playlist_res(&text) {
+        Ok(Playlist::MasterPlaylist(master)) => master,
+        _ => unreachable!("no multivariant playlist"),
+    }
+}
+
 #[test]
 fn playlists_and_init_segments_say_what_was_chosen() {
     let workspace = Workspace::new();
     let output = call(&workspace, &INPUTS, &ENCRYPT, &CHOSEN);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let text = fs::read(workspace.path("out/film/master.m3u8")).unwrap();
-    let Ok(Playlist::MasterPlaylist(master)) = m3u8_rs::parse_playlist_res(&text) else {
-        unreachable!("no multivariant playlist")
-    };
+    let master = multivariant(&workspace);
     let media: Vec<String> = master
         .alternatives
         .iter()
@@ -205,10 +210,7 @@ fn what_a_form_lacks_is_in_its_group_in_another() {
     let output = call(&workspace, &inputs, &ENCRYPT, &options);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(!String::from_utf8_lossy(&output.stderr).contains("is one group"));
-    let text = fs::read(workspace.path("out/film/master.m3u8")).unwrap();
-    let Ok(Playlist::MasterPlaylist(master)) = m3u8_rs::parse_playlist_res(&text) else {
-        unreachable!("no multivariant playlist")
-    };
+    let master = multivariant(&workspace);
     let media: Vec<String> = master
         .alternatives
         .iter()

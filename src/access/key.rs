@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Asked, Authenticated, DenyReason};
+use crate::content_key::Kid;
 use crate::keys::ContentId;
 use crate::keys::lookup::{FoundKey, Lookup, LookupError, Which};
 
@@ -30,14 +31,12 @@ impl Authenticated {
     /// [`KeyError`]. Whether there is a key is told only to those who may have it.
     pub async fn key(&self, keys: &Lookup, content_id: &ContentId, which: Which) -> Result<FoundKey, KeyError> {
         // The name of a key by its ID is in its record alone; of others it is known before.
-        let is_by_id = match &which {
-            Which::Primary => self.keys.check(Asked::Named(None)).map(|()| false)?,
-            Which::Named(name) => self.keys.check(Asked::Named(Some(name))).map(|()| false)?,
-            Which::Kid(kid) => {
-                self.check_kid(*kid)?;
-                true
-            }
-        };
+        let is_by_id = matches!(which, Which::Kid(_));
+        match &which {
+            Which::Primary => self.keys.check(Asked::Named(None))?,
+            Which::Named(name) => self.keys.check(Asked::Named(Some(name)))?,
+            Which::Kid(kid) => self.check_kid(*kid)?,
+        }
         let found = match keys.find(content_id, which).await {
             Ok(found) => found,
             Err(error) => {
@@ -53,5 +52,10 @@ impl Authenticated {
         }
         self.check_kid(found.kid)?;
         Ok(found)
+    }
+
+    fn check_kid(&self, kid: Kid) -> Result<(), DenyReason> {
+        let is_let_through = self.kids.as_ref().is_none_or(|kids| kids.contains(&kid));
+        is_let_through.then_some(()).ok_or(DenyReason::KeyNotInToken)
     }
 }

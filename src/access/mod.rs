@@ -81,13 +81,6 @@ pub struct Authenticated {
     pub kids: Option<Vec<Kid>>,
 }
 
-impl Authenticated {
-    fn check_kid(&self, kid: Kid) -> Result<(), DenyReason> {
-        let is_let_through = self.kids.as_ref().is_none_or(|kids| kids.contains(&kid));
-        is_let_through.then_some(()).ok_or(DenyReason::KeyNotInToken)
-    }
-}
-
 /// All that is known of whoever asks for a key.
 #[derive(Clone, Copy)]
 pub struct Asking<'a> {
@@ -121,6 +114,16 @@ pub enum Wanted<'a> {
     },
     /// A lease.
     Lease,
+}
+
+impl<'a> Wanted<'a> {
+    /// Which keys, of content that nobody needs a lease for, as nobody is known who could have one.
+    const fn without_lease(&self) -> Result<&'a [Which], DenyReason> {
+        match self {
+            Self::Keys { which, .. } => Ok(which),
+            Self::Lease => Err(DenyReason::LeaseNotNeeded),
+        }
+    }
 }
 
 impl<'a> Asking<'a> {
@@ -248,12 +251,11 @@ impl Rules {
         };
         grounds.policy = Some(policy.kind());
         let authenticated = match (&*policy, &self.policies) {
-            // Nobody is known who could have a lease.
-            (Policy::Public | Policy::Webhook(_), _) if matches!(asking.wanted, Wanted::Lease) => {
-                return Err(DenyReason::LeaseNotNeeded);
+            (Policy::Public, _) => return asking.wanted.without_lease().map(|_| Authenticated::default()),
+            (Policy::Webhook(policy), Some(policies)) => {
+                let which = asking.wanted.without_lease()?;
+                return policies.by_webhook(policy, asking, which, grounds).await;
             }
-            (Policy::Public, _) => return Ok(Authenticated::default()),
-            (Policy::Webhook(policy), Some(policies)) => return policies.by_webhook(policy, asking, grounds).await,
             (Policy::Jwt(policy), Some(policies)) => policies.by_jwt(policy, asking, grounds).await,
             (Policy::Token | Policy::Jwt(_) | Policy::Webhook(_), _) => self.by_token(asking).await,
         }?;

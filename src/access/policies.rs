@@ -13,7 +13,7 @@ use url::Url;
 use super::fresh::Fresh;
 use super::policy::{JwtPolicy, Policy, WEBHOOK_SECRET, WebhookPolicy, jwt};
 use super::webhook::{self, Webhook, Webhooks};
-use super::{Asking, Authenticated, DenyReason, Grounds, KnownKey, Wanted};
+use super::{Asking, Authenticated, DenyReason, Grounds, KnownKey};
 use crate::content_key::Kid;
 use crate::keys::lookup::{Lookup, LookupError, Which};
 use crate::keys::store::{SigningKey, Store, StoreError};
@@ -102,17 +102,15 @@ impl Policies {
         }
     }
 
-    /// Asks a web service.
+    /// Asks a web service about each of these keys.
     pub(super) async fn by_webhook(
         &self,
         policy: &WebhookPolicy<WrappedText>,
         asking: &Asking<'_>,
+        which: &[Which],
         grounds: &mut Grounds,
     ) -> Result<Authenticated, DenyReason> {
         let token = asking.token?;
-        let Wanted::Keys { which, .. } = asking.wanted else {
-            return Err(DenyReason::LeaseNotNeeded);
-        };
         if !asking.asks_webhooks {
             return Err(DenyReason::WebhookTestSkipped);
         }
@@ -143,26 +141,15 @@ impl Policies {
             .buffered(QUESTIONS_AT_ONCE)
             .collect()
             .await;
-        let failed = answers
-            .iter()
-            .find(|(_, answer)| !matches!(answer.verdict, Ok(()) | Err(DenyReason::WebhookDeny403)));
-        let refused = answers.iter().find(|(_, answer)| answer.verdict.is_err());
-        let allowed = answers.iter().filter(|(_, answer)| answer.verdict.is_ok());
-        let allowed: Vec<Option<Kid>> = allowed.map(|(kid, _)| *kid).collect();
-        // One that could not be decided about may be let through the next time; others than those that are refused are now.
-        let denied = failed.or(refused.filter(|_| allowed.is_empty()));
-        let outcome = match denied {
-            Some((_, answer)) => {
-                grounds.detail.clone_from(&answer.cause);
-                answer.verdict.map(|()| Authenticated::default())
-            }
-            None => Ok(Authenticated {
-                kids: Some(allowed.into_iter().flatten().collect()),
-                ..Authenticated::default()
-            }),
-        };
+        let outcome = let_through(&answers).map_err(|(reason, cause)| {
+            grounds.detail = cause;
+            reason
+        });
         grounds.webhook = answers.into_iter().map(|(_, answer)| answer).collect();
-        outcome
+        Ok(Authenticated {
+            kids: Some(outcome?),
+            ..Authenticated::default()
+        })
     }
 
     /// The IDs of keys, each once; `None` is a key that there is none of. It is never empty: whoever asks for nothing is let in, or
@@ -242,6 +229,24 @@ impl Inner {
             Some(at) => *at = Timestamp::now(),
             None => drop(used.insert(kid.to_owned(), Timestamp::now())),
         }
+    }
+}
+
+/// The keys that a web service lets through, by its answers; or why there are none, and more of it.
+fn let_through(answers: &[(Option<Kid>, webhook::Answer)]) -> Result<Vec<Kid>, (DenyReason, Option<String>)> {
+    let (mut allowed, mut refused) = (Vec::new(), None);
+    for (kid, answer) in answers {
+        match answer.verdict {
+            Ok(()) => allowed.push(*kid),
+            // Others may be let through.
+            Err(reason @ DenyReason::WebhookDeny403) => refused = Some(reason),
+            // It could not be decided about, and may be let through the next time.
+            Err(reason) => return Err((reason, answer.cause.clone())),
+        }
+    }
+    match refused {
+        Some(reason) if allowed.is_empty() => Err((reason, None)),
+        _ => Ok(allowed.into_iter().flatten().collect()),
     }
 }
 
