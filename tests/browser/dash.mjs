@@ -14,6 +14,10 @@ const { chromium } = createRequire(import.meta.url)(`${modules}/playwright-core`
 const PATIENCE_MS = 20_000;
 /** The same with keys that open nothing: who waits in vain for a picture need not wait for long. */
 const WRONG_PATIENCE_MS = 10_000;
+/** How often a time is sought until its frame is seen. */
+const SEEKS = 5;
+/** How long a frame of the films is seen. */
+const FRAME_SECONDS = 1 / 25;
 /** The clock has to advance by this, which a film that can't be decoded never does. */
 const PLAYED_SECONDS = 1;
 
@@ -114,6 +118,9 @@ async function play(page, task) {
     window.loudest = 0;
     window.complaints = [];
     window.cues = new Map();
+    // The time of the frame that is seen, as the film has it.
+    const look = (_, { mediaTime }) => { window.shown = mediaTime; video.requestVideoFrameCallback(look); };
+    video.requestVideoFrameCallback(look);
     setInterval(() => {
       analyser.getByteFrequencyData(bins);
       window.loudest = Math.max(window.loudest, ...bins);
@@ -181,25 +188,28 @@ async function toEnd(page) {
   }, PATIENCE_MS);
 }
 
-/** The SHA-256 of what is seen at a time. */
+/** The SHA-256 of what is seen at a time; else a text that says what was seen instead. */
 async function picture(page, seconds) {
-  let seen = null;
+  let shown = null;
   // Where a film has several periods, dash.js replaces what it has buffered behind a seek, and the browser goes on showing what it
-  // found before that: a keyframe further on. The second time, all of it is there.
-  for (let times = 0; times < 2; times += 1) {
-    await page.evaluate(async (seconds) => {
+  // found before that: another frame. So it is sought again until the frame of that time has come.
+  for (let times = 0; times < SEEKS; times += 1) {
+    await page.evaluate(async ({ seconds, patience }) => {
       const video = document.getElementById('video');
       // Text comes and goes by itself.
       for (const track of video.textTracks) if (track.mode === 'showing') track.mode = 'hidden';
       video.pause();
       const sought = new Promise((resolve) => { video.addEventListener('seeked', resolve, { once: true }); });
+      const late = new Promise((resolve) => { setTimeout(resolve, patience); });
       video.currentTime = seconds;
-      await sought;
-    }, seconds);
+      await Promise.race([sought, late]);
+    }, { seconds, patience: PATIENCE_MS });
     await buffered(page);
-    seen = await settled(page);
+    const seen = await settled(page);
+    shown = await page.evaluate(() => window.shown);
+    if (shown <= seconds && seconds < shown + FRAME_SECONDS) return seen;
   }
-  return seen;
+  return `at ${seconds} the frame of ${shown} was seen`;
 }
 
 /** Waits until the player has what is to be seen, and has left its buffer alone for a while. */
