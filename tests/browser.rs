@@ -469,14 +469,37 @@ fn several_keys_play() {
     }
 }
 
+/// What is heard of each language, in Hz: its code, its name and the tone.
+const TONES: [(&str, &str, u32); 2] = [("eng", "English", 440), ("fra", "français", 1760)];
+
+/// 90 seconds of a tone in AAC of that bit rate.
+fn make_tone(workspace: &Workspace, ffmpeg: &Path, name: &str, (language, _, hertz): (&str, &str, u32), rate: &str) {
+    let source = format!("sine=frequency={hertz}:r=48000:d=90");
+    let language = format!("language={language}");
+    let mut command = Command::new(ffmpeg);
+    command.args(["-v", "error", "-f", "lavfi", "-i", &source, "-c:a", "aac", "-b:a", rate]);
+    command.args(["-metadata:s:a:0", &language, name]);
+    run(command.current_dir(workspace.folder()));
+}
+
+/// Fails unless the tone of each language was heard when it was chosen.
+#[track_caller]
+fn assert_tones(played: &Value) {
+    /// How far apart the frequencies are that the page tells apart.
+    const RESOLUTION_HZ: f64 = 48_000.0 / 2048.0;
+    let pitches = played["pitches"].as_array().unwrap();
+    assert_eq!(pitches.len(), TONES.len(), "{played}");
+    for ((_, _, hertz), heard) in TONES.iter().zip(pitches) {
+        let heard = heard.as_f64().unwrap_or_default();
+        let difference = (heard - f64::from(*hertz)).abs();
+        assert!(difference <= RESOLUTION_HZ, "{hertz} Hz: {played}");
+    }
+}
+
 /// Qualities and languages with keys of their own: the player goes to another of each, with its key, shows what the clear film
 /// shows in that quality, and is heard in that language; and with wrong keys it is neither.
 #[test]
 fn a_ladder_changes_quality_and_language() {
-    /// What is heard of each language, in Hz.
-    const TONES: [(&str, &str, u32); 2] = [("eng", "English", 440), ("fra", "français", 1760)];
-    /// How far apart the frequencies are that the page tells apart.
-    const RESOLUTION_HZ: f64 = 48_000.0 / 2048.0;
     let (Some(browser), Some(ffmpeg)) = (Browser::find(), tool("ffmpeg")) else {
         return;
     };
@@ -484,24 +507,22 @@ fn a_ladder_changes_quality_and_language() {
     let (_page_server, page) = page_server(&workspace);
     let keys = key_server(&workspace, &page, &[]);
     let mut inputs = Vec::new();
-    let mut make = |name: String, source: String, codec: &[&str]| {
-        let mut command = Command::new(&ffmpeg);
-        command.args(["-v", "error", "-f", "lavfi", "-i", &source]).args(codec);
-        run(command.arg(&name).current_dir(workspace.folder()));
-        inputs.push(name);
-    };
     for height in [90, 180] {
-        let source = format!("testsrc2=s={}x{height}:r=25:d=90", height * 16 / 9);
-        make(format!("{height}.mp4"), source, &["-c:v", "libx264", "-g", "50"]);
-    }
-    for (language, _, hertz) in TONES {
-        let source = format!("sine=frequency={hertz}:r=48000:d=90");
-        let language_tag = format!("language={language}");
-        make(
-            format!("{language}.mp4"),
-            source,
-            &["-c:a", "aac", "-metadata:s:a:0", &language_tag],
+        let (name, source) = (
+            format!("{height}.mp4"),
+            format!("testsrc2=s={}x{height}:r=25:d=90", height * 16 / 9),
         );
+        let mut command = Command::new(&ffmpeg);
+        command.args([
+            "-v", "error", "-f", "lavfi", "-i", &source, "-c:v", "libx264", "-g", "50", &name,
+        ]);
+        run(command.current_dir(workspace.folder()));
+        inputs.push(name);
+    }
+    for tone in TONES {
+        let name = format!("{}.mp4", tone.0);
+        make_tone(&workspace, &ffmpeg, &name, tone, "64k");
+        inputs.push(name);
     }
     let base_url = origin(&keys);
     for (name, options) in [
@@ -535,13 +556,7 @@ fn a_ladder_changes_quality_and_language() {
             (large, clear),
         ] {
             assert_played(played);
-            for ((_, _, hertz), heard) in TONES.iter().zip(played["pitches"].as_array().unwrap()) {
-                let heard = heard.as_f64().unwrap_or_default();
-                assert!(
-                    (heard - f64::from(*hertz)).abs() <= RESOLUTION_HZ,
-                    "{hertz} Hz: {played}"
-                );
-            }
+            assert_tones(played);
             assert_eq!(played["pictures"], clear["pictures"], "{played}");
         }
         assert_ne!(
@@ -552,6 +567,49 @@ fn a_ladder_changes_quality_and_language() {
         for played in [small, large] {
             assert!(played["key_requests"].as_array().unwrap().len() >= 3, "{played}");
         }
+        assert_opens_nothing(wrong);
+    }
+}
+
+/// Sound without video in two languages and two qualities, all with keys of their own: each language is heard.
+#[test]
+fn sound_alone_changes_language() {
+    let (Some(browser), Some(ffmpeg)) = (Browser::find(), tool("ffmpeg")) else {
+        return;
+    };
+    let workspace = Workspace::new();
+    let (_page_server, page) = page_server(&workspace);
+    let keys = key_server(&workspace, &page, &[]);
+    let mut command = workspace.vylux_pack();
+    command.arg("encrypt");
+    for rate in ["64k", "128k"] {
+        for tone in TONES {
+            let name = format!("{}-{rate}.mp4", tone.0);
+            make_tone(&workspace, &ffmpeg, &name, tone, rate);
+            command.arg(name);
+        }
+    }
+    command.args([
+        "--keys",
+        "per-track",
+        "--base-url",
+        &origin(&keys),
+        "--content-id",
+        "film",
+    ]);
+    run(command.args(["--segment-duration", "2", "--quiet"]));
+    let token = mint(&workspace, "film");
+    let case = |name: &str, player: &str| {
+        json!({ "name": name, "page": page, "asset": "film", "player": player, "token": token,
+            "audio": TONES.map(|(_, name, _)| name), "wrong_key": name == "wrong", "change_quality": true })
+    };
+    let cases = PLAYERS.map(|player| [case("film", player), case("wrong", player)]);
+    for answers in browser.play(&cases.concat()).chunks(2) {
+        let [played, wrong] = answers else {
+            panic!("{answers:?}")
+        };
+        assert_played(played);
+        assert_tones(played);
         assert_opens_nothing(wrong);
     }
 }

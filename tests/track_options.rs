@@ -166,9 +166,6 @@ fn what_can_not_be_chosen_is_told() {
         );
         assert_eq!(output.status.code(), Some(2), "{error}");
     }
-    let alone = call(&workspace, &["a-en.mp4"], &ENCRYPT, &["a-en.mp4,name=A"]);
-    let error = String::from_utf8(alone.stderr).unwrap();
-    assert!(error.contains("there is no video beside it"), "{error}");
     assert!(!workspace.path("out").exists());
 }
 
@@ -353,4 +350,84 @@ fn variants_are_there_once_for_each_group() {
     assert_eq!(variants, expected);
     let same = call(&workspace, &inputs, &VERIFY, &chosen);
     assert!(same.status.success(), "{}", String::from_utf8_lossy(&same.stdout));
+}
+
+/// Without video, a variant is a quality of all languages, so that no player changes the language as it changes variants.
+#[test]
+fn sound_alone_is_a_variant_for_each_quality() {
+    let package = |inputs: &[&str], options: &[&str]| -> (Workspace, Vec<String>, Vec<String>, Vec<u64>) {
+        let workspace = Workspace::new();
+        let output = call(&workspace, inputs, &ENCRYPT, options);
+        let words = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{words}");
+        run(workspace.vylux_pack().args(["verify", "out/film", "--no-store"]));
+        let master = multivariant(&workspace);
+        let media = master.alternatives.iter().map(|media| {
+            let uri = media.uri.as_deref().unwrap();
+            format!("{} {} {} {uri}", media.group_id, media.name, media.default)
+        });
+        let variants = master.variants.iter().map(|variant| {
+            let (group, codecs) = (variant.audio.as_deref(), variant.codecs.as_deref());
+            format!("{} {} {}", group.unwrap_or("-"), codecs.unwrap(), variant.uri)
+        });
+        let rates = master.variants.iter().map(|variant| variant.bandwidth);
+        (workspace, media.collect(), variants.collect(), rates.collect())
+    };
+
+    let inputs = ["a-en.mp4", "a-fr.mp4", "aac-stereo.mp4", "ac3-5.1.mp4"];
+    let english = ["aac-stereo.mp4,language=en", "ac3-5.1.mp4,language=en"];
+    let (_, media, variants, together) = package(&inputs, &english);
+    assert_eq!(
+        media,
+        [
+            "audio-mp4a-40-2-2 English true audio/en/playlist.m3u8",
+            "audio-mp4a-40-2-2 français false audio/fr/playlist.m3u8",
+            "audio-mp4a-40-2-2-quality-2 English true audio/en-2/playlist.m3u8",
+            "audio-mp4a-40-2-2-quality-2 français false audio/fr/playlist.m3u8",
+            "audio-ac-3-6 English true audio/en-3/playlist.m3u8",
+            "audio-ac-3-6 français false audio/fr/playlist.m3u8",
+        ]
+    );
+    assert_eq!(
+        variants,
+        [
+            "audio-mp4a-40-2-2 mp4a.40.2 audio/en/playlist.m3u8",
+            "audio-mp4a-40-2-2-quality-2 mp4a.40.2 audio/en-2/playlist.m3u8",
+            "audio-ac-3-6 ac-3,mp4a.40.2 audio/en-3/playlist.m3u8",
+        ]
+    );
+
+    // Of one language, each is a variant by itself, and takes what it takes.
+    let (_, media, variants, alone) = package(&["a-en.mp4", "ac3-5.1.mp4"], &["ac3-5.1.mp4,language=en"]);
+    assert_eq!(media, [""; 0]);
+    assert_eq!(
+        variants,
+        ["- mp4a.40.2 audio/en/playlist.m3u8", "- ac-3 audio/en-2/playlist.m3u8",]
+    );
+    assert_eq!(
+        together.last(),
+        alone.last(),
+        "the largest of a group, and not their sum"
+    );
+
+    // What somebody chose is said.
+    let chosen = ["a-fr.mp4,name=Radio,default=yes"];
+    let (workspace, media, variants, _) = package(&["a-en.mp4", "a-fr.mp4"], &chosen);
+    assert_eq!(
+        media,
+        [
+            "audio English false audio/en/playlist.m3u8",
+            "audio Radio true audio/fr/playlist.m3u8",
+        ]
+    );
+    assert_eq!(variants, ["audio mp4a.40.2 audio/fr/playlist.m3u8"]);
+    run(workspace.vylux_pack().args(["verify", "--apple", "out/film"]));
+    let (_, media, variants, _) = package(&["a-en.mp4"], &["a-en.mp4,name=Radio"]);
+    assert_eq!(media, ["audio Radio true audio/en/playlist.m3u8"]);
+    assert_eq!(variants, ["audio mp4a.40.2 audio/en/playlist.m3u8"]);
+
+    // Where no form has all, all are within reach of one variant.
+    let (_, media, variants, _) = package(&["a-en.mp4", "ac3-5.1.mp4"], &["ac3-5.1.mp4,language=fr"]);
+    assert_eq!(media.len(), 2);
+    assert_eq!(variants, ["audio mp4a.40.2,ac-3 audio/en/playlist.m3u8"]);
 }

@@ -74,7 +74,8 @@ impl TrackOptions {
             let tracks = presentation.tracks.iter().zip(&labels.tracks);
             tracks.filter(move |(track, _)| track.kind == kind)
         };
-        let members = hls::audio_groups(of_kind(MediaKind::Audio));
+        let has_video = of_kind(MediaKind::Video).next().is_some();
+        let members = hls::audio_groups(of_kind(MediaKind::Audio), has_video);
         let audio = members.iter().map(|member| (&*member.group, &member.labels));
         let text = of_kind(MediaKind::Text)
             .map(|(_, labels)| labels)
@@ -103,7 +104,6 @@ fn apply(
     let (language, options) = read(options)?;
     match target {
         Target::Track(index) => {
-            let has_video = presentation.tracks.iter().any(|track| track.kind == MediaKind::Video);
             let track = presentation.tracks.get_mut(index).context("the track is not there")?;
             if track.kind == MediaKind::Video {
                 let of_variant = Labels {
@@ -121,10 +121,6 @@ fn apply(
                 ensure!(
                     track.kind == MediaKind::Text || !options.is_forced,
                     "forced is for subtitles"
-                );
-                ensure!(
-                    has_video || track.kind == MediaKind::Text || options == Labels::default(),
-                    "there is no video beside it, and playlists say no more of sound alone than its language"
                 );
             }
             if let Some(language) = language {
@@ -273,16 +269,15 @@ fn read(options: &str) -> anyhow::Result<(Option<String>, Labels)> {
 /// What is wrong with the group that audio of several codecs shares, if it does: players take no variant one of whose codecs they
 /// lack.
 fn mixed_codecs(presentation: &Presentation, members: &[AudioMember]) -> Option<String> {
-    let of_kind = |kind| presentation.tracks.iter().filter(move |track| track.kind == kind);
-    let audios: Vec<&Track> = of_kind(MediaKind::Audio).collect();
+    let tracks = presentation.tracks.iter();
+    let audios: Vec<&Track> = tracks.filter(|track| track.kind == MediaKind::Audio).collect();
     let shared = members
         .iter()
         .filter(|member| member.group == hls::AUDIO_GROUP && member.labels.group.is_none());
     let codecs: BTreeSet<String> = shared
         .filter_map(|member| Some(audios.get(member.rendition)?.codec.rfc6381()))
         .collect();
-    let is_mixed = codecs.len() > 1 && of_kind(MediaKind::Video).next().is_some();
-    is_mixed.then(|| {
+    (codecs.len() > 1).then(|| {
         let codecs = codecs.into_iter().collect::<Vec<_>>().join(", ");
         format!(
             "audio in {codecs} is one group, as none of them comes in all languages and names; players that lack one of these \

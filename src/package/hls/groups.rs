@@ -33,9 +33,19 @@ pub struct AudioMember {
 /// form lacks is in its group in the form that is complete, for groups must have the same members (RFC 8216bis, 4.4.6.1.1), and what
 /// is the default in one form is so in all groups. Where no form is complete, something would be out of reach beside each of them, so
 /// all share a group.
-pub fn audio_groups<'a>(renditions: impl Iterator<Item = (&'a Track, &'a Labels)>) -> Vec<AudioMember> {
+///
+/// Without video, a group is a variant, and a player changes variants by the network: so what comes twice in one form is in two of
+/// them, one for each quality. Where there is nothing to choose there are no groups, and each rendition is a variant.
+pub fn audio_groups<'a>(
+    renditions: impl Iterator<Item = (&'a Track, &'a Labels)>,
+    has_video: bool,
+) -> Vec<AudioMember> {
     let renditions: Vec<(&Track, &Labels)> = renditions.collect();
-    let forms = Form::all(&renditions);
+    let forms = Form::all(&renditions, has_video);
+    let is_labelled = renditions.iter().any(|(_, labels)| **labels != Labels::default());
+    if !has_video && !is_labelled && !Form::leave_a_choice(&forms) {
+        return Vec::new();
+    }
     let complete = Form::complete(&forms);
     let mut members = Vec::new();
     for (index, (_, labels)) in renditions.iter().enumerate() {
@@ -75,15 +85,18 @@ struct Place<'a> {
     labels: &'a Labels,
 }
 
-/// Renditions that have codec and channels in common.
+/// Renditions that have codec and channels in common, and that players don't choose between by the network.
 struct Form<'a> {
+    /// Codec and channels.
+    kind: String,
+    /// `GROUP-ID` of its group.
     id: String,
     places: Vec<Place<'a>>,
 }
 
 impl<'a> Form<'a> {
     /// The forms of what nobody chose a group for, in the order of their first renditions.
-    fn all(renditions: &[(&'a Track, &'a Labels)]) -> Vec<Self> {
+    fn all(renditions: &[(&'a Track, &'a Labels)], has_video: bool) -> Vec<Self> {
         let mut forms: Vec<Self> = Vec::new();
         for (rendition, (track, labels)) in renditions.iter().enumerate() {
             if labels.group.is_some() {
@@ -95,16 +108,23 @@ impl<'a> Form<'a> {
                 name: labels.name.clone().or_else(|| language.map(language::name)),
                 characteristics: &labels.characteristics,
             };
-            let id = form_id(&*track.codec);
+            let kind = form_kind(&*track.codec);
             let place = Place {
                 said,
                 ordinal: 0,
                 rendition,
                 labels,
             };
-            match forms.iter_mut().find(|form| form.id == id) {
+            let of_kind = || forms.iter().filter(|form| form.kind == kind);
+            let id = match of_kind().count() {
+                0 => kind.clone(),
+                qualities => format!("{kind}-quality-{}", qualities + 1),
+            };
+            let takes = |form: &&mut Self| form.kind == kind && (has_video || form.find(&place).is_none());
+            match forms.iter_mut().find(takes) {
                 Some(form) => form.add(place),
                 None => forms.push(Self {
+                    kind,
                     id,
                     places: vec![place],
                 }),
@@ -116,6 +136,13 @@ impl<'a> Form<'a> {
     fn add(&mut self, place: Place<'a>) {
         let ordinal = self.places.iter().filter(|other| other.said == place.said).count();
         self.places.push(Place { ordinal, ..place });
+    }
+
+    /// Whether they have more than one rendition for people to choose.
+    fn leave_a_choice(forms: &[Self]) -> bool {
+        let mut places = forms.iter().flat_map(|form| &form.places);
+        let first = places.next();
+        places.any(|place| first.is_some_and(|first| first.said != place.said))
     }
 
     /// The first of several forms that has whatever any has.
@@ -169,12 +196,12 @@ fn labels_in_all(place: &Place<'_>, forms: &[Form<'_>]) -> Labels {
 }
 
 /// Codec and channels.
-fn form_id(codec: &dyn Codec) -> String {
-    let mut id = format!("audio-{}", codec.rfc6381());
+fn form_kind(codec: &dyn Codec) -> String {
+    let mut kind = format!("audio-{}", codec.rfc6381());
     if let Some(channels) = codec.hls_channels() {
-        id = format!("{id}-{channels}");
+        kind = format!("{kind}-{channels}");
     }
-    id.replace(['.', '/'], "-").to_lowercase()
+    kind.replace(['.', '/'], "-").to_lowercase()
 }
 
 /// The `GROUP-ID` of subtitles.

@@ -72,6 +72,17 @@ impl<'a> Group<'a> {
         bandwidths.fold(Bandwidth::default(), Bandwidth::max)
     }
 
+    /// What is played where nobody chooses: the default one, else the first.
+    fn first_played(&self) -> Option<&Media<'a>> {
+        let default = self.media.iter().find(|media| media.labels.is_default == Some(true));
+        default.or(self.media.first())
+    }
+
+    /// Whether a variant that has this playlist plays a rendition of the group.
+    fn has(&self, uri: &str) -> bool {
+        self.media.iter().any(|media| media.uri == uri)
+    }
+
     /// Its `EXT-X-MEDIA` lines.
     fn write(&self, out: &mut String) {
         let mut names: BTreeSet<String> = self
@@ -136,7 +147,7 @@ fn sort_videos(videos: &mut [&Entry<'_>]) {
 /// given.
 ///
 /// Each video rendition is a variant, once for each choice of a group of audio and one of subtitles beside it. Without video,
-/// each audio rendition is a variant.
+/// each group of audio is a variant, or each rendition where there are no groups.
 #[must_use]
 pub fn render(contents: &Contents<'_>, set: PlaylistSet<'_>, target_duration_s: u64) -> String {
     let entries: Vec<Entry<'_>> = contents
@@ -176,14 +187,13 @@ pub fn render(contents: &Contents<'_>, set: PlaylistSet<'_>, target_duration_s: 
     for key in keys {
         let _ = writeln!(out, "#EXT-X-SESSION-KEY:{key}");
     }
-    let beside = if videos.is_empty() { &[][..] } else { &audios };
-    let forms = beside
+    let forms = audios
         .iter()
         .map(|audio| (audio.rendition.track, &audio.rendition.labels));
-    let members = super::audio_groups(forms);
+    let members = super::audio_groups(forms, !videos.is_empty());
     let media = members
         .iter()
-        .filter_map(|member| Some((member.group.clone(), Media::of_member(member, beside)?)));
+        .filter_map(|member| Some((member.group.clone(), Media::of_member(member, &audios)?)));
     let audio_groups = Group::all(media);
 
     let texts = of_kind(MediaKind::Text).map(|entry| Media::of(SUBTITLES, entry));
@@ -209,7 +219,12 @@ pub fn render(contents: &Contents<'_>, set: PlaylistSet<'_>, target_duration_s: 
     let range = |entry: &Entry<'_>| entry.rendition.track.video_range;
     let says_range = variants.iter().any(|entry| range(entry) != VideoRange::Sdr);
     for groups in combinations([&audio_groups, &text_groups]) {
-        for variant in variants {
+        // Without video, a variant is what its group of audio begins with.
+        let audio = groups.iter().find(|group| group.kind == AUDIO && videos.is_empty());
+        let first_played = audio.and_then(|group| group.first_played());
+        let is_played =
+            |variant: &&&Entry<'_>| first_played.is_none_or(|first| first.uri == variant.uri(MEDIA_PLAYLIST));
+        for variant in variants.iter().filter(is_played) {
             write_variant(&mut out, variant, &groups, says_range, captions);
         }
     }
@@ -311,15 +326,23 @@ impl<'a> Media<'a> {
 /// `EXT-X-STREAM-INF` of a variant with one of each kind of `groups`.
 fn write_variant(out: &mut String, entry: &Entry<'_>, groups: &[&Group<'_>], says_range: bool, captions: Captions) {
     let track = entry.rendition.track;
+    let uri = entry.uri(MEDIA_PLAYLIST);
+    let is_of_group = groups.iter().any(|group| group.has(&uri));
+    let own = if is_of_group {
+        Bandwidth::default()
+    } else {
+        entry.bandwidth
+    };
     let bandwidths = groups.iter().map(|group| group.bandwidth());
-    let bandwidth = bandwidths.fold(entry.bandwidth, Bandwidth::plus);
+    let bandwidth = bandwidths.fold(own, Bandwidth::plus);
+    let mut codecs = track.codec.rfc6381();
     let beside: BTreeSet<&str> = groups
         .iter()
         .flat_map(|group| &group.media)
         .map(|media| media.codec.as_str())
+        .filter(|codec| *codec != codecs)
         .collect();
-    let mut codecs = track.codec.rfc6381();
-    for codec in beside {
+    for codec in &beside {
         let _ = write!(codecs, ",{codec}");
     }
     out.push_str("#EXT-X-STREAM-INF:");
@@ -338,7 +361,7 @@ fn write_variant(out: &mut String, entry: &Entry<'_>, groups: &[&Group<'_>], say
             let _ = write!(out, ",CLOSED-CAPTIONS=\"{CAPTIONS_GROUP}\"");
         }
     }
-    let _ = writeln!(out, "\n{}", entry.uri(MEDIA_PLAYLIST));
+    let _ = writeln!(out, "\n{uri}");
 }
 
 /// `EXT-X-I-FRAME-STREAM-INF` (4.4.6.3); its bit rates are those of the I-frames alone.

@@ -172,7 +172,7 @@ async function playWithHls(url, token, told, leases) {
       return utf8(JSON.stringify({ keys: [key], type: 'temporary' })).buffer;
     },
   });
-  const name = (level) => (level?.height ? `${level.height}p` : 'audio');
+  const name = (level) => qualityName(level, level?.bitrate);
   hls.on(Hls.Events.MANIFEST_PARSED, (_, { levels }) => told.qualities(levels.map(name)));
   hls.on(Hls.Events.FRAG_LOADED, (_, { frag, part }) => {
     const { loading, total } = (part ?? frag).stats;
@@ -193,7 +193,11 @@ async function playWithHls(url, token, told, leases) {
   hls.attachMedia(video);
   return {
     setQuality: (index) => { hls.currentLevel = index; },
-    setAudio: (index) => { hls.audioTrack = index; },
+    setAudio: (index) => {
+      hls.audioTrack = index;
+      // Of sound alone, hls.js (1.7.4) would play what it has of the other language to its end.
+      if (!video.videoWidth) hls.trigger(Hls.Events.BUFFER_FLUSHING, { startOffset: 0, endOffset: Infinity, type: 'audio' });
+    },
     stop: async () => hls.destroy(),
   };
 }
@@ -216,7 +220,7 @@ async function playWithShaka(url, token, told, leases) {
     const isInit = context?.type === shaka.net.NetworkingEngine.AdvancedRequestType.INIT_SEGMENT;
     if (type === RequestType.SEGMENT && !isInit) told.fragment(response.uri, response.timeMs ?? 0, response.data.byteLength);
   });
-  const name = (variant) => (variant?.height ? `${variant.height}p` : 'audio');
+  const name = (variant) => qualityName(variant, variant?.bandwidth);
   const fail = (error) => {
     const { Code } = shaka.util.Error;
     const [uri, status, body, headers, type] = error.data ?? [];
@@ -249,8 +253,8 @@ async function playWithShaka(url, token, told, leases) {
   try {
     await player.attach(video);
     await player.load(url);
-    qualities = [...new Map(player.getVariantTracks().map((track) => [name(track), track])).values()].sort((a, b) => b.bandwidth - a.bandwidth);
-    told.qualities(qualities.map(name));
+    qualities = [...new Set(player.getVariantTracks().sort((a, b) => b.bandwidth - a.bandwidth).map(name))];
+    told.qualities(qualities);
     showQuality();
     showAudio();
   } catch (error) {
@@ -259,7 +263,12 @@ async function playWithShaka(url, token, told, leases) {
   return {
     setQuality: (index) => {
       player.configure({ abr: { enabled: index < 0 } });
-      if (index >= 0) player.selectVariantTrack(qualities[index], true);
+      if (index < 0) return;
+      const tracks = player.getVariantTracks();
+      const now = tracks.find(({ active }) => active);
+      const ofQuality = tracks.filter((track) => name(track) === qualities[index]);
+      const isSameSound = ({ language, label }) => language === now?.language && label === now?.label;
+      player.selectVariantTrack(ofQuality.find(isSameSound) ?? ofQuality[0], true);
     },
     setAudio: (index) => player.selectAudioTrack(audio[index]),
     stop: async () => {
@@ -287,6 +296,7 @@ function script(source) {
 
 const milliseconds = (number) => (number < 1000 ? `${Math.max(1, Math.round(number))} ms` : `${(number / 1000).toFixed(2)} s`);
 const bytes = (number) => (number < 1e6 ? `${(number / 1e3).toFixed(0)} kB` : `${(number / 1e6).toFixed(1)} MB`);
+const qualityName = (of, bitsPerSecond) => (of?.height ? `${of.height}p` : `${Math.round((bitsPerSecond ?? 0) / 1000)} kbit/s`);
 const count = (number, word, many = `${word}s`) => `${number} ${number === 1 ? word : many}`;
 
 function shortened(url) {
@@ -451,6 +461,8 @@ class Session {
 
   playing() {
     if (this.isOver) return;
+    // Of sound alone there is no picture to wait for.
+    if (!video.videoWidth) this.firstFrame();
     if (this.stalledSince !== null) this.stalledFor += performance.now() - this.stalledSince;
     this.stalledSince = null;
     if (this.stalls) byId('stalls-more').textContent = `${milliseconds(this.stalledFor)} in all`;

@@ -273,20 +273,22 @@ pub fn aspect_ratios(presentation: &Presentation, outcome: &mut Outcome) {
 
 /// What a variant takes at most: its own rate, and the largest of each group's.
 fn measured(presentation: &Presentation, variant: &Variant<'_>, rate: fn(&Measured) -> u64) -> Option<u64> {
-    let own = rate(&measure(variant.media?)?);
-    let mut sum = own;
+    let own = variant.media?;
+    // Sound that is a variant by itself is one of its own group, and counts there.
+    let mut is_of_group = false;
+    let mut sum = 0_u64;
     for kind in ["AUDIO", "SUBTITLES"] {
         let Some(group) = variant.get(kind) else { continue };
         let mut largest = 0;
         for rendition in presentation.group(kind, group).filter(|tag| tag.get("URI").is_some()) {
             let media = presentation.named_by(rendition)?;
-            // A variant of audio alone is one of the group's renditions itself.
-            let counts = !std::ptr::eq(media, variant.media?);
-            largest = largest.max(if counts { rate(&measure(media)?) } else { 0 });
+            is_of_group |= std::ptr::eq(media, own);
+            largest = largest.max(rate(&measure(media)?));
         }
         sum = sum.saturating_add(largest);
     }
-    Some(sum)
+    let own = if is_of_group { 0 } else { rate(&measure(own)?) };
+    Some(sum.saturating_add(own))
 }
 
 fn measure(media: &Media) -> Option<Measured> {
