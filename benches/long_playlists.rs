@@ -136,6 +136,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             written: &written,
             texts: &[],
             written_texts: &[],
+            captions: &[],
             key_format: &KeyFormat::default(),
             for_clear_key: false,
         };

@@ -146,3 +146,83 @@ fn verify_tells_captions_that_are_not_as_announced() {
         assert!(words.contains(expected), "{from}: {words}");
     }
 }
+
+#[test]
+fn playlists_and_manifest_say_what_was_chosen() {
+    let workspace = Workspace::new();
+    let chosen = [
+        "--captions",
+        "CC1,language=en,name=Captions,default=yes,characteristics=public.accessibility.transcribes-spoken-dialog",
+        "--captions",
+        "SERVICE2,language=pt-BR,autoselect=no",
+    ];
+    encrypt(&workspace, &["captions-h264.mp4"], &chosen);
+    let master = fs::read_to_string(workspace.path(MASTER)).unwrap();
+    let lines: Vec<&str> = master
+        .lines()
+        .filter(|line| line.contains("CLOSED-CAPTIONS,"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"captions\",NAME=\"Captions\",LANGUAGE=\"en\",DEFAULT=YES,AUTOSELECT=YES,\
+             CHARACTERISTICS=\"public.accessibility.transcribes-spoken-dialog\",INSTREAM-ID=\"CC1\"",
+            "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"captions\",NAME=\"SERVICE1\",LANGUAGE=\"und\",DEFAULT=NO,AUTOSELECT=YES,\
+             INSTREAM-ID=\"SERVICE1\"",
+            "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"captions\",NAME=\"português (pt-BR)\",LANGUAGE=\"pt-BR\",DEFAULT=NO,\
+             AUTOSELECT=NO,INSTREAM-ID=\"SERVICE2\"",
+        ]
+    );
+    let manifest = fs::read_to_string(workspace.path("out/film/manifest.mpd")).unwrap();
+    for says in [
+        "schemeIdUri=\"urn:scte:dash:cc:cea-608:2015\" value=\"CC1=eng\"",
+        "schemeIdUri=\"urn:scte:dash:cc:cea-708:2015\" value=\"1=lang:und;2=lang:por\"",
+    ] {
+        assert!(manifest.contains(says), "{says}: {manifest}");
+    }
+    run(workspace.vylux_pack().args(["verify", "out/film", "--no-store"]));
+}
+
+#[test]
+fn what_can_not_be_said_of_captions_is_told() {
+    for (name, chosen, expected) in [
+        ("captions-h264.mp4", &["CC1"][..], "expected ID,KEY=VALUE"),
+        ("captions-h264.mp4", &["CC1,language=?"], "is no language"),
+        ("captions-h264.mp4", &["CC1,group=g"], "captions have the keys"),
+        (
+            "captions-h264.mp4",
+            &["CC1,name=A", "CC1,language=en"],
+            "CC1 stands there twice",
+        ),
+        (
+            "captions-h264.mp4",
+            &["CC1,name=A", "SERVICE1,name=A"],
+            "can't both have the name 'A'",
+        ),
+        (
+            "captions-h264.mp4",
+            &["CC1,default=yes", "SERVICE1,default=yes"],
+            "can't both be the default one",
+        ),
+        (
+            "captions-h264.mp4",
+            &["CC3,language=en"],
+            "no video carries CC3; the captions inside of it are CC1, SERVICE1, SERVICE2",
+        ),
+        ("v360.mp4", &["CC1,language=en"], "the captions inside of it are none"),
+    ] {
+        let workspace = Workspace::new();
+        let mut command = workspace.vylux_pack();
+        command.arg("encrypt").arg(fixture(name));
+        command.args(["--content-id", "film", "--no-store"]);
+        command.args(chosen.iter().flat_map(|chosen| ["--captions", chosen]));
+        let output = command.output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            error.contains("--captions") && error.contains(expected),
+            "{chosen:?}: {error}"
+        );
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(!workspace.path("out/film").exists(), "{chosen:?}");
+    }
+}

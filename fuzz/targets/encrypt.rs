@@ -100,6 +100,7 @@ fn encrypt(presentation: &Presentation, scheme: Scheme, folder: &Path) {
         written: &written,
         texts: &[],
         written_texts: &[],
+        captions: &[],
         key_format: &hls::KeyFormat::default(),
         for_clear_key: true,
     };

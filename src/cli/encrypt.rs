@@ -15,18 +15,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
+use vylux_pack::codec::Captions;
 use vylux_pack::content_key::Generation;
 use vylux_pack::keys::{BaseUrl, ContentId, keys_file};
 use vylux_pack::media::{Presentation, Source, Track};
 use vylux_pack::package::publish::{KEYS_FILE, OutputLock, Staging};
 use vylux_pack::package::{
-    Control, Name, Names, PackageError, Period, Rendition, TextRendition, WrittenRendition, dash, generations, hls,
-    single_file, write_segments, write_text,
+    CaptionsLabels, Control, Labels, Name, Names, PackageError, Period, Rendition, TextRendition, WrittenRendition,
+    dash, generations, hls, single_file, write_segments, write_text,
 };
 use vylux_pack::plan::{SegmentDuration, SegmentPlan, TextPlan};
 use vylux_pack::protect::{Pattern, SampleScheme, Scheme};
 use vylux_pack::secret::{MASTER_KEY_HEX, Settings};
 
+use super::captions_options::{self, CaptionsOptions};
 use super::failure::Failure;
 use super::interrupt;
 use super::job_file::JobFile;
@@ -95,6 +97,8 @@ pub struct Args {
     signal: SignalOptions,
     #[command(flatten)]
     track_options: TrackOptions,
+    #[command(flatten)]
+    captions_options: CaptionsOptions,
     #[command(flatten)]
     job_file: JobFile,
     #[command(flatten)]
@@ -199,6 +203,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if let Some(playlist) = tree::playlist(&args.inputs)? {
         return tree::run(args, playlist, &settings, &output, (&cancelled, started));
     }
+    let captions = args.captions_options.read()?;
     let (presentation, labels) = open(args, &output, &cancelled)?;
     if !args.quiet {
         args.scheme_warning().iter().for_each(|warning| output::warn(warning));
@@ -211,33 +216,8 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     let encryption = prepare_keys(args, &settings, &presentation, (&plan, &names), &output)?;
 
     let names = names.of_generation(encryption.as_ref().and_then(Encryption::generation));
-    let renditions: Vec<Rendition<'_>> = presentation
-        .tracks
-        .iter()
-        .zip(&plan.tracks)
-        .zip(names.tracks.into_iter().zip(labels.tracks))
-        .enumerate()
-        .map(|(index, ((track, plan), (name, labels)))| {
-            let clear = || {
-                let segments = 0..plan.segments.len();
-                vec![Period {
-                    segments,
-                    protection: None,
-                }]
-            };
-            let periods = encryption.as_ref().map(|encryption| encryption.periods(index));
-            Rendition {
-                name,
-                track,
-                plan,
-                periods: periods.unwrap_or_else(clear),
-                sample_groups: args.key_options.sample_groups(),
-                is_single_file: args.single_file,
-                labels,
-            }
-        })
-        .collect();
-
+    let said = names.tracks.into_iter().zip(labels.tracks);
+    let renditions = renditions(args, (&presentation.tracks, &plan), said, encryption.as_ref());
     check_single_file(args, &renditions)?;
     let text_names = names.subtitles.into_iter().zip(labels.subtitles);
     let texts = presentation.subtitles.iter().zip(&text_plans).zip(text_names);
@@ -266,6 +246,7 @@ pub fn run(args: &Args) -> Result<(), Failure> {
             key_format: &key_format,
             for_clear_key: args.signal.clearkey_playlists,
             manifest: args.writes_dash().then_some(Manifest { licence_url }),
+            captions: &captions,
         };
         let older = match &encryption {
             Some(encryption) => encryption.recorded(),
@@ -287,6 +268,36 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         report.print(started.elapsed())?;
     }
     Ok(())
+}
+
+/// All tracks as they are cut, protected and named.
+fn renditions<'a>(
+    args: &Args,
+    (tracks, plan): (&'a [Track], &'a SegmentPlan),
+    said: impl Iterator<Item = (Name, Labels)>,
+    encryption: Option<&'a Encryption>,
+) -> Vec<Rendition<'a>> {
+    let cut = tracks.iter().zip(&plan.tracks).zip(said).enumerate();
+    cut.map(|(index, ((track, plan), (name, labels)))| {
+        let clear = || {
+            let segments = 0..plan.segments.len();
+            vec![Period {
+                segments,
+                protection: None,
+            }]
+        };
+        let periods = encryption.map(|encryption| encryption.periods(index));
+        Rendition {
+            name,
+            track,
+            plan,
+            periods: periods.unwrap_or_else(clear),
+            sample_groups: args.key_options.sample_groups(),
+            is_single_file: args.single_file,
+            labels,
+        }
+    })
+    .collect()
 }
 
 /// How often a run looks whether another one has ended that changes the same output.
@@ -395,11 +406,12 @@ struct Written {
     texts: Vec<WrittenRendition>,
 }
 
-/// Which playlists and manifests are written, and what they say of keys.
+/// Which playlists and manifests are written, and what they say of keys and captions.
 struct Signal<'a> {
     key_format: &'a hls::KeyFormat,
     for_clear_key: bool,
     manifest: Option<Manifest<'a>>,
+    captions: &'a [CaptionsLabels],
 }
 
 /// A manifest of DASH that is to be written.
@@ -416,18 +428,22 @@ fn write(
         key_format,
         for_clear_key,
         manifest,
+        captions,
     }: Signal<'_>,
     (output, older): (&Path, &BTreeSet<Option<Generation>>),
     control: &Control<'_>,
-) -> Result<Written, PackageError> {
+) -> Result<Written, Failure> {
     let staging = Staging::create(output, older)?;
     let written = write_segments(renditions, staging.folder(), control)?;
+    let carried = written.iter().map(|rendition| rendition.captions);
+    captions_options::check_carried(captions, carried.fold(Captions::default(), Captions::and))?;
     let written_texts = write_text(texts, staging.folder(), control)?;
     let contents = hls::Contents {
         renditions,
         written: &written,
         texts,
         written_texts: &written_texts,
+        captions,
         key_format,
         for_clear_key,
     };

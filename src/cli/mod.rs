@@ -7,6 +7,7 @@
 
 #[cfg(feature = "server")]
 mod access;
+mod captions_options;
 mod completions;
 mod decimal;
 mod decrypt;

@@ -81,8 +81,9 @@ impl TrackOptions {
             .map(|(_, labels)| labels)
             .chain(&labels.subtitles);
         let text = text.map(|labels| (hls::text_group(labels), labels));
-        check_groups(audio)
-            .and_then(|()| check_groups(text))
+        check_group_labels(audio)
+            .and_then(|()| check_group_labels(text))
+            .context("--track")
             .map_err(Failure::usage)?;
         let warning = mixed_codecs(presentation, &members);
         presentation.warnings.extend(warning);
@@ -219,7 +220,7 @@ fn find<'t>(text: &'t str, presentation: &Presentation) -> anyhow::Result<(Targe
 }
 
 /// Language and labels.
-fn read(options: &str) -> anyhow::Result<(Option<String>, Labels)> {
+pub fn read(options: &str) -> anyhow::Result<(Option<String>, Labels)> {
     let mut language = None;
     let mut labels = Labels::default();
     let mut seen = HashSet::new();
@@ -287,19 +288,19 @@ fn mixed_codecs(presentation: &Presentation, members: &[AudioMember]) -> Option<
 }
 
 /// Names and defaults that no two renditions of a group may have.
-fn check_groups<'a>(renditions: impl Iterator<Item = (&'a str, &'a Labels)>) -> anyhow::Result<()> {
+pub fn check_group_labels<'a>(renditions: impl Iterator<Item = (&'a str, &'a Labels)>) -> anyhow::Result<()> {
     let mut names = HashSet::new();
     let mut defaults = HashSet::new();
     for (group, labels) in renditions {
         if let Some(name) = labels.name.as_deref() {
             ensure!(
                 names.insert((group, name)),
-                "--track: two tracks of one group can't both have the name '{name}'"
+                "two renditions of one group can't both have the name '{name}'"
             );
         }
         ensure!(
             labels.is_default != Some(true) || defaults.insert(group),
-            "--track: two tracks of one group can't both be the default one"
+            "two renditions of one group can't both be the default one"
         );
     }
     Ok(())

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::codec::Captions;
+
 /// Attributes of `EXT-X-MEDIA` (RFC 8216bis, 4.4.6.1), and of `EXT-X-STREAM-INF` (4.4.6.2) for video, that somebody chose.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Labels {
@@ -22,6 +24,33 @@ pub struct Labels {
     pub hdcp_level: Option<HdcpLevel>,
     /// `SCORE`, of video alone: all have one, or none.
     pub score: Option<Score>,
+}
+
+/// What is said of captions inside of video, of which media says no more than that they are there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CaptionsLabels {
+    /// `INSTREAM-ID` (RFC 8216bis, 4.4.6.1), such as `CC1` or `SERVICE1`.
+    pub instream_id: String,
+    /// `LANGUAGE` (BCP 47).
+    pub language: Option<String>,
+    /// `NAME`, `DEFAULT`, `AUTOSELECT` and `CHARACTERISTICS`.
+    pub labels: Labels,
+}
+
+impl CaptionsLabels {
+    /// What is said of each of `captions`: what was chosen, or nothing.
+    #[must_use]
+    pub fn of(captions: Captions, chosen: &[Self]) -> Vec<Self> {
+        let said = |instream_id: String| {
+            let chosen = chosen.iter().find(|of| of.instream_id == instream_id).cloned();
+            chosen.unwrap_or_else(|| Self {
+                instream_id,
+                language: None,
+                labels: Labels::default(),
+            })
+        };
+        captions.instream_ids().map(said).collect()
+    }
 }
 
 /// What copy protection an output to a screen must have for a variant to be played (RFC 8216bis, 4.4.6.2).

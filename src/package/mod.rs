@@ -31,7 +31,7 @@ use crate::plan::{PlannedSegment, TrackPlan};
 use crate::protect::{FragmentWorker, ProtectError, Protection, TrackProtection};
 
 pub use iframes::IFrame;
-pub use labels::{HdcpLevel, Labels, Score};
+pub use labels::{CaptionsLabels, HdcpLevel, Labels, Score};
 pub use publish::{StagedFile, Staging};
 pub use rendition::{Name, Names};
 pub use single_file::SingleFile;

@@ -64,9 +64,9 @@ pub fn run(
             return Err(Failure::usage(anyhow!(what)));
         }
     }
-    if !args.track_options.words().is_empty() {
+    if !args.track_options.words().is_empty() || !args.captions_options.is_empty() {
         return Err(Failure::usage(anyhow!(
-            "a tree keeps what its playlists say; leave --track out"
+            "a tree keeps what its playlists say; leave --track and --captions out"
         )));
     }
     let tree = Tree::open(playlist)?;

@@ -9,8 +9,8 @@ use super::representation::{Representation, Segments};
 use super::{Xml, content_protection, descriptor};
 use crate::codec::{Captions, VideoRange};
 use crate::content_key::Kid;
-use crate::media::{MediaKind, Time};
-use crate::package::WrittenRendition;
+use crate::media::{MediaKind, Time, language};
+use crate::package::{CaptionsLabels, WrittenRendition};
 use crate::protect::Protection;
 
 /// `CHARACTERISTICS` of HLS that have a word in DASH.
@@ -108,12 +108,12 @@ impl<'a> AdaptationSet<'a> {
     }
 
     /// Writes it under an ID, with the IDs of those that it [switches to](Self::switches_to); `default` is what
-    /// [`Self::default_audio`] says.
+    /// [`Self::default_audio`] says, and `captions` what was chosen of captions.
     pub fn write(
         &self,
         xml: &mut Xml,
         (id, others): (u32, &[String]),
-        default: Option<Said<'_>>,
+        (default, captions): (Option<Said<'_>>, &[CaptionsLabels]),
         licence_url: Option<&str>,
     ) -> io::Result<()> {
         let content_type = match self.form.kind {
@@ -171,7 +171,7 @@ impl<'a> AdaptationSet<'a> {
             if let Some(name) = self.form.said.name {
                 xml.create_element("Label").write_text_content(BytesText::new(name))?;
             }
-            self.write_accessibility(xml)?;
+            self.write_accessibility(xml, captions)?;
             for role in self.roles(default) {
                 descriptor::write(xml, "Role", ROLE, role)?;
             }
@@ -225,20 +225,25 @@ impl<'a> AdaptationSet<'a> {
         descriptor::write(xml, "SupplementalProperty", scheme, value)
     }
 
-    /// Captions inside of video (SCTE 214-1), whose languages nothing says, and what serves those who don't see or hear.
-    fn write_accessibility(&self, xml: &mut Xml) -> io::Result<()> {
+    /// Captions inside of video (SCTE 214-1), with languages by ISO 639-2, and what serves those who don't see or hear.
+    fn write_accessibility(&self, xml: &mut Xml, chosen: &[CaptionsLabels]) -> io::Result<()> {
         let captions = self.representations.iter().map(|of| of.written.captions);
         let captions = captions.fold(Captions::default(), Captions::and);
-        let ids: Vec<String> = captions.instream_ids().collect();
-        let channels = ids
-            .iter()
-            .filter(|id| id.starts_with("CC"))
-            .map(|id| format!("{id}=und"));
-        let services = ids.iter().filter_map(|id| id.strip_prefix("SERVICE"));
-        let services = services.map(|number| format!("{number}=lang:und"));
+        let mut channels = Vec::new();
+        let mut services = Vec::new();
+        for CaptionsLabels {
+            instream_id, language, ..
+        } in CaptionsLabels::of(captions, chosen)
+        {
+            let code = language.as_deref().map_or("und", language::code);
+            match instream_id.strip_prefix("SERVICE") {
+                Some(number) => services.push(format!("{number}=lang:{code}")),
+                None => channels.push(format!("{instream_id}={code}")),
+            }
+        }
         for (scheme, values) in [
-            ("urn:scte:dash:cc:cea-608:2015", channels.collect::<Vec<_>>()),
-            ("urn:scte:dash:cc:cea-708:2015", services.collect()),
+            ("urn:scte:dash:cc:cea-608:2015", channels),
+            ("urn:scte:dash:cc:cea-708:2015", services),
         ] {
             if !values.is_empty() {
                 descriptor::write(xml, "Accessibility", scheme, &values.join(";"))?;

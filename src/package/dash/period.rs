@@ -115,7 +115,7 @@ pub fn write(
         for (set, id) in sets.iter().zip(1..) {
             let others = sets.iter().zip(1_u32..).filter(|(other, _)| set.switches_to(other));
             let others: Vec<String> = others.map(|(_, id)| id.to_string()).collect();
-            set.write(xml, (id, &others), default, licence_url)?;
+            set.write(xml, (id, &others), (default, contents.captions), licence_url)?;
         }
         Ok(())
     })?;

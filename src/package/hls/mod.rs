@@ -10,7 +10,7 @@ pub mod tree;
 use std::path::Path;
 
 use super::rendition::{IFRAME_PLAYLIST, MEDIA_PLAYLIST};
-use super::{PackageError, Rendition, TextRendition, WrittenRendition, WrittenSegment, iframes};
+use super::{CaptionsLabels, PackageError, Rendition, TextRendition, WrittenRendition, WrittenSegment, iframes};
 use crate::media::Time;
 
 pub use bandwidth::Bandwidth;
@@ -34,6 +34,8 @@ pub struct Contents<'a> {
     pub texts: &'a [TextRendition<'a>],
     /// What was written of each.
     pub written_texts: &'a [WrittenRendition],
+    /// What was chosen of captions inside of video.
+    pub captions: &'a [CaptionsLabels],
     /// In what form players get keys.
     pub key_format: &'a KeyFormat,
     /// Whether there is a second set of playlists, for Clear Key.

@@ -10,7 +10,7 @@ use super::{AudioMember, Contents, INDEPENDENT_SEGMENTS, PlaylistSet, iframe_tar
 use crate::codec::{Captions, VideoRange};
 use crate::media::{MediaKind, language};
 use crate::package::rendition::{IFRAME_PLAYLIST, MEDIA_PLAYLIST};
-use crate::package::{Labels, Name, Rendition, TextRendition, WrittenRendition, iframes};
+use crate::package::{CaptionsLabels, Labels, Rendition, TextRendition, WrittenRendition, iframes};
 
 /// What one written rendition gives to the playlist.
 struct Entry<'a> {
@@ -42,7 +42,7 @@ const fn version(captions: Captions, has_key_format: bool) -> u32 {
 
 /// Renditions of one group, and what a variant says of them.
 struct Group<'a> {
-    /// `AUDIO` or `SUBTITLES`, the attribute that names the group.
+    /// `AUDIO`, `SUBTITLES` or `CLOSED-CAPTIONS`, the attribute that names the group.
     kind: &'static str,
     id: String,
     media: Vec<Media<'a>>,
@@ -80,7 +80,7 @@ impl<'a> Group<'a> {
 
     /// Whether a variant that has this playlist plays a rendition of the group.
     fn has(&self, uri: &str) -> bool {
-        self.media.iter().any(|media| media.uri == uri)
+        self.media.iter().any(|media| media.is_at(uri))
     }
 
     /// Its `EXT-X-MEDIA` lines.
@@ -116,6 +116,8 @@ fn combinations<'g, 'a>(kinds: [&'g [Group<'a>]; 2]) -> Vec<Vec<&'g Group<'a>>> 
 const AUDIO: &str = "AUDIO";
 
 const SUBTITLES: &str = "SUBTITLES";
+
+const CLOSED_CAPTIONS: &str = "CLOSED-CAPTIONS";
 
 /// WebVTT in `CODECS`, in MP4 or not (Apple's authoring specification, 5.10).
 const WEBVTT_CODEC: &str = "wvtt";
@@ -204,15 +206,12 @@ pub fn render(contents: &Contents<'_>, set: PlaylistSet<'_>, target_duration_s: 
         .map(|media| (text_group(media.labels).to_owned(), media));
     let text_groups = Group::all(texts);
 
-    for group in audio_groups.iter().chain(&text_groups) {
+    let of_captions = CaptionsLabels::of(captions, contents.captions);
+    let of_captions = of_captions.iter().map(Media::of_captions);
+    let captions_groups = Group::all(of_captions.map(|media| (CAPTIONS_GROUP.to_owned(), media)));
+
+    for group in audio_groups.iter().chain(&text_groups).chain(&captions_groups) {
         group.write(&mut out);
-    }
-    for id in captions.instream_ids() {
-        let _ = writeln!(
-            out,
-            "#EXT-X-MEDIA:TYPE=CLOSED-CAPTIONS,GROUP-ID=\"{CAPTIONS_GROUP}\",NAME=\"{id}\",LANGUAGE=\"{UNDETERMINED}\",\
-             DEFAULT=NO,AUTOSELECT=YES,INSTREAM-ID=\"{id}\""
-        );
     }
     let variants = if videos.is_empty() { &audios } else { &videos };
     // Each says its range where not all are of the standard one (Apple's authoring specification, 9.16).
@@ -223,7 +222,7 @@ pub fn render(contents: &Contents<'_>, set: PlaylistSet<'_>, target_duration_s: 
         let audio = groups.iter().find(|group| group.kind == AUDIO && videos.is_empty());
         let first_played = audio.and_then(|group| group.first_played());
         let is_played =
-            |variant: &&&Entry<'_>| first_played.is_none_or(|first| first.uri == variant.uri(MEDIA_PLAYLIST));
+            |variant: &&&Entry<'_>| first_played.is_none_or(|first| first.is_at(&variant.uri(MEDIA_PLAYLIST)));
         for variant in variants.iter().filter(is_played) {
             write_variant(&mut out, variant, &groups, says_range, captions);
         }
@@ -237,14 +236,23 @@ pub fn render(contents: &Contents<'_>, set: PlaylistSet<'_>, target_duration_s: 
 /// `EXT-X-MEDIA` (4.4.6.1).
 struct Media<'a> {
     kind: &'static str,
-    name: &'a Name,
-    uri: String,
+    /// What tells it from others of its language.
+    id: &'a str,
+    place: Place<'a>,
     language: Option<&'a str>,
     labels: &'a Labels,
     channels: Option<String>,
     /// What `CODECS` says of it.
     codec: String,
     bandwidth: Bandwidth,
+}
+
+/// Where a rendition is.
+enum Place<'a> {
+    /// In a playlist: `URI`.
+    Playlist(String),
+    /// Inside of the video: `INSTREAM-ID`.
+    Video(&'a str),
 }
 
 impl<'a> Media<'a> {
@@ -254,8 +262,8 @@ impl<'a> Media<'a> {
         } = entry.rendition;
         Self {
             kind,
-            name,
-            uri: entry.uri(MEDIA_PLAYLIST),
+            id: name.as_str(),
+            place: Place::Playlist(entry.uri(MEDIA_PLAYLIST)),
             language: track.language.as_deref(),
             labels,
             channels: track.codec.hls_channels(),
@@ -267,7 +275,7 @@ impl<'a> Media<'a> {
     /// A member of a group of `audios`; `None` where it is none of them.
     fn of_member(member: &'a AudioMember, audios: &[&Entry<'a>]) -> Option<Self> {
         Some(Self {
-            name: &audios.get(member.same_as)?.rendition.name,
+            id: audios.get(member.same_as)?.rendition.name.as_str(),
             labels: &member.labels,
             ..Self::of(AUDIO, audios.get(member.rendition)?)
         })
@@ -276,13 +284,27 @@ impl<'a> Media<'a> {
     fn of_webvtt(text: &'a TextRendition<'_>, written: &WrittenRendition, target_duration_s: u64) -> Self {
         Self {
             kind: SUBTITLES,
-            name: &text.name,
-            uri: text.name.playlist_uri(),
+            id: text.name.as_str(),
+            place: Place::Playlist(text.name.playlist_uri()),
             language: text.subtitles.language.as_deref(),
             labels: &text.labels,
             channels: None,
             codec: WEBVTT_CODEC.to_owned(),
             bandwidth: Bandwidth::measure(&written.segments, target_duration_s),
+        }
+    }
+
+    /// They are part of the video's rate, and of its codec.
+    fn of_captions(captions: &'a CaptionsLabels) -> Self {
+        Self {
+            kind: CLOSED_CAPTIONS,
+            id: &captions.instream_id,
+            place: Place::Video(&captions.instream_id),
+            language: captions.language.as_deref(),
+            labels: &captions.labels,
+            channels: None,
+            codec: String::new(),
+            bandwidth: Bandwidth::default(),
         }
     }
 
@@ -309,14 +331,21 @@ impl<'a> Media<'a> {
         if !labels.characteristics.is_empty() {
             let _ = write!(out, ",CHARACTERISTICS=\"{}\"", labels.characteristics.join(","));
         }
-        let _ = writeln!(out, ",URI=\"{}\"", self.uri);
+        let _ = match &self.place {
+            Place::Playlist(uri) => writeln!(out, ",URI=\"{uri}\""),
+            Place::Video(id) => writeln!(out, ",INSTREAM-ID=\"{id}\""),
+        };
+    }
+
+    fn is_at(&self, uri: &str) -> bool {
+        matches!(&self.place, Place::Playlist(own) if own == uri)
     }
 
     fn unique_name(&self, names: &mut BTreeSet<String>) -> String {
-        let name = self.name.as_str();
-        let mut label = self.language.map_or_else(|| name.to_owned(), language::name);
+        let id = self.id;
+        let mut label = self.language.map_or_else(|| id.to_owned(), language::name);
         if !names.insert(label.clone()) {
-            label = format!("{label} ({name})");
+            label = format!("{label} ({id})");
             names.insert(label.clone());
         }
         label
@@ -356,9 +385,9 @@ fn write_variant(out: &mut String, entry: &Entry<'_>, groups: &[&Group<'_>], say
     if track.kind == MediaKind::Video {
         // NONE is for all variants or for none of them (4.4.6.2).
         if captions.is_empty() {
-            out.push_str(",CLOSED-CAPTIONS=NONE");
+            let _ = write!(out, ",{CLOSED_CAPTIONS}=NONE");
         } else if !entry.written.captions.is_empty() {
-            let _ = write!(out, ",CLOSED-CAPTIONS=\"{CAPTIONS_GROUP}\"");
+            let _ = write!(out, ",{CLOSED_CAPTIONS}=\"{CAPTIONS_GROUP}\"");
         }
     }
     let _ = writeln!(out, "\n{uri}");
