@@ -44,6 +44,10 @@ fn read(text: &str) -> anyhow::Result<CaptionsLabels> {
     let (id, options) = text
         .split_once(',')
         .context("expected ID,KEY=VALUE, such as CC1,language=en")?;
+    ensure!(
+        Captions::is_instream_id(id),
+        "'{id}' is none of CC1 to CC4 and SERVICE1 to SERVICE63"
+    );
     let (language, labels) = track_options::read(options)?;
     let of_captions = Labels {
         name: labels.name.clone(),

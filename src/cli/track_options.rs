@@ -32,8 +32,9 @@ pub struct TrackOptions {
     /// INPUT is as it was given; ID is the track's, and may be left out where an input has one track. Keys of audio and subtitles
     /// are name, language (BCP 47), group, default, autoselect and forced (yes or no; forced is for subtitles), and
     /// characteristics, which may come more than once; those of video are hdcp (TYPE-0, TYPE-1 or NONE) and score (a number; players
-    /// prefer the highest that they can play). Values have no commas. Each variant is there once for each group of audio and of subtitles; audio that
-    /// differs in codec or channels is in groups of its own where one form has all languages, unless group says otherwise.
+    /// prefer the highest that they can play). Values have no commas. Video is there once for each group of audio and of subtitles; audio that
+    /// differs in codec or channels is in groups of its own where one form has all languages, unless group says otherwise. Of sound
+    /// without video, groups are its qualities.
     #[arg(long = "track", value_name = "INPUT[:ID],KEY=VALUE...", allow_hyphen_values = true)]
     tracks: Vec<String>,
 }
@@ -105,6 +106,7 @@ fn apply(
     let (language, options) = read(options)?;
     match target {
         Target::Track(index) => {
+            let has_video = presentation.tracks.iter().any(|track| track.kind == MediaKind::Video);
             let track = presentation.tracks.get_mut(index).context("the track is not there")?;
             if track.kind == MediaKind::Video {
                 let of_variant = Labels {
@@ -122,6 +124,10 @@ fn apply(
                 ensure!(
                     track.kind == MediaKind::Text || !options.is_forced,
                     "forced is for subtitles"
+                );
+                ensure!(
+                    has_video || track.kind == MediaKind::Text || options.group.is_none(),
+                    "there is no video beside it, and groups of sound alone are its qualities; leave group out"
                 );
             }
             if let Some(language) = language {

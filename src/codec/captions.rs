@@ -41,6 +41,16 @@ impl Captions {
         }
     }
 
+    /// Whether something is the `INSTREAM-ID` of any captions.
+    #[must_use]
+    pub fn is_instream_id(text: &str) -> bool {
+        let all = Self {
+            channels: u8::MAX,
+            services: u64::MAX,
+        };
+        all.instream_ids().any(|id| id == text)
+    }
+
     /// As `INSTREAM-ID` names them (RFC 8216bis, 4.4.6.1): `CC1` to `CC4`, then `SERVICE1` to `SERVICE63`.
     pub fn instream_ids(self) -> impl Iterator<Item = String> {
         let channels = (0..4).filter(move |bit| self.channels >> bit & 1 == 1);

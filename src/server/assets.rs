@@ -131,7 +131,12 @@ fn videos(master: &MasterPlaylist) -> Vec<Video> {
 fn audios(master: &MasterPlaylist) -> Vec<String> {
     let all = master.alternatives.iter();
     let audio = all.filter(|media| media.media_type == AlternativeMediaType::Audio);
-    audio
-        .map(|media| media.language.clone().unwrap_or_else(|| media.name.clone()))
-        .collect()
+    let mut names: Vec<String> = Vec::new();
+    // Each form and quality has them all.
+    for name in audio.map(|media| media.language.as_ref().unwrap_or(&media.name)) {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
 }

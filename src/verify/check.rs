@@ -445,15 +445,23 @@ impl Output {
     }
 }
 
-/// What text is cut by: the first variant.
+/// What text is cut by: the first variant; of sound alone the first in a group, where there are groups, for a variant's playlist is
+/// the default one of its group.
 fn reference<'a>(
     playlist: &MultivariantPlaylist,
     renditions: &'a [Rendition],
     facts: &[Vec<Option<SegmentFacts>>],
 ) -> Option<text::Reference<'a>> {
-    let first_variant = &*playlist.variants.first()?.value.uri;
-    let mut renditions = renditions.iter().zip(facts);
-    let (rendition, facts) = renditions.find(|(rendition, _)| rendition.playlist_file == Path::new(first_variant))?;
+    let look_up = |uri: &str| {
+        let mut renditions = renditions.iter().zip(facts);
+        renditions.find(|(rendition, _)| rendition.playlist_file == Path::new(uri))
+    };
+    let first = look_up(&playlist.variants.first()?.value.uri)?;
+    let is_sound = first.0.init().is_some_and(|init| init.kind == MediaKind::Audio);
+    let mut media = playlist.media.iter().map(|media| &media.value);
+    let of_group = media.find(|media| is_sound && media.kind.as_deref() == Some("AUDIO"));
+    let first_of_group = of_group.and_then(|media| look_up(media.uri.as_deref()?));
+    let (rendition, facts) = first_of_group.unwrap_or(first);
     Some(text::Reference::new(rendition, facts))
 }
 

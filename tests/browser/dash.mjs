@@ -190,7 +190,7 @@ async function toEnd(page) {
   }, PATIENCE_MS);
 }
 
-/** The SHA-256 of what is seen at a time; else a text that says what was seen instead. */
+/** The SHA-256 of what is seen at a time. */
 async function picture(page, seconds) {
   let shown = null;
   // Where a film has several periods, dash.js replaces what it has buffered behind a seek, and the browser goes on showing what it
@@ -211,7 +211,7 @@ async function picture(page, seconds) {
     shown = await page.evaluate(() => window.shown);
     if (shown <= seconds && seconds < shown + FRAME_SECONDS) return seen;
   }
-  return `at ${seconds} the frame of ${shown} was seen`;
+  throw new Error(`at ${seconds} s the frame of ${shown} s is seen`);
 }
 
 /** Waits until the player has what is to be seen, and has left its buffer alone for a while. */

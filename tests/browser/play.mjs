@@ -110,16 +110,6 @@ async function play(page, task) {
   ).then((handle) => handle.jsonValue(), () => 'nothing');
 
   const text = (id) => page.locator(`#${id}`).textContent();
-  if (over === 'played' && task.change_quality) {
-    const now = (await text('quality-now')).replace('now ', '');
-    const other = (await page.locator('#quality option').allTextContents()).find((name) => name !== now && name !== 'Automatic');
-    await page.locator('#quality').selectOption({ label: other });
-    await page.waitForFunction(
-      (name) => document.getElementById('quality-now').textContent === `now ${name}`,
-      other,
-      { timeout: PATIENCE_MS },
-    );
-  }
   const choose = (id, label) => page.locator(`#${id}`).selectOption({ label }, { timeout: PATIENCE_MS });
   if (over === 'played' && task.quality) {
     await choose('quality', task.quality);
@@ -133,6 +123,18 @@ async function play(page, task) {
   if (over === 'played') for (const name of task.audio ?? []) {
     await choose('audio', name);
     pitches.push(await heard(page, pitches.at(-1)));
+  }
+  if (over === 'played' && task.change_quality) {
+    const now = (await text('quality-now')).replace('now ', '');
+    const other = (await page.locator('#quality option').allTextContents()).find((name) => name !== now && name !== 'Automatic');
+    await page.locator('#quality').selectOption({ label: other });
+    await page.waitForFunction(
+      (name) => document.getElementById('quality-now').textContent === `now ${name}`,
+      other,
+      { timeout: PATIENCE_MS },
+    );
+    // The language stays as it was chosen.
+    if (task.audio) pitches.push(await heard(page, null));
   }
   // What the page shows of its buffer is looked at now and then.
   if (over === 'played' && !task.playlist) await page.waitForFunction(() => document.getElementById('buffer').textContent.endsWith(' s'));

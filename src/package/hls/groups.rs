@@ -35,7 +35,8 @@ pub struct AudioMember {
 /// all share a group.
 ///
 /// Without video, a group is a variant, and a player changes variants by the network: so what comes twice in one form is in two of
-/// them, one for each quality. Where there is nothing to choose there are no groups, and each rendition is a variant.
+/// them, in the one of the lower bit rate that with the lower one. Where there is nothing to choose there are no groups, and each
+/// rendition is a variant.
 pub fn audio_groups<'a>(
     renditions: impl Iterator<Item = (&'a Track, &'a Labels)>,
     has_video: bool,
@@ -76,6 +77,17 @@ struct Said<'a> {
     characteristics: &'a [String],
 }
 
+impl<'a> Said<'a> {
+    fn of(track: &'a Track, labels: &'a Labels) -> Self {
+        let language = track.language.as_deref();
+        Self {
+            language,
+            name: labels.name.clone().or_else(|| language.map(language::name)),
+            characteristics: &labels.characteristics,
+        }
+    }
+}
+
 /// A rendition among those of its form.
 struct Place<'a> {
     said: Said<'a>,
@@ -87,8 +99,6 @@ struct Place<'a> {
 
 /// Renditions that have codec and channels in common, and that players don't choose between by the network.
 struct Form<'a> {
-    /// Codec and channels.
-    kind: String,
     /// `GROUP-ID` of its group.
     id: String,
     places: Vec<Place<'a>>,
@@ -102,29 +112,29 @@ impl<'a> Form<'a> {
             if labels.group.is_some() {
                 continue;
             }
-            let language = track.language.as_deref();
-            let said = Said {
-                language,
-                name: labels.name.clone().or_else(|| language.map(language::name)),
-                characteristics: &labels.characteristics,
-            };
-            let kind = form_kind(&*track.codec);
+            let mut id = form_id(&*track.codec);
+            let said = Said::of(track, labels);
+            if !has_video {
+                let alike = renditions
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, (other, labels))| form_id(&*other.codec) == id && Said::of(other, labels) == said);
+                let rate = |track: &Track, index: usize| (average_bps(track), index);
+                let lower = alike.filter(|(index, (other, _))| rate(other, *index) < rate(track, rendition));
+                match lower.count() {
+                    0 => {}
+                    lower => id = format!("{id}-quality-{}", lower + 1),
+                }
+            }
             let place = Place {
                 said,
                 ordinal: 0,
                 rendition,
                 labels,
             };
-            let of_kind = || forms.iter().filter(|form| form.kind == kind);
-            let id = match of_kind().count() {
-                0 => kind.clone(),
-                qualities => format!("{kind}-quality-{}", qualities + 1),
-            };
-            let takes = |form: &&mut Self| form.kind == kind && (has_video || form.find(&place).is_none());
-            match forms.iter_mut().find(takes) {
+            match forms.iter_mut().find(|form| form.id == id) {
                 Some(form) => form.add(place),
                 None => forms.push(Self {
-                    kind,
                     id,
                     places: vec![place],
                 }),
@@ -164,7 +174,8 @@ impl<'a> Form<'a> {
         self.places.iter().find(is_wanted)
     }
 
-    /// Its group, in the order of `complete`, of which it has what this form lacks.
+    /// Its group, which has from `complete` what this form lacks, in the order in which each place is filled first: so the default one
+    /// is the same in all groups.
     fn group(&self, complete: &Self, forms: &[Self]) -> Vec<AudioMember> {
         let member = |place: &Place<'a>| AudioMember {
             group: self.id.clone(),
@@ -172,7 +183,13 @@ impl<'a> Form<'a> {
             same_as: place.rendition,
             labels: labels_in_all(place, forms),
         };
-        complete.places.iter().map(member).collect()
+        let first_filled = |place: &&Place<'_>| {
+            let filled = forms.iter().filter_map(|form| form.find(place));
+            filled.map(|place| place.rendition).min()
+        };
+        let mut places: Vec<&Place<'_>> = complete.places.iter().collect();
+        places.sort_by_key(first_filled);
+        places.into_iter().map(member).collect()
     }
 }
 
@@ -196,12 +213,18 @@ fn labels_in_all(place: &Place<'_>, forms: &[Form<'_>]) -> Labels {
 }
 
 /// Codec and channels.
-fn form_kind(codec: &dyn Codec) -> String {
-    let mut kind = format!("audio-{}", codec.rfc6381());
+fn form_id(codec: &dyn Codec) -> String {
+    let mut id = format!("audio-{}", codec.rfc6381());
     if let Some(channels) = codec.hls_channels() {
-        kind = format!("{kind}-{channels}");
+        id = format!("{id}-{channels}");
     }
-    kind.replace(['.', '/'], "-").to_lowercase()
+    id.replace(['.', '/'], "-").to_lowercase()
+}
+
+/// The average bit rate of a track's samples.
+fn average_bps(track: &Track) -> u128 {
+    let bits = u128::from(track.samples.bytes()) * 8 * u128::from(track.timescale.get());
+    bits / u128::from(track.samples.end_ticks()).max(1)
 }
 
 /// The `GROUP-ID` of subtitles.

@@ -72,15 +72,20 @@ impl<'a> Group<'a> {
         bandwidths.fold(Bandwidth::default(), Bandwidth::max)
     }
 
-    /// What is played where nobody chooses: the default one, else the first.
-    fn first_played(&self) -> Option<&Media<'a>> {
-        let default = self.media.iter().find(|media| media.labels.is_default == Some(true));
-        default.or(self.media.first())
+    /// Which one is the default. Sound is always played, so one of it is: the first that players may choose, where nobody did.
+    fn default(&self) -> Option<usize> {
+        let chosen = |media: &Media<'_>| media.labels.is_default == Some(true);
+        let may_be = |media: &Media<'_>| {
+            let labels = media.labels;
+            self.kind == AUDIO && labels.is_default != Some(false) && labels.is_autoselected != Some(false)
+        };
+        let position = |is_it: &dyn Fn(&Media<'a>) -> bool| self.media.iter().position(is_it);
+        position(&chosen).or_else(|| position(&may_be))
     }
 
-    /// Whether a variant that has this playlist plays a rendition of the group.
-    fn has(&self, uri: &str) -> bool {
-        self.media.iter().any(|media| media.is_at(uri))
+    /// What is played where nobody chooses.
+    fn first_played(&self) -> Option<&Media<'a>> {
+        self.media.get(self.default().unwrap_or(0))
     }
 
     /// Its `EXT-X-MEDIA` lines.
@@ -90,11 +95,9 @@ impl<'a> Group<'a> {
             .iter()
             .filter_map(|media| media.labels.name.clone())
             .collect();
-        let has_default = self.media.iter().any(|media| media.labels.is_default == Some(true));
+        let default = self.default();
         for (index, media) in self.media.iter().enumerate() {
-            // Sound is always played, so one of it is the default.
-            let is_default = self.kind == AUDIO && index == 0 && !has_default;
-            media.write(out, &self.id, is_default, &mut names);
+            media.write(out, &self.id, default == Some(index), &mut names);
         }
     }
 }
@@ -238,7 +241,7 @@ struct Media<'a> {
     kind: &'static str,
     /// What tells it from others of its language.
     id: &'a str,
-    place: Place<'a>,
+    carrier: Carrier<'a>,
     language: Option<&'a str>,
     labels: &'a Labels,
     channels: Option<String>,
@@ -248,7 +251,7 @@ struct Media<'a> {
 }
 
 /// Where a rendition is.
-enum Place<'a> {
+enum Carrier<'a> {
     /// In a playlist: `URI`.
     Playlist(String),
     /// Inside of the video: `INSTREAM-ID`.
@@ -263,7 +266,7 @@ impl<'a> Media<'a> {
         Self {
             kind,
             id: name.as_str(),
-            place: Place::Playlist(entry.uri(MEDIA_PLAYLIST)),
+            carrier: Carrier::Playlist(entry.uri(MEDIA_PLAYLIST)),
             language: track.language.as_deref(),
             labels,
             channels: track.codec.hls_channels(),
@@ -285,7 +288,7 @@ impl<'a> Media<'a> {
         Self {
             kind: SUBTITLES,
             id: text.name.as_str(),
-            place: Place::Playlist(text.name.playlist_uri()),
+            carrier: Carrier::Playlist(text.name.playlist_uri()),
             language: text.subtitles.language.as_deref(),
             labels: &text.labels,
             channels: None,
@@ -299,7 +302,7 @@ impl<'a> Media<'a> {
         Self {
             kind: CLOSED_CAPTIONS,
             id: &captions.instream_id,
-            place: Place::Video(&captions.instream_id),
+            carrier: Carrier::Video(&captions.instream_id),
             language: captions.language.as_deref(),
             labels: &captions.labels,
             channels: None,
@@ -309,7 +312,6 @@ impl<'a> Media<'a> {
     }
 
     /// Its `NAME` is the chosen one, or one that people read and that is not in `names`, which it is added to (4.4.6.1.1).
-    /// It is the default one where the labels don't say and `is_default` does.
     fn write(&self, out: &mut String, group: &str, is_default: bool, names: &mut BTreeSet<String>) {
         let labels = self.labels;
         let label = labels.name.clone().unwrap_or_else(|| self.unique_name(names));
@@ -319,7 +321,7 @@ impl<'a> Media<'a> {
         let _ = write!(out, ",LANGUAGE=\"{language}\"");
         let word = |is: bool| if is { "YES" } else { "NO" };
         let is_autoselected = labels.is_autoselected.unwrap_or(true);
-        let default = word(labels.is_default.unwrap_or(is_default && is_autoselected));
+        let default = word(is_default);
         let autoselect = word(is_autoselected);
         let _ = write!(out, ",DEFAULT={default},AUTOSELECT={autoselect}");
         if labels.is_forced {
@@ -331,14 +333,14 @@ impl<'a> Media<'a> {
         if !labels.characteristics.is_empty() {
             let _ = write!(out, ",CHARACTERISTICS=\"{}\"", labels.characteristics.join(","));
         }
-        let _ = match &self.place {
-            Place::Playlist(uri) => writeln!(out, ",URI=\"{uri}\""),
-            Place::Video(id) => writeln!(out, ",INSTREAM-ID=\"{id}\""),
+        let _ = match &self.carrier {
+            Carrier::Playlist(uri) => writeln!(out, ",URI=\"{uri}\""),
+            Carrier::Video(id) => writeln!(out, ",INSTREAM-ID=\"{id}\""),
         };
     }
 
     fn is_at(&self, uri: &str) -> bool {
-        matches!(&self.place, Place::Playlist(own) if own == uri)
+        matches!(&self.carrier, Carrier::Playlist(own) if own == uri)
     }
 
     fn unique_name(&self, names: &mut BTreeSet<String>) -> String {
@@ -356,7 +358,8 @@ impl<'a> Media<'a> {
 fn write_variant(out: &mut String, entry: &Entry<'_>, groups: &[&Group<'_>], says_range: bool, captions: Captions) {
     let track = entry.rendition.track;
     let uri = entry.uri(MEDIA_PLAYLIST);
-    let is_of_group = groups.iter().any(|group| group.has(&uri));
+    // Sound that is a variant by itself is one of its own group, and counts there.
+    let is_of_group = groups.iter().any(|group| group.kind == AUDIO) && track.kind == MediaKind::Audio;
     let own = if is_of_group {
         Bandwidth::default()
     } else {

@@ -32,7 +32,7 @@ pub struct TreeKeys<'a> {
 }
 
 /// Bit rates before and after, in bits a second.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Grown {
     old: Bandwidth,
     new: Bandwidth,
@@ -248,11 +248,13 @@ fn edit_multivariant(
         let (Some(own), Some(line)) = (own, lines.get_mut(variant.line)) else {
             continue;
         };
-        let mut all = *own;
+        let renditions = multivariant.renditions.iter().zip(rendition_rates);
+        let beside = renditions.filter(|(rendition, _)| variant.groups.contains(&rendition.group));
+        // Sound that is a variant by itself is one of its own group, and counts there.
+        let is_of_group = beside.clone().any(|(rendition, _)| rendition.uri == variant.uri);
+        let mut all = if is_of_group { Grown::default() } else { *own };
         for group in &variant.groups {
-            let members = multivariant.renditions.iter().zip(rendition_rates);
-            // The variant's own playlist may be in the group; it is not loaded twice.
-            let members = members.filter(|(rendition, _)| rendition.group == *group && rendition.uri != variant.uri);
+            let members = beside.clone().filter(|(rendition, _)| rendition.group == *group);
             let largest = members.filter_map(|(_, rates)| *rates).reduce(|a, b| Grown {
                 old: a.old.max(b.old),
                 new: a.new.max(b.new),
@@ -402,6 +404,39 @@ mod tests {
                         #EXT-X-STREAM-INF:AVERAGE-BANDWIDTH=170,X=\"BANDWIDTH=1\",BANDWIDTH=230,AUDIO=\"a\"\nv.m3u8\n\
                         #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=50,URI=\"i.m3u8\"\n";
         assert_eq!(edit_multivariant(&playlist, &multivariant, &of_each, "K"), expected);
+    }
+
+    #[test]
+    fn sound_alone_counts_in_its_own_group() {
+        let text = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"en\",URI=\"en.m3u8\"\n\
+                    #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"fr\",URI=\"fr.m3u8\"\n\
+                    #EXT-X-STREAM-INF:BANDWIDTH=100,AUDIO=\"a\"\nen.m3u8\n";
+        let Ok(Playlist {
+            content: Content::Multivariant(multivariant),
+            lines,
+            version,
+        }) = Playlist::parse(text)
+        else {
+            unreachable!("{text}")
+        };
+        let playlist = Playlist {
+            lines,
+            version,
+            content: Content::Multivariant(MultivariantPlaylist::default()),
+        };
+        let rates = |bps| Bandwidth {
+            peak_bps: bps,
+            average_bps: bps,
+        };
+        let grown = |old, new| {
+            Some(Grown {
+                old: rates(old),
+                new: rates(new),
+            })
+        };
+        let of_each = [grown(90, 100), grown(100, 120), grown(90, 100)];
+        let edited = edit_multivariant(&playlist, &multivariant, &of_each, "K");
+        assert!(edited.contains("BANDWIDTH=120,"), "{edited}");
     }
 
     #[test]

@@ -91,6 +91,7 @@ pub(in crate::verify) fn check_multivariant(
         }
         let alternatives = check_groups(playlist, variant, look_up, &mut file);
         if let Some(entry) = look_up(&variant.value.uri) {
+            check_sound_alone(playlist, variant, &entry, &mut file);
             check_variant(variant, &entry, (&alternatives, says_range), &mut file);
         }
     }
@@ -182,6 +183,34 @@ fn check_groups<'a>(
         alternatives.push(entries);
     }
     alternatives
+}
+
+/// Sound that is a variant by itself is what its group begins with.
+fn check_sound_alone(
+    playlist: &MultivariantPlaylist,
+    variant: &Located<Variant>,
+    entry: &Entry<'_>,
+    file: &mut FileFindings<'_>,
+) {
+    let is_sound = entry.rendition.init().is_some_and(|init| init.kind == MediaKind::Audio);
+    let Some(group) = variant.value.audio.as_ref().filter(|_| is_sound) else {
+        return;
+    };
+    let of_group = |media: &&Located<Media>| {
+        media.value.kind.as_deref() == Some("AUDIO") && media.value.group.as_ref() == Some(group)
+    };
+    let mut members = playlist.media.iter().filter(of_group);
+    let default = members
+        .clone()
+        .find(|media| media.value.default.as_deref() == Some("YES"));
+    let first_played = default.or_else(|| members.next());
+    let expected = first_played.and_then(|media| media.value.uri.as_deref());
+    file.expect_at(
+        variant.offset,
+        "the playlist of sound alone",
+        &Some(&*variant.value.uri),
+        &expected,
+    );
 }
 
 /// `CLOSED-CAPTIONS` of the variants with video, and the groups of captions, against what is inside of the video.
