@@ -433,7 +433,7 @@ fn sound_alone_is_a_variant_for_each_quality() {
     let workspace = Workspace::new();
     let ffmpeg = tool("ffmpeg");
     if let Some(ffmpeg) = ffmpeg {
-        let inputs = ["en-64k.mp4", "en-128k.mp4", "fr-128k.mp4", "fr-64k.mp4"];
+        let inputs = ["eng-64k.mp4", "eng-128k.mp4", "fra-128k.mp4", "fra-64k.mp4"];
         for name in inputs {
             let (language, rate) = name.trim_end_matches(".mp4").split_once('-').unwrap();
             let mut command = Command::new(&ffmpeg);
@@ -457,7 +457,7 @@ fn sound_alone_is_a_variant_for_each_quality() {
         command
             .args(ENCRYPT)
             .args(inputs)
-            .args(["subs_en.vtt", "--no-store", "--track", "fr-64k.mp4,default=yes"]);
+            .args(["subs_en.vtt", "--no-store", "--track", "fra-64k.mp4,default=yes"]);
         run(&mut command);
         let master = multivariant(&workspace);
         let variants = master

@@ -9,7 +9,6 @@ use super::findings::Findings;
 use super::init::{InitSegment, Protection};
 use super::ivs::IvRuns;
 use super::output::{Output, Part, Rendition, SegmentFile};
-use super::playlist::MultivariantPlaylist;
 use super::report::{Report, TrackReport};
 use super::samples::{Expected, SampleChecker, Seen};
 use super::segment::{self, Fragment};
@@ -197,7 +196,7 @@ impl Output {
                 hls::check_iframes(&mut self, &facts);
                 if let Some(manifest) = &self.manifest {
                     let mut file = self.findings.of(Path::new(MANIFEST));
-                    manifest.check(&self.renditions, &self.multivariant.media, &facts, &mut file);
+                    manifest.check(&self.renditions, &self.multivariant, &facts, &mut file);
                 }
             }
             Form::Tree => self.check_tree(check.tree)?,
@@ -206,7 +205,7 @@ impl Output {
         hls::check_key_format(&mut self, check.key_format);
         hls::check_clear_key(&mut self, check.keys)?;
 
-        let reference = reference(&self.multivariant, &self.renditions, &facts);
+        let reference = text::Reference::find(&self.multivariant, &self.renditions, &facts);
         let mut tracks: Vec<TrackReport> = Vec::new();
         for (index, (rendition, facts)) in self.renditions.iter().zip(&facts).enumerate() {
             tracks.push(if rendition.is_webvtt {
@@ -244,7 +243,7 @@ impl Output {
 
     /// The source's text tracks, cut where the first variant is.
     fn cut_texts(&self, sources: &[Option<&Track>], facts: &[Vec<Option<SegmentFacts>>]) -> Vec<Option<Track>> {
-        let reference = reference(&self.multivariant, &self.renditions, facts);
+        let reference = text::Reference::find(&self.multivariant, &self.renditions, facts);
         let starts = reference.and_then(|reference| reference.starts).unwrap_or_default();
         let cut = |source: Option<&Track>| {
             let mut track = source.filter(|track| track.kind == MediaKind::Text)?.clone();
@@ -443,26 +442,6 @@ impl Output {
         self.findings.append(in_order.all);
         Ok(all)
     }
-}
-
-/// What text is cut by: the first variant; of sound alone the first in a group, where there are groups, for a variant's playlist is
-/// the default one of its group.
-fn reference<'a>(
-    playlist: &MultivariantPlaylist,
-    renditions: &'a [Rendition],
-    facts: &[Vec<Option<SegmentFacts>>],
-) -> Option<text::Reference<'a>> {
-    let look_up = |uri: &str| {
-        let mut renditions = renditions.iter().zip(facts);
-        renditions.find(|(rendition, _)| rendition.playlist_file == Path::new(uri))
-    };
-    let first = look_up(&playlist.variants.first()?.value.uri)?;
-    let is_sound = first.0.init().is_some_and(|init| init.kind == MediaKind::Audio);
-    let mut media = playlist.media.iter().map(|media| &media.value);
-    let of_group = media.find(|media| is_sound && media.kind.as_deref() == Some("AUDIO"));
-    let first_of_group = of_group.and_then(|media| look_up(media.uri.as_deref()?));
-    let (rendition, facts) = first_of_group.unwrap_or(first);
-    Some(text::Reference::new(rendition, facts))
 }
 
 /// What the source has, by the media playlist that the packager gives it.

@@ -6,8 +6,9 @@ use super::VerifyError;
 use super::check::SegmentFacts;
 use super::findings::Findings;
 use super::output::{Rendition, read_file};
+use super::playlist::MultivariantPlaylist;
 use crate::media::webvtt::{Cue, UNMOVED, WebVtt};
-use crate::media::{Subtitles, Time};
+use crate::media::{MediaKind, Subtitles, Time};
 
 /// What subtitles are cut by: the first variant.
 pub(super) struct Reference<'a> {
@@ -18,7 +19,27 @@ pub(super) struct Reference<'a> {
 }
 
 impl<'a> Reference<'a> {
-    pub fn new(rendition: &'a Rendition, facts: &[Option<SegmentFacts>]) -> Self {
+    /// The first variant; of sound alone the first in a group, where there are groups, for a variant's playlist is the default one of
+    /// its group.
+    pub fn find(
+        playlist: &MultivariantPlaylist,
+        renditions: &'a [Rendition],
+        facts: &[Vec<Option<SegmentFacts>>],
+    ) -> Option<Self> {
+        let look_up = |uri: &str| {
+            let mut renditions = renditions.iter().zip(facts);
+            renditions.find(|(rendition, _)| rendition.playlist_file == Path::new(uri))
+        };
+        let first = look_up(&playlist.variants.first()?.value.uri)?;
+        let is_sound = first.0.init().is_some_and(|init| init.kind == MediaKind::Audio);
+        let mut media = playlist.media.iter().map(|media| &media.value);
+        let of_group = media.find(|media| is_sound && media.kind.as_deref() == Some("AUDIO"));
+        let first_of_group = of_group.and_then(|media| look_up(media.uri.as_deref()?));
+        let (rendition, facts) = first_of_group.unwrap_or(first);
+        Some(Self::new(rendition, facts))
+    }
+
+    fn new(rendition: &'a Rendition, facts: &[Option<SegmentFacts>]) -> Self {
         let start = |facts: &Option<SegmentFacts>| {
             let (facts, init) = (facts.as_ref()?, rendition.init()?);
             let ticks = facts.first.composition_ticks().saturating_add(init.shift.ticks);
@@ -28,6 +49,14 @@ impl<'a> Reference<'a> {
             rendition,
             starts: facts.iter().map(start).collect(),
         }
+    }
+}
+
+impl Reference<'_> {
+    /// How long its first segment begins in front of zero, which the edit list hides, in nanoseconds.
+    pub fn hidden_ns(&self) -> i64 {
+        let start = self.starts.as_ref().and_then(|starts| starts.first());
+        start.map_or(0, |start| (-start.nanoseconds()).max(0))
     }
 }
 

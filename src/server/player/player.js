@@ -182,7 +182,11 @@ async function playWithHls(url, token, told, leases) {
   // Those of the group that belongs to the quality.
   const showAudio = () => told.audio(hls.audioTracks.map(({ name }) => name), hls.audioTrack);
   hls.on(Hls.Events.AUDIO_TRACKS_UPDATED, showAudio);
-  hls.on(Hls.Events.AUDIO_TRACK_SWITCHED, showAudio);
+  hls.on(Hls.Events.AUDIO_TRACK_SWITCHED, () => {
+    showAudio();
+    // Of sound alone in another language than the default one, no level is switched, but for its group.
+    if (!video.videoWidth) told.quality(name(hls.levels[hls.loadLevel]));
+  });
   hls.on(Hls.Events.ERROR, (_, { fatal, details, error, response, url, frag }) => {
     // What the key server said is told above, as soon as its answer ends.
     if (details === Hls.ErrorDetails.KEY_SYSTEM_LICENSE_REQUEST_FAILED || details === Hls.ErrorDetails.KEY_LOAD_ERROR) return;

@@ -10,7 +10,8 @@ use super::check::SegmentFacts;
 use super::findings::FileFindings;
 use super::hls::NANOSECONDS_PER_SECOND;
 use super::output::Rendition;
-use super::playlist::{Located, Media};
+use super::playlist::MultivariantPlaylist;
+use super::text::Reference;
 use crate::media::{MediaKind, Time};
 use crate::package::dash::profile;
 use representation::PeriodContext;
@@ -39,11 +40,11 @@ impl Manifest {
         }
     }
 
-    /// Compares it with all renditions, what HLS says of them in `media`, and what their segments say of their times.
+    /// Compares it with all renditions, what HLS says of them, and what their segments say of their times.
     pub fn check(
         &self,
         renditions: &[Rendition],
-        media: &[Located<Media>],
+        multivariant: &MultivariantPlaylist,
         facts: &[Vec<Option<SegmentFacts>>],
         file: &mut FileFindings<'_>,
     ) {
@@ -61,6 +62,7 @@ impl Manifest {
         let duration = mpd.attribute("mediaPresentationDuration").and_then(duration_ns);
         expect_time("mediaPresentationDuration", duration, end_ns - start_ns, mpd, file);
 
+        let hidden_ns = Reference::find(multivariant, renditions, facts).map_or(0, |reference| reference.hidden_ns());
         let periods: Vec<&Element> = mpd.all("Period").collect();
         let starts: Vec<Option<i64>> = periods
             .iter()
@@ -80,8 +82,9 @@ impl Manifest {
             };
             let context = PeriodContext {
                 renditions,
-                media,
+                media: &multivariant.media,
                 facts,
+                hidden_ns,
                 start_ns: start_ns.saturating_add(period_ns),
             };
             let mut ids = BTreeSet::new();

@@ -24,6 +24,8 @@ pub struct PeriodContext<'a> {
     /// `EXT-X-MEDIA` of the multivariant playlist.
     pub media: &'a [Located<Media>],
     pub facts: &'a [Vec<Option<SegmentFacts>>],
+    /// How long the first segment is hidden of what text is cut by.
+    pub hidden_ns: i64,
     /// When it starts, in the time of the tracks.
     pub start_ns: i64,
 }
@@ -105,7 +107,7 @@ impl PeriodContext<'_> {
             None if rendition.is_webvtt => {
                 expect_attribute(set, "mimeType", "text/vtt", file);
                 self.check_offset(template, file);
-                check_durations(&shown, first, rendition, template, file);
+                self.check_durations(&shown, first, rendition, template, file);
             }
             None => {}
         }
@@ -168,6 +170,35 @@ impl PeriodContext<'_> {
             let expected = self.start_ns;
             let what = format!("presentationTimeOffset is {offset_ns} ns, and the period starts at {expected} ns");
             file.add_at(template.offset, what);
+        }
+    }
+
+    /// Segments of WebVTT last as long as their playlist says, which is compared with what they are cut by.
+    fn check_durations(
+        &self,
+        shown: &[Shown],
+        first: usize,
+        rendition: &Rendition,
+        template: &Element,
+        file: &mut FileFindings<'_>,
+    ) {
+        let Some(timescale) = template.number("timescale", 1).and_then(std::num::NonZeroU32::new) else {
+            return;
+        };
+        let expected = rendition.playlist.segments.iter().skip(first);
+        for ((index, shown), expected) in (first..).zip(shown).zip(expected) {
+            let hidden_ns = if index == 0 { self.hidden_ns } else { 0 };
+            let (found, expected) = (
+                Time::new(shown.duration_ticks, timescale).nanoseconds(),
+                expected.value.duration_ns.saturating_sub(hidden_ns),
+            );
+            if found.abs_diff(expected) > EXTINF_TOLERANCE_NS {
+                let what = format!(
+                    "S has {found} ns for segment {}, and EXTINF makes {expected} ns",
+                    index + 1
+                );
+                file.add_at(shown.offset, what);
+            }
         }
     }
 }
@@ -352,30 +383,6 @@ fn check_times(shown: &[Shown], first: usize, facts: &[Option<SegmentFacts>], fi
                     index + 1
                 ),
             );
-        }
-    }
-}
-
-/// Segments of WebVTT last as long as their playlist says, which is compared with the video.
-fn check_durations(
-    shown: &[Shown],
-    first: usize,
-    rendition: &Rendition,
-    template: &Element,
-    file: &mut FileFindings<'_>,
-) {
-    let Some(timescale) = template.number("timescale", 1).and_then(std::num::NonZeroU32::new) else {
-        return;
-    };
-    let expected = rendition.playlist.segments.iter().skip(first);
-    for ((index, shown), expected) in (first..).zip(shown).zip(expected) {
-        let (found, expected) = (
-            Time::new(shown.duration_ticks, timescale).nanoseconds(),
-            expected.value.duration_ns,
-        );
-        if found.abs_diff(expected) > EXTINF_TOLERANCE_NS {
-            let what = format!("S has {found} ns for segment {}, and EXTINF {expected} ns", index + 1);
-            file.add_at(shown.offset, what);
         }
     }
 }
