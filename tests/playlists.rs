@@ -215,6 +215,48 @@ fn vp9_under_its_one_scheme() {
     assert_playlists("vp9", &["vp9-fragmented.mp4"], &["--scheme", "cenc"]);
 }
 
+/// No free encoder makes Atmos; what is read of it stands in `dec3` (ETSI TS 103 420, D.2.2.2), to which a complexity of 16 is added here.
+#[test]
+fn joc_is_told_by_its_channels() {
+    const COMPLEXITY: [u8; 2] = [1, 16];
+    let workspace = Workspace::new();
+    let mut film = fs::read(fixture("eac3-fragmented.mp4")).unwrap();
+    let mut at = 0;
+    for (name, fields) in [
+        (b"moov", 0),
+        (b"trak", 0),
+        (b"mdia", 0),
+        (b"minf", 0),
+        (b"stbl", 0),
+        (b"stsd", 8),
+        (b"ec-3", 28),
+        (b"dec3", 0),
+    ] {
+        let size = |film: &[u8], at: usize| u32::from_be_bytes(film[at..at + 4].try_into().unwrap());
+        while film[at + 4..at + 8] != *name {
+            at += size(&film, at) as usize;
+        }
+        let larger = size(&film, at) + 2;
+        film[at..at + 4].copy_from_slice(&larger.to_be_bytes());
+        at += 8 + fields;
+    }
+    let end = at - 8 + u32::from_be_bytes(film[at - 8..at - 4].try_into().unwrap()) as usize - 2;
+    film.splice(end..end, COMPLEXITY);
+    fs::write(workspace.path("atmos.mp4"), film).unwrap();
+    let inputs = [fixture("v360.mp4"), workspace.path("atmos.mp4")];
+    workspace.package(&inputs, "out", &["--allow-misaligned"]);
+    let master = fs::read(workspace.path("out/master.m3u8")).unwrap();
+    let Ok(m3u8_rs::Playlist::MasterPlaylist(master)) = m3u8_rs::parse_playlist_res(&master) else {
+        unreachable!("no multivariant playlist")
+    };
+    let channels: Vec<_> = master
+        .alternatives
+        .iter()
+        .map(|media| media.channels.as_deref())
+        .collect();
+    assert_eq!(channels, [Some("16/JOC")]);
+}
+
 /// Durations that no decimal fraction tells: their sum does not drift.
 #[test]
 fn thirty_thousand_by_a_thousand_and_one() {
