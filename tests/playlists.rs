@@ -217,6 +217,7 @@ fn vp9_under_its_one_scheme() {
 
 /// No free encoder makes Atmos; what is read of it stands in `dec3` (ETSI TS 103 420, D.2.2.2), to which a complexity of 16 is added here.
 #[test]
+#[expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 fn joc_is_told_by_its_channels() {
     const COMPLEXITY: [u8; 2] = [1, 16];
     let workspace = Workspace::new();
