@@ -66,6 +66,7 @@ pub struct Key {
 
 impl Key {
     /// Whether the IV is that of the init segment, or is left out where the format lets it be.
+    #[must_use]
     pub fn has_iv_of(&self, constant: Option<Iv>) -> bool {
         let may_lack = !has_iv(self.key_format.as_deref().unwrap_or(IDENTITY));
         self.iv == constant || (self.iv.is_none() && may_lack)
