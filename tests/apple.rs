@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Workspace, fixture, run, tool};
+use common::{Workspace, files, fixture, run, tool};
 use serde_json::Value;
 
 /// A rule that a source has to keep: there is one bit rate of video in it.
@@ -118,6 +118,8 @@ fn what_is_encrypted_as_whole_files_is_said_to_be_not_checked() {
 const CODECS: &str = "RFC 8216bis 4.4.6.2 (CODECS)";
 const MASTER: &str = "master.m3u8";
 const VIDEO: &str = "video/180p/playlist.m3u8";
+/// Six segments of two seconds, each with one keyframe.
+const DEMO: &str = "video/360p/playlist.m3u8";
 const TEXT: &str = "text/en/playlist.m3u8";
 
 #[test]
@@ -238,6 +240,232 @@ fn a_damaged_box_breaks_its_rule() {
     fs::remove_file(workspace.path("out/audio/en/seg_00001.m4s")).unwrap();
     let verdict = Verdict::of(&workspace, "out");
     assert!(verdict.places("RFC 8216bis 4.4.4").contains("seg_00001.m4s"));
+}
+
+/// Edits a copy of an output.
+type Edit<'a> = &'a dyn Fn(&Path);
+
+/// Replaces text in all lines of a playlist that start with this.
+#[track_caller]
+fn edit(path: &Path, start: &str, from: &str, to: &str) {
+    let whole = fs::read_to_string(path).unwrap();
+    let lines = whole.split_inclusive('\n').map(|line| {
+        if line.starts_with(start) {
+            line.replace(from, to)
+        } else {
+            line.to_owned()
+        }
+    });
+    let edited: String = lines.collect();
+    assert_ne!(whole, edited, "{start:?} has no {from:?}:\n{whole}");
+    fs::write(path, edited).unwrap();
+}
+
+/// The first box of a type, its header with it.
+fn first_box(data: &[u8], kind: [u8; 4]) -> std::ops::Range<usize> {
+    let start = data.windows(4).position(|window| *window == kind).unwrap() - 4;
+    let bytes = u32::from_be_bytes(data[start..start + 4].try_into().unwrap());
+    start..start + usize::try_from(bytes).unwrap()
+}
+
+/// Puts bytes to `at`, inside of the first boxes of these types.
+fn insert(path: &Path, kinds: &[&[u8; 4]], at: usize, more: &[u8]) {
+    let mut data = fs::read(path).unwrap();
+    for kind in kinds {
+        let place = first_box(&data, **kind);
+        let bytes = u32::try_from(place.len() + more.len()).unwrap();
+        data[place.start..place.start + 4].copy_from_slice(&bytes.to_be_bytes());
+    }
+    data.splice(at..at, more.iter().copied());
+    fs::write(path, data).unwrap();
+}
+
+/// Gives an init segment the track of another one, or its own once more.
+fn add_track(init: &Path, from: &Path) {
+    let from = fs::read(from).unwrap();
+    let track = from[first_box(&from, *b"trak")].to_vec();
+    let at = first_box(&fs::read(init).unwrap(), *b"trak").end;
+    insert(init, &[b"moov"], at, &track);
+}
+
+/// Puts a clear sample description in front of the encrypted one.
+fn add_clear_entry(init: &Path) {
+    let data = fs::read(init).unwrap();
+    let place = first_box(&data, *b"encv");
+    let mut entry = data[place.clone()].to_vec();
+    entry[4..8].copy_from_slice(b"avc1");
+    let sinf = first_box(&entry, *b"sinf").start;
+    entry[sinf + 4..sinf + 8].copy_from_slice(b"free");
+    let parents = [b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd"];
+    insert(init, &parents, place.start, &entry);
+    let mut data = fs::read(init).unwrap();
+    data[place.start - 1] = 2;
+    fs::write(init, data).unwrap();
+}
+
+/// Rules that one line does not break.
+#[test]
+#[expect(clippy::too_many_lines, reason = "one list of edits, a few lines each")]
+fn an_edited_output_breaks_its_rule() {
+    let workspace = Workspace::new();
+    ladder(&workspace, "out", &[]);
+    let fairplay = [
+        "--key-format",
+        "com.apple.streamingkeydelivery",
+        "--key-uri",
+        "skd://{kid}",
+    ];
+    ladder(&workspace, "fairplay", &fairplay);
+    workspace.package(&[fixture("demo.mp4")], "demo", &["--segment-duration", "2"]);
+    workspace.package(&[fixture("hevc-main10-hdr10.mp4")], "hdr", &[]);
+    workspace.package(&[fixture("aac-5.1.mp4")], "surround", &[]);
+    let surround = files(&workspace.path("surround/audio"));
+    let surround = surround.iter().find(|path| path.ends_with("init.mp4")).unwrap();
+
+    let codec = |from: &'static str, to: &'static str| {
+        move |out: &Path| edit(&out.join(MASTER), "#EXT-X-STREAM-INF:", from, to)
+    };
+    let transport_stream = |out: &Path, file: &str| fs::write(out.join(file), [0x47_u8; 188 * 2]).unwrap();
+    let in_transport_stream = |to: &'static str| {
+        move |out: &Path| {
+            codec("avc1.64000C", to)(out);
+            transport_stream(out, "video/180p/seg_00001.m4s");
+        }
+    };
+    let bad = |verdict: &Verdict| &verdict.rules("fail") | &verdict.rules("warn");
+    // A rendition with more attributes that players may not choose.
+    let rendition = |kind: &'static str, more: &'static str| {
+        move |out: &Path| {
+            let start = format!("#EXT-X-MEDIA:TYPE={kind},");
+            edit(&out.join(MASTER), &start, "AUTOSELECT=YES", "AUTOSELECT=NO");
+            edit(&out.join(MASTER), &start, ":TYPE", &format!(":{more},TYPE"));
+        }
+    };
+    let iframes = |from: &'static str, to: &'static str| {
+        move |out: &Path| edit(&out.join(MASTER), "#EXT-X-I-FRAME-STREAM-INF:", from, to)
+    };
+    let live = |out: &Path| {
+        for tag in ["#EXT-X-PLAYLIST-TYPE:VOD\n", "#EXT-X-ENDLIST\n"] {
+            edit(&out.join(DEMO), tag, tag, "");
+        }
+    };
+    let without_segment = |out: &Path, file: &str, number: usize| {
+        let path = out.join(file);
+        let whole = fs::read_to_string(&path).unwrap();
+        let (before, after) = whole.split_once(&format!("seg_{number:05}.m4s\n")).unwrap();
+        let before = &before[..before.rfind("#EXTINF").unwrap()];
+        fs::write(&path, [before, after].concat()).unwrap();
+    };
+    let fairplay_key =
+        |from: &'static str, to: &'static str| move |out: &Path| edit(&out.join(VIDEO), "#EXT-X-KEY:", from, to);
+
+    let edits: &[(&str, &str, Edit<'_>)] = &[
+        ("1.5", "out", &in_transport_stream("hvc1.1.6.L93.B0")),
+        ("1.6a", "out", &codec("avc1.64000C", "hvc1.1.6.L123.B0")),
+        ("1.6a", "out", &codec("avc1.64000C", "hvc1.1.6.H93.B0")),
+        ("1.6b", "out", &codec("avc1.64000C", "hvc1.1.6.L156.B0")),
+        ("1.6b", "out", &codec("avc1.64000C", "hvc1.4.10.L93.B0")),
+        ("1.9", "out", &codec("avc1.64000C", "dvh1.08.06")),
+        ("1.9", "out", &codec("avc1.64000C", "dvh1.05.08")),
+        ("1.13", "demo", &|out| without_segment(out, DEMO, 2)),
+        ("1.30", "demo", &|out| {
+            // A box of four megabytes that players skip.
+            let path = out.join("video/360p/seg_00002.m4s");
+            let mut data = fs::read(&path).unwrap();
+            data.extend([&[0, 0x40, 0, 0][..], b"free", &vec![0; 0x40_0000 - 8]].concat());
+            fs::write(&path, data).unwrap();
+        }),
+        ("1.37", "out", &codec("avc1.64000C", "av01.0.19M.08")),
+        ("1.39", "out", &in_transport_stream("av01.0.04M.08")),
+        (
+            "2.13",
+            "out",
+            &rendition("AUDIO", "CHARACTERISTICS=\"public.accessibility.describes-video\""),
+        ),
+        ("2.17", "out", &|out| {
+            let init = out.join("audio/en/init.mp4");
+            add_track(&init, &init);
+        }),
+        ("2.25", "out", &|out| {
+            codec("mp4a.40.2", "alac")(out);
+            transport_stream(out, "audio/en/seg_00001.m4s");
+        }),
+        ("2.26", "out", &|out| {
+            codec("mp4a.40.2", "fLaC")(out);
+            edit(
+                &out.join(MASTER),
+                "#EXT-X-MEDIA:TYPE=AUDIO",
+                "CHANNELS=\"2\"",
+                "CHANNELS=\"6\"",
+            );
+        }),
+        (
+            "4.6",
+            "out",
+            &rendition(
+                "SUBTITLES",
+                "CHARACTERISTICS=\"public.accessibility.transcribes-spoken-dialog\"",
+            ),
+        ),
+        ("5.11", "out", &rendition("SUBTITLES", "FORCED=YES")),
+        ("6.16", "out", &iframes("INF:", "INF:VIDEO-RANGE=PQ,")),
+        ("7.4", "demo", &|out| {
+            let path = out.join("video/360p/seg_00002.m4s");
+            let mut data = fs::read(&path).unwrap();
+            let run = first_box(&data, *b"trun");
+            let sync = 0x0200_0000_u32.to_be_bytes();
+            let flags = data[run.clone()].windows(4).position(|window| window == sync).unwrap();
+            // A sample that depends on others, and is no sync sample.
+            data[run.start + flags..][..4].copy_from_slice(&0x0101_0000_u32.to_be_bytes());
+            fs::write(&path, data).unwrap();
+        }),
+        ("8.3", "demo", &|out| {
+            without_segment(out, "audio/audio/playlist.m3u8", 5);
+            without_segment(out, "audio/audio/playlist.m3u8", 6);
+        }),
+        ("8.4", "demo", &live),
+        ("8.11", "demo", &|out| {
+            // Six segments are enough.
+            live(out);
+            assert!(!bad(&Verdict::of(&workspace, "edited")).contains("8.11"));
+            without_segment(out, DEMO, 1);
+        }),
+        ("8.20", "out", &|out| {
+            edit(&out.join(VIDEO), "#EXT-X-MAP:", "#EXT-X-MAP:", "#X-MAP:");
+        }),
+        ("9.3", "out", &iframes(",CODECS=", ",X-CODECS=")),
+        ("9.4", "out", &iframes("RESOLUTION=", "X-RESOLUTION=")),
+        ("9.5", "out", &|out| {
+            add_track(&out.join("video/180p/init.mp4"), &out.join("audio/en/init.mp4"));
+        }),
+        ("9.6", "out", &|out| {
+            add_track(&out.join("video/180p/init.mp4"), surround);
+        }),
+        ("9.16", "out", &codec("INF:", "INF:VIDEO-RANGE=PQ,")),
+        ("9.16", "hdr", &codec("VIDEO-RANGE=PQ", "VIDEO-RANGE=HLG")),
+        ("9.16", "hdr", &codec("VIDEO-RANGE=", "X-VIDEO-RANGE=")),
+        ("13.2", "fairplay", &fairplay_key("=SAMPLE-AES,", "=AES-128,")),
+        (
+            "13.4",
+            "fairplay",
+            &fairplay_key("URI=", "IV=0x5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a,URI="),
+        ),
+        ("13.10", "out", &|out| add_clear_entry(&out.join("video/180p/init.mp4"))),
+    ];
+    for (rule, out, edit) in edits {
+        assert!(!bad(&Verdict::of(&workspace, out)).contains(*rule), "{rule} of {out}");
+        let edited = workspace.path("edited");
+        run(Command::new("cp").arg("-r").arg(workspace.path(out)).arg(&edited));
+        edit(&edited);
+        let found = bad(&Verdict::of(&workspace, "edited"));
+        assert!(found.contains(*rule), "{rule} of {out}: {found:?}");
+        fs::remove_dir_all(&edited).unwrap();
+    }
+    // Both are there in what we write for FairPlay Streaming, and right.
+    let passed = Verdict::of(&workspace, "fairplay").rules("pass");
+    for rule in ["13.2", "13.3", "13.4"] {
+        assert!(passed.contains(rule), "{rule}: {passed:?}");
+    }
 }
 
 fn shaka(workspace: &Workspace, out: &str) -> Option<()> {

@@ -63,7 +63,8 @@ fn a_vendors_key_format_is_in_all_playlists() {
         "1/2",
     ];
     let uri = ["--key-uri", "skd://{content_id}/{kid}"];
-    let more = [&format[..], &uri, &["--keys", "per-type", "--rotate-every", "4s"]].concat();
+    let keys_and_sets = ["--keys", "per-type", "--rotate-every", "4s", "--clearkey-playlists"];
+    let more = [&format[..], &uri, &keys_and_sets].concat();
     let said = String::from_utf8(encrypt(&workspace, &["demo.mp4"], &more).stdout).unwrap();
     let told = "verify out --key-format com.apple.streamingkeydelivery --key-format-versions 1/2 --key-uri ";
     assert!(said.contains(told), "{said}");
@@ -76,8 +77,12 @@ fn a_vendors_key_format_is_in_all_playlists() {
             assert_eq!(key.uri, Some(format!("skd://{CONTENT_ID}/{kid}")));
             assert_eq!(key.keyformat.as_deref(), Some("com.apple.streamingkeydelivery"));
             assert_eq!(key.keyformatversions.as_deref(), Some("1/2"));
-            assert!(key.iv.is_some());
+            // It is in the licence (Apple's authoring specification, 13.4); Clear Key's has none.
+            assert_eq!(key.iv, None, "{file}");
         }
+        let clear_key = file.replace(".m3u8", ".clearkey.m3u8");
+        let ivs = self::keys(&workspace.path(format!("out/video/360p/{clear_key}")));
+        assert!(ivs.iter().all(|key| key.iv.is_some()), "{clear_key}");
     }
     let master = fs::read(workspace.path("out/master.m3u8")).unwrap();
     let master = m3u8_rs::parse_master_playlist_res(&master).unwrap();
@@ -106,6 +111,34 @@ fn a_vendors_key_format_is_in_all_playlists() {
     run(workspace
         .vylux_pack()
         .args(["decrypt", "out", "--out", "clear.mp4", "--quiet"]));
+
+    // An IV that is not tenc's is wrong wherever it stands, and Clear Key can't be without.
+    let clear_keys = keys(&workspace.path("out/video/360p/playlist.clearkey.m3u8"));
+    let of_clear_key = format!(",IV={}", clear_keys[0].iv.clone().unwrap());
+    let iv = format!("\",IV=0x{}", "5a".repeat(16));
+    for (file, from, to, expected) in [
+        (
+            "playlist.m3u8",
+            "VERSIONS=\"1/2\"",
+            format!("VERSIONS=\"1/2{iv}"),
+            "IV is 0x5a5a",
+        ),
+        (
+            "iframes.m3u8",
+            "VERSIONS=\"1/2\"",
+            format!("VERSIONS=\"1/2{iv}"),
+            "IV of the I-frame",
+        ),
+        ("playlist.clearkey.m3u8", &of_clear_key, String::new(), "IV is missing"),
+    ] {
+        let path = workspace.path(format!("out/video/360p/{file}"));
+        let whole = fs::read_to_string(&path).unwrap();
+        assert!(whole.contains(from), "{whole}");
+        fs::write(&path, whole.replacen(from, &to, 1)).unwrap();
+        let (is_right, said) = verify(&workspace, &[&format[..], &uri].concat());
+        assert!(!is_right && said.contains(expected), "{file}, {expected}: {said}");
+        fs::write(&path, whole).unwrap();
+    }
 }
 
 /// The same segments; in the playlists, other keys and the names of playlists.

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::Form;
 use super::findings::FileFindings;
 use crate::content_key::{Iv, Kid};
+use crate::package::hls::key_format::{IDENTITY, has_iv};
 
 /// The `METHOD` of segments that are encrypted as whole files (RFC 8216bis, 4.4.4.4).
 pub const AES_128: &str = "AES-128";
@@ -61,6 +62,15 @@ pub struct Key {
     pub key_id: Option<Kid>,
     /// `IV`.
     pub iv: Option<Iv>,
+}
+
+impl Key {
+    /// Whether the IV is that of the init segment, or is left out where the format lets it be.
+    #[must_use]
+    pub fn has_iv_of(&self, constant: Option<Iv>) -> bool {
+        let may_lack = !has_iv(self.key_format.as_deref().unwrap_or(IDENTITY));
+        self.iv == constant || (self.iv.is_none() && may_lack)
+    }
 }
 
 /// `EXT-X-MAP`.

@@ -1,6 +1,8 @@
 //! The claim `keys`: which of a content's keys a token opens, at every route that hands keys out.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::common::server::{Answer, Server};
 use crate::common::tokens::{base64url, hmac_token, hs256, now};
-use crate::common::{Workspace, fixture, run};
+use crate::common::{Workspace, fixture, run, tool};
 use crate::site::{JWT_SECRET, TOKEN_SECRET};
 
 /// A server with the records of films whose keys are shared and changed in several ways.
@@ -26,24 +28,31 @@ impl Films {
 
     /// A server with more settings.
     fn start_with(settings: &[(&str, &str)]) -> Self {
-        let workspace = Workspace::new();
+        let demo = [fixture("demo.mp4")];
+        let films = [
+            ("single", &[][..]),
+            ("typed", &["--keys", "per-type"]),
+            ("rotated", &["--rotate-every", "5seg"]),
+            ("both", &["--rotate-every", "5seg", "--keys", "per-type"]),
+        ];
+        let films = films.map(|(content_id, options)| (content_id, &demo[..], options));
+        Self::start_of(Workspace::new(), &films, settings)
+    }
+
+    /// A server with the records of these films: content IDs, inputs and options.
+    fn start_of(workspace: Workspace, films: &[(&str, &[PathBuf], &[&str])], settings: &[(&str, &str)]) -> Self {
         let mut kids = BTreeMap::new();
-        for (content_id, options) in [
-            ("single", vec![]),
-            ("typed", vec!["--keys", "per-type"]),
-            ("rotated", vec!["--rotate-every", "5seg"]),
-            ("both", vec!["--rotate-every", "5seg", "--keys", "per-type"]),
-        ] {
+        for (content_id, inputs, options) in films {
             let mut encrypt = workspace.vylux_pack();
-            encrypt.arg("encrypt").arg(fixture("demo.mp4"));
+            encrypt.arg("encrypt").args(*inputs);
             encrypt.args(["--content-id", content_id, "--quiet", "--segment-duration", "1"]);
-            run(encrypt.args(options));
+            run(encrypt.args(*options));
             let path = workspace.path(format!("out/{content_id}/keys.json"));
             let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
             for record in file["records"].as_array().unwrap() {
                 let name = record["key_name"].as_str().unwrap_or_default().to_owned();
                 let kid = record["kid"].as_str().unwrap().to_owned();
-                kids.insert((content_id.to_owned(), name), kid);
+                kids.insert(((*content_id).to_owned(), name), kid);
             }
         }
         let mut serve = workspace.vylux_pack();
@@ -153,6 +162,43 @@ fn a_token_opens_the_keys_that_it_names_at_every_route() {
     }
     let metrics = String::from_utf8(films.server.ask("GET /metrics", &[]).body).unwrap();
     assert!(metrics.contains(r#"reason="key-not-in-token""#), "{metrics}");
+}
+
+/// Who pays for standard definition gets its key and the sound's, and none of a larger picture.
+#[test]
+fn a_token_for_standard_definition_opens_no_larger_picture() {
+    let Some(ffmpeg) = tool("ffmpeg") else { return };
+    let workspace = Workspace::new();
+    let sizes = ["640x360", "1280x720", "2560x1440"];
+    let mut inputs: Vec<PathBuf> = sizes.map(|size| workspace.path(format!("{size}.mp4"))).into();
+    for (size, path) in sizes.iter().zip(&inputs) {
+        let mut encode = Command::new(&ffmpeg);
+        encode.args(["-v", "error", "-f", "lavfi", "-i"]);
+        encode.arg(format!("color=gray:size={size}:rate=25:duration=1"));
+        run(encode.args(["-c:v", "libx264", "-preset", "ultrafast"]).arg(path));
+    }
+    inputs.push(fixture("aac-stereo.mp4"));
+    let film: (&str, &[PathBuf], &[&str]) = ("sizes", &inputs, &["--keys", "per-resolution"]);
+    let films = Films::start_of(workspace, &[film], &[]);
+    let names: Vec<&str> = films.kids.keys().map(|(_, name)| name.as_str()).collect();
+    assert_eq!(names, ["audio", "hd", "sd", "uhd"]);
+    for token in tokens("sizes", r#"["sd","audio"]"#) {
+        for (name, expected) in [("sd", ok()), ("audio", ok()), ("hd", refused()), ("uhd", refused())] {
+            let by_kid = format!("/api/key/sizes/{}", films.kid("sizes", name));
+            assert_eq!(films.get(&by_kid, &token), expected, "{name}");
+            assert_eq!(films.get(&format!("/keys/sizes/{name}"), &token), expected, "{name}");
+        }
+        let kids: Vec<&str> = names.iter().map(|name| films.kid("sizes", name)).collect();
+        let (status, _, found) = films.licence("sizes", &kids, &token);
+        let opened = ["audio", "sd"].map(|name| films.kid("sizes", name));
+        assert_eq!((status, found), (200, opened.map(str::to_owned).to_vec()));
+    }
+    // The keys that were refused are there.
+    for token in tokens("sizes", r#"["uhd","hd"]"#) {
+        let by_kid = |name: &str| format!("/api/key/sizes/{}", films.kid("sizes", name));
+        assert_eq!(films.get(&by_kid("uhd"), &token), ok());
+        assert_eq!(films.get(&by_kid("sd"), &token), refused());
+    }
 }
 
 #[test]

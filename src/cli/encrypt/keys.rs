@@ -463,3 +463,54 @@ impl TrackPeriods {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use vylux_pack::media::Presentation;
+
+    use super::*;
+
+    #[test]
+    fn a_resolutions_key_is_of_all_pictures_up_to_its_limit() {
+        let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/demo.mp4");
+        let mut tracks = Presentation::open(&[demo]).unwrap().tracks;
+        let kinds: Vec<MediaKind> = tracks.iter().map(|track| track.kind).collect();
+        assert_eq!(kinds, [MediaKind::Video, MediaKind::Audio]);
+        let audio = tracks.pop().unwrap();
+        let mut video = tracks.pop().unwrap();
+        let name = |sharing: Sharing, track: &Track| sharing.key_name(track, "rendition");
+        for (width, height, expected) in [
+            (2, 2, "sd"),
+            (640, 360, "sd"),
+            (768, 576, "sd"),
+            // Samples count, not sides: turned pictures, and those that are wide and low, are of the same key.
+            (576, 768, "sd"),
+            (1152, 384, "sd"),
+            (768, 578, "hd"),
+            (770, 576, "hd"),
+            (578, 768, "hd"),
+            (1280, 720, "hd"),
+            (1920, 1080, "hd"),
+            (1080, 1920, "hd"),
+            (2560, 810, "hd"),
+            (1920, 1082, "uhd"),
+            (1922, 1080, "uhd"),
+            (1082, 1920, "uhd"),
+            (3840, 2160, "uhd"),
+            (u16::MAX, u16::MAX, "uhd"),
+        ] {
+            video.dimensions = (width, height);
+            let found = name(Sharing::PerResolution, &video);
+            assert_eq!(found.as_deref(), Some(expected), "{width}x{height}");
+            assert_eq!(name(Sharing::PerType, &video).as_deref(), Some("video"));
+        }
+        for sharing in [Sharing::PerResolution, Sharing::PerType] {
+            assert_eq!(name(sharing, &audio).as_deref(), Some("audio"), "{sharing:?}");
+        }
+        for track in [&video, &audio] {
+            assert_eq!(name(Sharing::PerTrack, track).as_deref(), Some("rendition"));
+            assert_eq!(name(Sharing::Single, track), None);
+        }
+    }
+}

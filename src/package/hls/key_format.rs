@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use crate::content_key::Iv;
 use crate::package::KeyedProtection;
 use crate::protect::{SampleScheme, TrackProtection};
 
@@ -11,6 +12,9 @@ pub const IDENTITY: &str = "identity";
 
 /// W3C Clear Key: a licence with the key in it (Encrypted Media Extensions, 9.1).
 pub const CLEAR_KEY: &str = "org.w3.clearkey";
+
+/// FairPlay Streaming: a licence of Apple's, with the key and the IV in it.
+pub const FAIRPLAY: &str = "com.apple.streamingkeydelivery";
 
 /// How the playlists of [`PlaylistSet::ClearKey`] end.
 pub const CLEAR_KEY_EXTENSION: &str = "clearkey.m3u8";
@@ -53,12 +57,23 @@ impl KeyFormat {
         }
         attributes
     }
+
+    /// The attributes of `EXT-X-KEY`: those, and `IV` where it says the constant one of the init segment.
+    #[must_use]
+    pub fn with_iv(&self, attributes: String, protection: &TrackProtection) -> String {
+        with_iv(attributes, protection.ivs.constant().filter(|_| has_iv(&self.name)))
+    }
 }
 
-/// `, IV` where the init segment has a constant one. It is always there: without it the media sequence number would be the IV.
+/// Whether `EXT-X-KEY` of a format says the IV: it does, but for FairPlay Streaming, of which Apple's authoring specification
+/// asks that it does not (13.4). Without it the media sequence number would be the IV under [`IDENTITY`].
 #[must_use]
-pub fn with_iv(attributes: String, protection: &TrackProtection) -> String {
-    match protection.ivs.constant() {
+pub fn has_iv(key_format: &str) -> bool {
+    key_format != FAIRPLAY
+}
+
+fn with_iv(attributes: String, iv: Option<Iv>) -> String {
+    match iv {
         Some(iv) => format!("{attributes},IV=0x{iv}"),
         None => attributes,
     }
@@ -80,6 +95,15 @@ impl PlaylistSet<'_> {
         match (self, playlist.strip_suffix(".m3u8")) {
             (Self::ClearKey, Some(name)) => format!("{name}.{CLEAR_KEY_EXTENSION}"),
             _ => playlist.to_owned(),
+        }
+    }
+
+    /// The attributes of `EXT-X-KEY` where samples are protected.
+    #[must_use]
+    pub fn with_iv(self, attributes: String, protection: &TrackProtection) -> String {
+        match self {
+            Self::Main(format) => format.with_iv(attributes, protection),
+            Self::ClearKey => with_iv(attributes, protection.ivs.constant()),
         }
     }
 

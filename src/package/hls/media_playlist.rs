@@ -3,7 +3,6 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use super::key_format::with_iv;
 use super::{INDEPENDENT_SEGMENTS, PlaylistSet};
 use crate::media::Time;
 use crate::package::rendition::{SINGLE_FILE, init_file, segment_file, text_segment_file};
@@ -105,7 +104,7 @@ fn begin_segments<'a>(
             if let Some(of_samples) = period.of_samples()
                 && let Some(keyed) = period.protection
             {
-                let key = with_iv(set.key_attributes(keyed), of_samples);
+                let key = set.with_iv(set.key_attributes(keyed), of_samples);
                 let _ = writeln!(out, "#EXT-X-KEY:{key}");
             } else if before.is_some() && period.protection.is_none() {
                 out.push_str("#EXT-X-KEY:METHOD=NONE\n");

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::Bandwidth;
-use super::key_format::{KeyFormat, with_iv};
+use super::key_format::KeyFormat;
 use crate::media::playlist::{Content, MediaPlaylist, MultivariantPlaylist, Playlist, Resource, attributes};
 use crate::media::tree::TreePlaylist;
 use crate::media::{Time, Timescale, Tree};
@@ -99,7 +99,7 @@ pub fn write_tree_playlists(
             playlist,
             media,
             &moved,
-            &with_iv(session_key.clone(), protection),
+            &keys.format.with_iv(session_key.clone(), protection),
         ));
     }
     for (

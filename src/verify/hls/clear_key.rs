@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use crate::content_key::Iv;
 use crate::package::hls::key_format::CLEAR_KEY;
 use crate::verify::Form;
 use crate::verify::VerifyError;
@@ -26,20 +27,32 @@ pub(in crate::verify) fn check_clear_key(output: &mut Output, keys: &[KnownKey])
             output.findings.of(twin).add("is missing");
             continue;
         };
+        // Where the first set leaves an IV out, the init segment says it.
+        let of_folder = output.renditions.iter();
+        let of_folder = of_folder.filter(|rendition| rendition.playlist_file.parent() == main.parent());
+        let parts = of_folder.flat_map(|rendition| &rendition.parts);
+        let ivs: BTreeMap<String, Iv> = parts
+            .filter_map(|part| Some((part.key_uri.clone()?, part.protection()?.constant_iv?)))
+            .collect();
         let named: &BTreeMap<PathBuf, PathBuf> = if *main == output.top { &twins } else { &BTreeMap::new() };
-        compare(&expected, &found, named, keys, &mut output.findings.of(twin));
+        let known = Known { named, keys, ivs };
+        compare(&expected, &found, &known, &mut output.findings.of(twin));
     }
     Ok(())
 }
 
+/// What is known of a playlist's lines.
+struct Known<'a> {
+    /// The second set's playlists by those of the first.
+    named: &'a BTreeMap<PathBuf, PathBuf>,
+    /// The keys that are at hand.
+    keys: &'a [KnownKey],
+    /// The constant IVs of the init segments, by the URI of the key in the first set.
+    ivs: BTreeMap<String, Iv>,
+}
+
 /// Compares a playlist, up to the first line that differs.
-fn compare(
-    expected: &str,
-    found: &str,
-    named: &BTreeMap<PathBuf, PathBuf>,
-    keys: &[KnownKey],
-    file: &mut FileFindings<'_>,
-) {
+fn compare(expected: &str, found: &str, known: &Known<'_>, file: &mut FileFindings<'_>) {
     let mut offset = 0;
     let mut expected = expected.lines();
     for line in found.split_inclusive('\n') {
@@ -49,9 +62,9 @@ fn compare(
             return;
         };
         let fault = match key(of_main) {
-            Some(of_main) if !of_main.is_none() => key_fault(&of_main, text, keys),
+            Some(of_main) if !of_main.is_none() => key_fault(&of_main, text, known),
             _ => {
-                let renamed = rename(of_main, named);
+                let renamed = rename(of_main, known.named);
                 (text != renamed).then(|| format!("the line is {text:?}, expected {renamed:?}"))
             }
         };
@@ -84,18 +97,21 @@ fn key(line: &str) -> Option<Key> {
 }
 
 /// What is wrong with the line of a key whose line in the first set is known.
-fn key_fault(of_main: &Key, line: &str, keys: &[KnownKey]) -> Option<String> {
+fn key_fault(of_main: &Key, line: &str, known: &Known<'_>) -> Option<String> {
     let Some(found) = key(line) else {
         return Some(format!("the line is {line:?}, expected a key"));
     };
-    let known = keys.iter().find(|known| Some(&known.uri) == of_main.uri.as_ref());
+    let uri = of_main.uri.as_ref();
+    let of_init = uri.and_then(|uri| known.ivs.get(uri)).copied();
+    let iv = of_main.iv.or(of_init);
+    let known = known.keys.iter().find(|known| Some(&known.uri) == uri);
     let word = |text: Option<String>| text.unwrap_or_else(|| "missing".to_owned());
-    let iv = |key: &Key| key.iv.map(|iv| iv.to_string());
+    let shown = |iv: Option<Iv>| iv.map(|iv| iv.to_string());
     let mut attributes = vec![
         ("METHOD", found.method.clone(), of_main.method.clone()),
         ("KEYFORMAT", found.key_format.clone(), Some(CLEAR_KEY.to_owned())),
         ("KEYFORMATVERSIONS", found.key_format_versions.clone(), None),
-        ("IV", iv(&found), iv(of_main)),
+        ("IV", shown(found.iv), shown(iv)),
     ];
     // A key that is not at hand is found elsewhere.
     if let Some(known) = known {

@@ -235,12 +235,14 @@ fn check_part(iframes: &IFramePlaylist, entry: &Located<Segment>, part: &Part, f
     file.expect_at(entry.offset, "the key URI of the I-frame", &uri, &part.key_uri);
     let iv = key.and_then(|key| key.value.iv).map(|iv| iv.to_string());
     let expected = part.protection().and_then(|protection| protection.constant_iv);
-    file.expect_at(
-        entry.offset,
-        "IV of the I-frame",
-        &iv,
-        &expected.map(|iv| iv.to_string()),
-    );
+    if !key.is_some_and(|key| key.value.has_iv_of(expected)) {
+        file.expect_at(
+            entry.offset,
+            "IV of the I-frame",
+            &iv,
+            &expected.map(|iv| iv.to_string()),
+        );
+    }
     if let (Some(map), Some(key)) = (map, key)
         && map.offset > key.offset
     {

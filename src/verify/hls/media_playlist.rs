@@ -185,7 +185,7 @@ fn check_keys_of_part(
         (Some(_), []) => file.add("there is no EXT-X-KEY, and the init segment says that samples are protected"),
         (Some(protection), [key, more @ ..]) => {
             let expected = protection.constant_iv;
-            if key.value.iv != expected {
+            if !key.value.has_iv_of(expected) {
                 let shown = |iv: Option<Iv>| iv.map_or("missing".to_owned(), |iv| format!("0x{iv}"));
                 let (found, expected) = (shown(key.value.iv), shown(expected));
                 file.add_at(key.offset, format!("IV is {found}, expected {expected} as in tenc"));

@@ -7,10 +7,8 @@ use super::super::presentation::{At, Media, Presentation};
 use super::super::report::Outcome;
 use super::super::tags::Tag;
 use crate::media::MediaKind;
+use crate::package::hls::key_format::FAIRPLAY;
 use crate::verify::playlist::AES_128;
-
-/// `KEYFORMAT` of FairPlay Streaming.
-const FAIRPLAY: &str = "com.apple.streamingkeydelivery";
 
 const SAMPLE_AES: &str = "SAMPLE-AES";
 const SAMPLE_AES_CTR: &str = "SAMPLE-AES-CTR";
@@ -40,7 +38,7 @@ pub fn fairplay_format(presentation: &Presentation, outcome: &mut Outcome) {
     }
 }
 
-/// 13.4.
+/// 13.4: it SHOULD NOT be there, "unless necessary for interoperability".
 pub fn fairplay_iv(presentation: &Presentation, outcome: &mut Outcome) {
     for (at, key) in fairplay(presentation) {
         let holds = key.get("IV").is_none();
