@@ -429,51 +429,6 @@ fn sound_alone_is_a_variant_for_each_quality() {
     assert_eq!(media, ["audio Radio true audio/en/playlist.m3u8"]);
     assert_eq!(variants, ["audio mp4a.40.2 audio/en/playlist.m3u8"]);
 
-    // Qualities are those of one rate, whatever the order; what is said in one quality is so in all.
-    let workspace = Workspace::new();
-    let ffmpeg = tool("ffmpeg");
-    if let Some(ffmpeg) = ffmpeg {
-        let inputs = ["eng-64k.mp4", "eng-128k.mp4", "fra-128k.mp4", "fra-64k.mp4"];
-        for name in inputs {
-            let (language, rate) = name.trim_end_matches(".mp4").split_once('-').unwrap();
-            let mut command = Command::new(&ffmpeg);
-            command.args([
-                "-v",
-                "error",
-                "-f",
-                "lavfi",
-                "-i",
-                "anoisesrc=d=4:r=48000:seed=1",
-                "-ac",
-                "2",
-                "-c:a",
-                "aac",
-            ]);
-            command.args(["-b:a", rate, "-metadata:s:a:0", &format!("language={language}"), name]);
-            run(command.current_dir(workspace.folder()));
-        }
-        fs::copy(fixture("subs_en.vtt"), workspace.path("subs_en.vtt")).unwrap();
-        let mut command = workspace.vylux_pack();
-        command
-            .args(ENCRYPT)
-            .args(inputs)
-            .args(["subs_en.vtt", "--no-store", "--track", "fra-64k.mp4,default=yes"]);
-        run(&mut command);
-        let master = multivariant(&workspace);
-        let variants = master
-            .variants
-            .iter()
-            .map(|variant| (&*variant.uri, variant.bandwidth > 100_000));
-        let variants: Vec<_> = variants.collect();
-        assert_eq!(
-            variants,
-            [("audio/fr-2/playlist.m3u8", false), ("audio/fr/playlist.m3u8", true)]
-        );
-        // Text is cut where the first track of sound is.
-        run(workspace.vylux_pack().args(["verify", "out/film", "--no-store"]));
-        run(workspace.vylux_pack().args(["verify", "--apple", "out/film"]));
-    }
-
     // Who must not be chosen is no default, and no variant begins with it.
     let (_, media, variants, _) = package(&["a-en.mp4", "a-fr.mp4"], &["a-en.mp4,autoselect=no"]);
     assert_eq!(
@@ -489,4 +444,50 @@ fn sound_alone_is_a_variant_for_each_quality() {
     let (_, media, variants, _) = package(&["a-en.mp4", "ac3-5.1.mp4"], &["ac3-5.1.mp4,language=fr"]);
     assert_eq!(media.len(), 2);
     assert_eq!(variants, ["audio mp4a.40.2,ac-3 audio/en/playlist.m3u8"]);
+}
+
+/// Qualities are those of one rate, whatever the order; what is the default in one quality is so in all.
+#[test]
+fn qualities_of_sound_alone_go_by_their_rates() {
+    let Some(ffmpeg) = tool("ffmpeg") else { return };
+    let workspace = Workspace::new();
+    let inputs = ["eng-64k.mp4", "eng-128k.mp4", "fra-128k.mp4", "fra-64k.mp4"];
+    for name in inputs {
+        let (language, rate) = name.trim_end_matches(".mp4").split_once('-').unwrap();
+        let mut command = Command::new(&ffmpeg);
+        command.args([
+            "-v",
+            "error",
+            "-f",
+            "lavfi",
+            "-i",
+            "anoisesrc=d=4:r=48000:seed=1",
+            "-ac",
+            "2",
+            "-c:a",
+            "aac",
+        ]);
+        command.args(["-b:a", rate, "-metadata:s:a:0", &format!("language={language}"), name]);
+        run(command.current_dir(workspace.folder()));
+    }
+    fs::copy(fixture("subs_en.vtt"), workspace.path("subs_en.vtt")).unwrap();
+    let mut command = workspace.vylux_pack();
+    command
+        .args(ENCRYPT)
+        .args(inputs)
+        .args(["subs_en.vtt", "--no-store", "--track", "fra-64k.mp4,default=yes"]);
+    run(&mut command);
+    let master = multivariant(&workspace);
+    let variants = master
+        .variants
+        .iter()
+        .map(|variant| (&*variant.uri, variant.bandwidth > 100_000));
+    let variants: Vec<_> = variants.collect();
+    assert_eq!(
+        variants,
+        [("audio/fr-2/playlist.m3u8", false), ("audio/fr/playlist.m3u8", true)]
+    );
+    // Text is cut where the first track of sound is.
+    run(workspace.vylux_pack().args(["verify", "out/film", "--no-store"]));
+    run(workspace.vylux_pack().args(["verify", "--apple", "out/film"]));
 }
