@@ -47,7 +47,7 @@ reasons! {
     NoActiveKeys = "no-active-keys",
     /// It is no JWS in the compact form (RFC 7515, 7.1): three parts of canonical base64url, none of them empty.
     JwtNotAJws = "jwt-not-a-jws",
-    /// A JWT whose header is no JSON object.
+    /// A JWT whose header is no JSON object, or has a name twice.
     JwtBadHeader = "jwt-bad-header",
     /// A JWT whose parts can't be read, or whose claims are of a wrong type.
     JwtMalformed = "jwt-malformed",
