@@ -7,7 +7,7 @@ mod common;
 
 use std::process::Command;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +16,7 @@ use common::server::{Answer, Server};
 use common::tokens::{hmac_token, hs256, now};
 use common::{Workspace, derive, run};
 use serde_json::{Value, json};
+use vylux_pack::keys::store::{Blocking, Lease};
 
 const JWT_SECRET: &[u8] = b"a JWT's secret of 32 bytes, here";
 const TOKEN_SECRET: &str = "correct horse battery staple";
@@ -238,6 +239,55 @@ fn a_lease_ends_at_its_time_and_goes_on_if_it_is_renewed() {
         server.assert_refused(&server.renew("viewer-1", &short), 403, "lease-expired");
         thread::sleep(Duration::from_secs(1));
         assert_eq!(server.key("viewer-1", "film", &[&renewed]).status, 200);
+    });
+}
+
+/// A server takes expired leases away when it begins and when it ends, if not before: those that no other one's clock lets through.
+#[test]
+fn a_server_sweeps_expired_leases() {
+    on_both(|site| {
+        let path = site.store.strip_prefix("sqlite://");
+        let url = path.map_or_else(
+            || site.store.clone(),
+            |path| format!("sqlite://{}", site.workspace.path(path).display()),
+        );
+        let store = Blocking::open(&url).unwrap();
+        let is_there = |id: &str| store.wait(|store| store.lease(id)).unwrap().is_some();
+        let add = |ends_in_seconds: i64| {
+            let now_ms = now() * 1000;
+            let lease = Lease {
+                id: format!("{ends_in_seconds:+032}"),
+                content_id: "film".parse().unwrap(),
+                viewer: "viewer-1".to_owned(),
+                expires_at_ms: now_ms + ends_in_seconds * 1000,
+                created_at_ms: now_ms - 600_000,
+            };
+            store.wait(|store| store.create_lease(&lease, None)).unwrap();
+            assert!(is_there(&lease.id));
+            lease.id
+        };
+        let kept = [add(600), add(-5)];
+        let old = add(-120);
+        let server = site.serve(&[]);
+        let began = Instant::now();
+        while is_there(&old) {
+            assert!(
+                began.elapsed() < Duration::from_secs(20),
+                "it is not swept at the beginning"
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+        let old = add(-120);
+        server.0.signal("-TERM");
+        server.0.ended();
+        assert!(!is_there(&old), "it is not swept at the end");
+        assert!(kept.iter().all(|id| is_there(id)));
+        // Where nobody needs leases, nobody looks after them.
+        let old = add(-120);
+        let server = Client(Server::start(site.command(&[]).env_remove("LEASE_TTL_MS")));
+        server.0.signal("-TERM");
+        server.0.ended();
+        assert!(is_there(&old));
     });
 }
 

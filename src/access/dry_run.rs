@@ -39,7 +39,7 @@ pub struct DryRun {
     pub policy_type: Option<&'static str>,
     /// Why not.
     pub reason: Option<&'static str>,
-    /// More of the reason.
+    /// More of the reason, as the log's `cause` has it.
     pub detail: Option<String>,
     /// Whom a good token speaks for.
     pub subject: Option<String>,
@@ -90,7 +90,10 @@ impl Trial<'_> {
             Err(reason) => Err(reason),
             Ok(authenticated) => match authenticated.key(keys, self.content_id, self.which.clone()).await {
                 Ok(_) => Ok(()),
-                Err(KeyError::Denied(reason)) => Err(reason),
+                Err(KeyError::Denied(reason)) => {
+                    grounds.detail = Some(reason.explained().to_owned());
+                    Err(reason)
+                }
                 Err(KeyError::Lookup(error)) if matches!(*error, LookupError::NotFound) => {
                     grounds.detail = Some(error.to_string());
                     Ok(())

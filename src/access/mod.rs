@@ -162,7 +162,7 @@ pub struct Grounds {
     pub policy: Option<&'static str>,
     /// Whom the token speaks for, where it is good and names somebody: also where their lease does not do.
     pub subject: Option<String>,
-    /// More of the reason for people, without a word of the token.
+    /// More of the reason for people, without a word of the token. There is some wherever access is denied, or a `cause`.
     pub detail: Option<String>,
     /// The signing key that the token names. Verified where access is allowed, and nowhere else.
     pub kid: Option<String>,
@@ -239,6 +239,11 @@ impl Access {
             None => Ok(Authenticated::default()),
             Some(rules) => rules.decide(asking, &mut grounds).await,
         };
+        if let Err(reason) = outcome
+            && grounds.cause.is_none()
+        {
+            grounds.detail.get_or_insert_with(|| reason.explained().to_owned());
+        }
         Verdict { outcome, grounds }
     }
 }

@@ -144,11 +144,12 @@ impl Guard {
     }
 }
 
-/// Resolves names for who is about to dial, and lets through what the guard does.
+/// Resolves names for who is about to dial, or to use a connection again, and lets through what the guard does.
+#[derive(Clone)]
 pub struct GuardedNames {
     /// Decides.
     pub guard: Guard,
-    /// Resolves, each time that somebody dials.
+    /// Resolves, each time that somebody asks.
     pub names: Arc<dyn Resolve>,
 }
 

@@ -283,7 +283,7 @@ impl From<DenyReason> for Problem {
             DenyReason::LeaseMissing | DenyReason::LeaseUnknown | DenyReason::LeaseExpired => Kind::NoLease,
             _ => Kind::Forbidden,
         };
-        Self::new(kind, reason.as_str())
+        Self::new(kind, reason.as_str()).because(Some(reason.explained().to_owned()))
     }
 }
 

@@ -33,18 +33,15 @@ pub struct HttpPost {
 }
 
 struct Guarded {
-    guard: Guard,
+    names: GuardedNames,
     client: Client,
 }
 
 impl Guarded {
     fn new(guard: Guard, names: Arc<dyn Resolve>) -> Result<Self, reqwest::Error> {
-        let guarded_names = GuardedNames {
-            guard: guard.clone(),
-            names,
-        };
+        let names = GuardedNames { guard, names };
         let client = Client::builder()
-            .dns_resolver(Arc::new(guarded_names))
+            .dns_resolver(Arc::new(names.clone()))
             .redirect(Policy::none())
             // One of the environment would resolve names by itself, behind the guard.
             .no_proxy()
@@ -52,7 +49,22 @@ impl Guarded {
             .pool_idle_timeout(IDLE_TIME)
             .user_agent(concat!("vylux-pack/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        Ok(Self { guard, client })
+        Ok(Self { names, client })
+    }
+
+    /// Whether a URL may be asked now. Its name is looked up here, as a connection that was kept is used without; one that is dialled
+    /// looks it up again, and is guarded by itself.
+    async fn check(&self, url: &Url) -> Result<(), PostError> {
+        let blocked = |blocked: Blocked| PostError::Blocked(blocked.to_string());
+        self.names.guard.check_url(url).map_err(blocked)?;
+        let Some(name) = url.domain() else { return Ok(()) };
+        let name = name
+            .parse()
+            .map_err(|_| PostError::Network("the host has no name that can be looked up".to_owned()))?;
+        match self.names.resolve(name).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(told(&*error)),
+        }
     }
 }
 
@@ -77,15 +89,14 @@ impl HttpPost {
 #[async_trait]
 impl Post for HttpPost {
     async fn post(&self, url: &Url, message: &Message) -> Result<u16, PostError> {
-        let Guarded { guard, client } = match url.scheme() {
+        let guarded = match url.scheme() {
             "https" => &self.with_tls,
             "http" => &self.without_tls,
             _ => return Err(PostError::Blocked(Blocked::Url.to_string())),
         };
-        guard
-            .check_url(url)
-            .map_err(|blocked| PostError::Blocked(blocked.to_string()))?;
-        let request = client
+        guarded.check(url).await?;
+        let request = guarded
+            .client
             .post(url.clone())
             .header(header::CONTENT_TYPE, "application/json")
             .header(SIGNATURE, &message.signature)
@@ -103,17 +114,21 @@ impl Post for HttpPost {
     }
 }
 
-/// Tells a blocked address from a host that can't be reached. The URL may hold a secret, so it is not shown.
+/// The URL may hold a secret, so it is not shown.
 fn failed(error: reqwest::Error) -> PostError {
-    let error = error.without_url();
-    let mut source: Option<&(dyn Error + 'static)> = Some(&error);
+    told(&error.without_url())
+}
+
+/// Tells a blocked address from a host that can't be reached.
+fn told(error: &(dyn Error + 'static)) -> PostError {
+    let mut source = Some(error);
     while let Some(cause) = source {
         if let Some(blocked) = cause.downcast_ref::<Blocked>() {
             return PostError::Blocked(blocked.to_string());
         }
         source = cause.source();
     }
-    PostError::Network(chain(&error))
+    PostError::Network(chain(error))
 }
 
 #[cfg(test)]
@@ -294,21 +309,48 @@ mod tests {
         HttpPost::with_names(AddressRanges::parse(allowed).unwrap(), &names).unwrap()
     }
 
-    /// A name that is allowed at first, and then is not: what is dialled is looked at each time.
+    /// A name that is allowed at first, and then is not: what is dialled is looked at each time, and once more where that is done.
     #[tokio::test]
     async fn a_name_that_moves_gains_nothing() {
         let closing = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
         let (address, connections) = webhook(closing.to_vec()).await;
         let url = format!("http://hook.example.com:{}/", address.port());
+        let ours: &[&str] = &["127.0.0.1"];
         let post = post_with(
             "127.0.0.1",
-            &[&["127.0.0.1"], &["127.0.0.2"], &["127.0.0.1", "10.0.0.1"]],
+            &[
+                ours,
+                ours,
+                &["127.0.0.2"],
+                &["127.0.0.1", "10.0.0.1"],
+                ours,
+                &["127.0.0.2"],
+            ],
+        );
+        assert_eq!(ask(&post, &url).await, Ok(200));
+        for _ in 0..3 {
+            let error = ask(&post, &url).await.unwrap_err();
+            assert!(matches!(error, PostError::Blocked(_)), "{error:?}");
+        }
+        assert_eq!(connections.load(Ordering::SeqCst), 1);
+    }
+
+    /// A connection that is kept is not used while its name has an address that is blocked.
+    #[tokio::test]
+    async fn a_kept_connection_does_not_outlive_its_name() {
+        let (address, connections) = webhook(answer("200 OK", "")).await;
+        let url = format!("http://hook.example.com:{}/", address.port());
+        let ours: &[&str] = &["127.0.0.1"];
+        let post = post_with(
+            "127.0.0.1",
+            &[ours, ours, &["127.0.0.2"], &["127.0.0.1", "127.0.0.2"], ours],
         );
         assert_eq!(ask(&post, &url).await, Ok(200));
         for _ in 0..2 {
             let error = ask(&post, &url).await.unwrap_err();
             assert!(matches!(error, PostError::Blocked(_)), "{error:?}");
         }
+        assert_eq!(ask(&post, &url).await, Ok(200));
         assert_eq!(connections.load(Ordering::SeqCst), 1);
     }
 
@@ -316,7 +358,9 @@ mod tests {
     #[tokio::test]
     async fn a_connection_serves_one_name() {
         let (address, connections) = webhook(answer("200 OK", "")).await;
-        let post = post_with("127.0.0.1", &[&["127.0.0.1"], &["10.0.0.1"]]);
+        let ours: &[&str] = &["127.0.0.1"];
+        // The first one's question and dialling, its next question; the other one's question and dialling.
+        let post = post_with("127.0.0.1", &[ours, ours, ours, ours, &["10.0.0.1"]]);
         let url = |host: &str| format!("http://{host}.example.com:{}/", address.port());
         for _ in 0..2 {
             assert_eq!(ask(&post, &url("one")).await, Ok(200));
@@ -488,7 +532,7 @@ mod tests {
             assert!(matches!(asked, Err(PostError::Network(_))), "{asked:?}");
         }
         // The certificate is for the address, and not for this name.
-        let named = post_with("127.0.0.1", &[&["127.0.0.1"]]);
+        let named = post_with("127.0.0.1", &[&["127.0.0.1"], &["127.0.0.1"]]);
         let asked = ask(&named, &format!("https://hook.example.com:{}/", address.port())).await;
         assert!(matches!(asked, Err(PostError::Network(_))), "{asked:?}");
     }

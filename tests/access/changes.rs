@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::common::server::Server;
 use crate::common::tokens::{hmac_sha256, now};
-use crate::site::{Site, TOKEN_SECRET, let_in, on_both, refused, service, status, webhook};
+use crate::site::{ADMIN_TOKEN, Site, TOKEN_SECRET, let_in, on_both, refused, service, status, webhook};
 
 /// A change is there for the next request, on another server of the same store too.
 #[test]
@@ -182,6 +182,40 @@ fn a_secret_that_is_kept_is_the_newest() {
             });
             expected.lock().unwrap().clone_from(&secret);
             assert_eq!(site.ask("film", None), let_in(), "{secret}");
+        }
+    });
+}
+
+/// A developer's own server looks at no policy, and says so in a dry run.
+#[test]
+fn a_server_without_access_control_ignores_policies() {
+    on_both(|site, _| {
+        site.encrypt("film");
+        let server = Server::start(
+            Site::configure(&mut site.workspace.vylux_pack(), &site.store, &[]).arg("--insecure-no-auth"),
+        );
+        let nobody = json!({"type": "webhook", "url": "https://10.0.0.1/", "secret": "hunter2"});
+        for policy in [
+            json!({"type": "token"}),
+            json!({"type": "jwt"}),
+            nobody,
+            json!({"type": "geo"}),
+        ] {
+            site.plant("film", &policy.to_string());
+            let path = "GET /keys/film/audio";
+            assert_ne!(site.server.ask(path, &[]).status, 200, "{policy}");
+            let answer = server.ask(path, &[]);
+            assert_eq!(site.outcome_of(&server, &answer), (200, "ok".to_owned()), "{policy}");
+            let trial = json!({"contentId": "film", "keyName": "audio"}).to_string();
+            let admin = format!("Authorization: Bearer {ADMIN_TOKEN}");
+            let said = server
+                .post("POST /api/admin/access/test", &[&admin], trial.as_bytes())
+                .json();
+            assert_eq!(
+                (&said["allowed"], &said["policyType"]),
+                (&json!(true), &json!(null)),
+                "{said}"
+            );
         }
     });
 }

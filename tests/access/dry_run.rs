@@ -89,7 +89,7 @@ fn agree(settings: &[(&str, &str)], check: impl Fn(&Site, &[Film], &BTreeSet<Str
         for _ in 0..300 {
             let film = &films[random.below(films.len())];
             let request = Request::new(film, &films, &signers, &mut random);
-            let live = request.ask(site);
+            let (live, cause) = request.ask(site);
             let dry = request.try_out(site, film);
             let was_let_in = ["ok", "no-record"].contains(&&*live);
             let said = dry["reason"]
@@ -97,6 +97,10 @@ fn agree(settings: &[(&str, &str)], check: impl Fn(&Site, &[Film], &BTreeSet<Str
                 .unwrap_or(if was_let_in { &live } else { "nothing" });
             assert_eq!(said, live, "{request:?}: {dry}");
             assert_eq!(dry["allowed"], was_let_in, "{request:?}: {dry}");
+            if !was_let_in {
+                assert_eq!(dry["detail"], cause, "{request:?}: {dry}");
+                request.assert_explained(&cause);
+            }
             outcomes.insert(live);
         }
         assert!(outcomes.len() >= 12, "{outcomes:?}");
@@ -171,16 +175,30 @@ impl Request {
         }
     }
 
-    /// The reason that the server's log gives for its answer.
-    fn ask(&self, site: &Site) -> String {
+    /// Whether that is an explanation, and nothing of what only the viewer may know is in it.
+    fn assert_explained(&self, detail: &Value) {
+        let detail = detail.as_str().unwrap_or_default();
+        assert!(detail.contains(' '), "{detail:?}: {self:?}");
+        for secret in [self.token.as_deref(), self.lease.as_deref(), Some(TOKEN_SECRET)] {
+            let parts = secret.iter().flat_map(|secret| secret.split('.'));
+            assert!(
+                parts.into_iter().all(|part| !detail.contains(part)),
+                "{detail:?}: {self:?}"
+            );
+        }
+    }
+
+    /// The reason that the server's log gives for its answer, and more of it.
+    fn ask(&self, site: &Site) -> (String, Value) {
         let token = self
             .token
             .as_ref()
             .map(|token| format!("Authorization: Bearer {token}"));
         let lease = self.lease.as_ref().map(|lease| format!("X-Lease-Id: {lease}"));
         let headers: Vec<&str> = [&token, &lease].into_iter().flatten().map(String::as_str).collect();
-        site.outcome(&site.server.ask(&format!("GET {}", self.path), &headers))
-            .1
+        let answer = site.server.ask(&format!("GET {}", self.path), &headers);
+        let line = site.server.logged(answer.header("x-request-id").unwrap());
+        (site.outcome(&answer).1, line["cause"].clone())
     }
 
     fn try_out(&self, site: &Site, film: &Film) -> Value {
@@ -225,12 +243,62 @@ fn a_dry_run_knows_of_leases() {
             token: Some(hmac_token(TOKEN_SECRET, &claims.to_string())),
             lease: film.lease.clone(),
         };
-        assert_eq!(request.ask(site), "lease-fetch-failed");
+        assert_eq!(request.ask(site).0, "lease-fetch-failed");
         let said = request.try_out(site, film);
+        request.assert_explained(&said["detail"]);
         assert_eq!(
             (&said["reason"], &said["subject"]),
             (&json!("lease-fetch-failed"), &json!("viewer"))
         );
+    });
+}
+
+/// Each says what to look at, in the words of whoever makes tokens.
+#[test]
+fn a_dry_run_explains_what_is_wrong_with_a_token() {
+    on_both(|site, _| {
+        let token = |claims: Value| hmac_token(TOKEN_SECRET, &claims.to_string());
+        let good = json!({"hash": "film", "exp": now() + 600});
+        for (token, reason, words) in [
+            (None, "missing-token", "Bearer"),
+            (Some("x".repeat(9000)), "token-too-large", "8 KiB"),
+            (Some("nonsense".to_owned()), "token-malformed", "form"),
+            (
+                Some(hmac_token("another secret", &good.to_string())),
+                "token-signature",
+                "KEY_TOKEN_SECRET",
+            ),
+            (
+                Some(token(json!({"hash": "film", "exp": now() - 600}))),
+                "token-expired",
+                "\"exp\"",
+            ),
+            (
+                Some(token(json!({"hash": "other", "exp": now() + 600}))),
+                "token-content-mismatch",
+                "\"hash\"",
+            ),
+            (
+                Some(token(json!({"hash": "film", "exp": now() + 600, "keys": 5}))),
+                "keys-claim-malformed",
+                "\"keys\"",
+            ),
+            (
+                Some(token(json!({"hash": "film", "exp": now() + 600, "keys": "audio"}))),
+                "key-not-in-token",
+                "\"keys\"",
+            ),
+        ] {
+            let said = site.dry_run("film", token.as_deref(), false);
+            assert_eq!(said["reason"], reason, "{said}");
+            assert!(said["detail"].as_str().unwrap().contains(words), "{said}");
+        }
+        // Where it is let in, there is nothing to explain but that there is no such key.
+        let said = site.dry_run("film", Some(&token(good.clone())), false);
+        assert_eq!(said["allowed"], true, "{said}");
+        site.encrypt("film");
+        let trial = json!({"contentId": "film", "keyName": "audio", "token": token(good)});
+        assert_eq!(site.try_out(&trial)["detail"], json!(null));
     });
 }
 

@@ -10,7 +10,8 @@ use vylux_pack::access::DenyReason;
 use vylux_pack::keys::store::{Audit, Blocking, NewSigningKey};
 
 use crate::common::tokens::{hmac_sha256, hmac_token, jwt, now};
-use crate::site::{Site, TOKEN_SECRET, let_in, on_both, refused, service, status, webhook};
+use crate::common::{Workspace, run, tool};
+use crate::site::{Signer, Site, TOKEN_SECRET, let_in, on_both, refused, service, status, webhook};
 
 #[test]
 fn every_reason_of_a_policy_is_given_over_http() {
@@ -58,6 +59,37 @@ fn every_reason_of_a_policy_is_given_over_http() {
     });
 }
 
+/// A new public key of a curve, as `SubjectPublicKeyInfo` in PEM.
+fn public_key(curve: &str) -> Option<String> {
+    let make = "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:\"$1\" | openssl pkey -pubout";
+    tool("openssl")?;
+    let pem = run(Workspace::new().shell().args([make, "sh", curve])).stdout;
+    Some(String::from_utf8(pem).unwrap())
+}
+
+/// Keys that no administrator could add: one that is none, and one of another curve.
+fn bad_public_keys(site: &Site, signer: &Signer, claims: &Value) {
+    let audit = Audit {
+        actor: "test",
+        at: jiff::Timestamp::now(),
+        detail: None,
+    };
+    let store = Blocking::open(&site.store_url()).unwrap();
+    let no_key = Some("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n".to_owned());
+    for (kid, pem) in [("bad", no_key), ("p384", public_key("P-384"))] {
+        let Some(public_key_pem) = pem else { continue };
+        let bad = NewSigningKey {
+            kid: kid.to_owned(),
+            name: kid.to_owned(),
+            public_key_pem,
+        };
+        store.wait(|store| store.add_signing_key(&bad, 10, audit)).unwrap();
+        let header = json!({"alg": "ES256", "kid": kid});
+        let token = signer.token_of(&header.to_string(), &claims.to_string());
+        assert_eq!(site.ask("film", Some(&token)), refused("jwt-bad-public-key"), "{kid}");
+    }
+}
+
 fn jwt_reasons(site: &Site) {
     let required = json!({"plan": "premium", "level": 9_007_199_254_740_993_i64});
     site.set(
@@ -83,6 +115,7 @@ fn jwt_reasons(site: &Site) {
         signer.token(&claims)
     };
     let header = |header: Value| signer.token_of(&header.to_string(), &claims.to_string());
+    let twice = |members: &str| signer.token_of(&format!(r#"{{"alg":"ES256",{members}}}"#), &claims.to_string());
     let kid = &signer.kid;
     let good = signer.token(&claims);
     let spoiled = format!("{}AAAA", &good[..good.len() - 4]);
@@ -98,6 +131,9 @@ fn jwt_reasons(site: &Site) {
         (good.replace('.', ".."), "jwt-not-a-jws"),
         (good.rsplit_once('.').unwrap().0.to_owned() + ".", "jwt-not-a-jws"),
         (signer.token_of("[]", &claims.to_string()), "jwt-bad-header"),
+        (twice(&format!(r#""kid":"{kid}","kid":"{kid}""#)), "jwt-bad-header"),
+        (twice(&format!(r#""kid":"other","kid":"{kid}""#)), "jwt-bad-header"),
+        (twice(&format!(r#""kid":"{kid}","k\u0069d":"other""#)), "jwt-bad-header"),
         (by_secret, "jwt-wrong-alg"),
         (header(json!({"alg": "none", "kid": kid})), "jwt-wrong-alg"),
         (
@@ -132,24 +168,11 @@ fn jwt_reasons(site: &Site) {
     ] {
         assert_eq!(site.ask("film", Some(&skewed)), let_in());
     }
-    let twice = [&*format!("Authorization: Bearer {good}"), "Authorization: Bearer x"];
-    let answer = site.server.ask("GET /api/key/film", &twice);
+    let fields = [&*format!("Authorization: Bearer {good}"), "Authorization: Bearer x"];
+    let answer = site.server.ask("GET /api/key/film", &fields);
     assert_eq!(site.outcome(&answer), refused("duplicate-authorization"));
 
-    let audit = Audit {
-        actor: "test",
-        at: jiff::Timestamp::now(),
-        detail: None,
-    };
-    let bad = NewSigningKey {
-        kid: "bad".to_owned(),
-        name: "bad".to_owned(),
-        public_key_pem: "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n".to_owned(),
-    };
-    let store = Blocking::open(&site.store_url()).unwrap();
-    store.wait(|store| store.add_signing_key(&bad, 10, audit)).unwrap();
-    let token = header(json!({"alg": "ES256", "kid": "bad"}));
-    assert_eq!(site.ask("film", Some(&token)), refused("jwt-bad-public-key"));
+    bad_public_keys(site, &signer, &claims);
 
     // One of several keys, and a content that need not be named.
     let other = site.signer("another");
@@ -281,10 +304,12 @@ fn webhook_reasons(site: &Site) {
 
     // A host that is busy.
     let busy = service(|_, _| {
-        thread::sleep(Duration::from_millis(700));
+        thread::sleep(Duration::from_secs(2));
         status("200 OK")
     });
-    site.set("asked", &webhook(busy, "/"));
+    let mut policy = webhook(busy, "/");
+    policy["timeout_ms"] = json!(10_000);
+    site.set("asked", &policy);
     let answers: Vec<_> = thread::scope(|scope| {
         let askers: Vec<_> = (0..40).map(|_| scope.spawn(|| site.ask("asked", None))).collect();
         askers.into_iter().map(|asker| asker.join().unwrap()).collect()

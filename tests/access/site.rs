@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -66,7 +67,11 @@ impl Site {
     }
 
     pub fn serve(workspace: &Workspace, store: &str, settings: &[(&str, &str)]) -> Server {
-        let mut command = workspace.vylux_pack();
+        Server::start(Self::configure(&mut workspace.vylux_pack(), store, settings))
+    }
+
+    /// Gives `command`, which runs the program, the arguments and settings of a server.
+    pub fn configure<'a>(command: &'a mut Command, store: &str, settings: &[(&str, &str)]) -> &'a mut Command {
         command
             .args(["serve", "--listen", "127.0.0.1:0"])
             .env("DATABASE_URL", store)
@@ -74,8 +79,7 @@ impl Site {
             .env("ADMIN_TOKEN", ADMIN_TOKEN)
             .env("WEBHOOK_ALLOW_CIDRS", "127.0.0.1")
             .env("RATE_LIMIT_KEYS", "1000000")
-            .envs(settings.iter().copied());
-        Server::start(&mut command)
+            .envs(settings.iter().copied())
     }
 
     pub fn admin(&self, request: &str, body: &str) -> (u16, Value) {
@@ -109,7 +113,12 @@ impl Site {
     }
 
     pub fn outcome(&self, answer: &Answer) -> (u16, String) {
-        let line = self.server.logged(answer.header("x-request-id").unwrap());
+        self.outcome_of(&self.server, answer)
+    }
+
+    /// The same of another server's answer.
+    pub fn outcome_of(&self, server: &Server, answer: &Answer) -> (u16, String) {
+        let line = server.logged(answer.header("x-request-id").unwrap());
         let reason = line["reason"].as_str().unwrap().to_owned();
         self.seen.lock().unwrap().insert(reason.clone());
         (answer.status, reason)
@@ -178,7 +187,7 @@ pub fn on_both_with(settings: &[(&str, &str)], check: impl Fn(&Site, &dyn Fn(&st
     let site = Site::start("sqlite://records.db", settings);
     let database = site.workspace.path("records.db");
     check(&site, &|sql| {
-        let mut sqlite = std::process::Command::new(tool("sqlite3").unwrap());
+        let mut sqlite = Command::new(tool("sqlite3").unwrap());
         assert!(sqlite.arg(&database).arg(sql).status().unwrap().success());
     });
     let Some(postgres) = Postgres::start() else { return };

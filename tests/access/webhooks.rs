@@ -1,5 +1,9 @@
 //! What webhooks are asked, and what becomes of it: key by key, in time, and the same in a dry run.
 
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -8,6 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use crate::common::server::Server;
+use crate::common::{VYLUX_PACK, Workspace, say_skipped, tool};
 use crate::site::{Site, TOKEN_SECRET, on_both, on_both_with, refused, service, status, webhook};
 
 /// A web service that lets one key through sees every key that is asked for, however that is done.
@@ -183,5 +189,87 @@ fn trying_out_is_no_use_of_a_signing_key() {
         };
         assert_eq!(last_used(false), json!(null));
         assert!(last_used(true).is_string());
+    });
+}
+
+/// Runs the rest of a command line where `/etc/hosts` is the file `hosts` of this folder: in a namespace of its own, so nobody else
+/// sees it.
+fn with_hosts(workspace: &Workspace) -> Command {
+    let mut command = workspace.shell();
+    command.args([
+        "exec unshare -rm sh -c 'mount --bind hosts /etc/hosts && exec \"$@\"' sh \"$@\"",
+        "sh",
+    ]);
+    command
+}
+
+/// A name is looked up for each question, also where a connection to its host is kept from the one before: no address that is blocked
+/// is dialled, and none hides behind one that is allowed.
+#[test]
+fn a_name_that_moves_is_found_out() {
+    if tool("unshare").is_none() {
+        return;
+    }
+    on_both(|site, _| {
+        let hosts = site.workspace.path("hosts");
+        // Written in place: the mount is of this very file.
+        let write = |lines: &str| std::fs::write(&hosts, lines).unwrap();
+        write("127.0.0.1 hook.test\n");
+        if !with_hosts(&site.workspace)
+            .arg("true")
+            .output()
+            .unwrap()
+            .status
+            .success()
+        {
+            // Privileges are the machine's to give, so this is none of CI's failures: unit tests cover names too.
+            return say_skipped("a_name_that_moves_is_found_out", "no file may be mounted here");
+        }
+        let questions = Arc::new(AtomicUsize::new(0));
+        let address = service({
+            let questions = Arc::clone(&questions);
+            move |_, _| {
+                questions.fetch_add(1, Ordering::SeqCst);
+                status("200 OK")
+            }
+        });
+        let asked = || questions.swap(0, Ordering::SeqCst);
+        // Whoever is not to be talked to.
+        let blocked = TcpListener::bind(("127.0.0.2", address.port())).unwrap();
+        blocked.set_nonblocking(true).unwrap();
+        site.encrypt("film");
+        let mut policy = webhook(address, "/");
+        policy["url"] = json!(format!("http://hook.test:{}/", address.port()));
+        site.set("film", &policy);
+        let server = Server::start(Site::configure(
+            with_hosts(&site.workspace).arg(VYLUX_PACK),
+            &site.store,
+            &[("WEBHOOK_ALLOW_CIDRS", "127.0.0.1/32")],
+        ));
+        let ask = || site.outcome_of(&server, &server.ask("GET /keys/film/audio", &[]));
+        let allowed = "127.0.0.1 hook.test\n";
+        for lines in [
+            "127.0.0.2 hook.test\n",
+            "127.0.0.1 hook.test\n127.0.0.2 hook.test\n",
+            "127.0.0.2 hook.test\n127.0.0.1 hook.test\n",
+            "127.0.0.1 hook.test\n10.0.0.1 hook.test\n",
+            "127.0.0.1 hook.test\n::1 hook.test\n",
+            "::ffff:127.0.0.2 hook.test\n",
+        ] {
+            // The connection of these questions is kept.
+            write(allowed);
+            for _ in 0..2 {
+                assert_eq!(ask(), (200, "ok".to_owned()), "before {lines:?}");
+            }
+            assert_eq!(asked(), 2);
+            write(lines);
+            for _ in 0..2 {
+                assert_eq!(ask(), refused("webhook-blocked-ssrf"), "{lines:?}");
+            }
+            assert_eq!(asked(), 0, "{lines:?}");
+        }
+        write(allowed);
+        assert_eq!(ask(), (200, "ok".to_owned()));
+        assert_eq!(blocked.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
     });
 }

@@ -133,8 +133,12 @@ fn check(
         )
     })?;
     seen.claims = Members::of_bytes(&jws.payload);
-    let header = Members::of_bytes(&jws.header)
-        .ok_or_else(|| refusal(DenyReason::JwtBadHeader, "the header is no JSON object"))?;
+    let header = Members::of_bytes(&jws.header).ok_or_else(|| {
+        refusal(
+            DenyReason::JwtBadHeader,
+            "the header is no JSON object with each name once",
+        )
+    })?;
     seen.kid = header.get("kid").and_then(Json::as_text).map(str::to_owned);
     if header.get("alg").and_then(Json::as_text) != Some("ES256") {
         return Err(refusal(DenyReason::JwtWrongAlg, "the header's \"alg\" is not ES256"));
