@@ -57,8 +57,18 @@ impl Browser {
 
     /// Plays all cases, one after the other, and returns what became of each.
     fn play(&self, cases: &[Value]) -> Vec<Value> {
+        let answers = self.run("play.mjs", cases);
+        for answer in &answers {
+            // The page keeps to its own policy, and throws nothing.
+            assert_eq!(answer["complaints"], json!([]), "{answer}");
+        }
+        answers
+    }
+
+    /// Has a script of `tests/browser` do all cases.
+    fn run(&self, script: &str, cases: &[Value]) -> Vec<Value> {
         let mut node = Command::new(&self.node);
-        node.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser/play.mjs"));
+        node.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/browser").join(script));
         let mut node = node
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -84,8 +94,6 @@ impl Browser {
         );
         for answer in &answers {
             assert_eq!(answer.get("broken"), None, "{answer}");
-            // The page keeps to its own policy, and throws nothing.
-            assert_eq!(answer["complaints"], json!([]), "{answer}");
         }
         answers
     }
@@ -719,6 +727,57 @@ fn sample_groups_play_where_players_ask_for_each_key() {
     );
 }
 
+/// A clear beginning with an init segment of its own: played and sought over where the encrypted part begins, and back.
+#[test]
+fn a_clear_lead_plays_in_shaka_player() {
+    /// In the clear are the first four of twelve seconds.
+    const SEEKS: [f64; 6] = [0.5, 7.7, 2.3, 5.1, 0.9, 11.1];
+    let Some(browser) = Browser::find() else { return };
+    let workspace = Workspace::new();
+    let (_page_server, page) = page_server(&workspace);
+    let keys = key_server(&workspace, &page, &[]);
+    let base_url = origin(&keys);
+    for (name, options) in [
+        ("clear", &["--scheme", "none"][..]),
+        ("cbcs", &["--clear-lead", "3s"]),
+        ("cenc", &["--clear-lead", "3s", "--scheme", "cenc"]),
+    ] {
+        let more = ["--content-id", name, "--base-url", &base_url, "--segment-duration", "2"];
+        encrypt(&workspace, name, &["demo.mp4"], &[&more, options].concat());
+    }
+    let case = |player: &str, name: &str| json!({ "name": name, "page": page, "asset": name, "player": player, "token": mint(&workspace, name), "to_end": true });
+    let seen = |player: &str, name: &str| {
+        let mut case = case(player, name);
+        case["seeks"] = json!(SEEKS);
+        case
+    };
+    let mut wrong = case("shaka", "cbcs");
+    wrong["wrong_key"] = json!(true);
+    let cases = [
+        seen("shaka", "clear"),
+        seen("shaka", "cbcs"),
+        seen("shaka", "cenc"),
+        wrong,
+    ];
+    let answers = browser.play(&cases);
+    let [played @ .., wrong] = &answers[..] else {
+        panic!("{answers:?}")
+    };
+    for answer in played {
+        assert_played(answer);
+        assert_eq!(answer["ended"], "ended", "{answer}");
+        assert_eq!(answer["pictures"], played[0]["pictures"], "{answer}");
+        assert_eq!(
+            answer["key_requests"].as_array().unwrap().is_empty(),
+            answer["name"] == "clear",
+            "{answer}"
+        );
+    }
+    // With a wrong key the clear part is all that plays.
+    assert_eq!(wrong["key_requests"][0]["status"], 200, "{wrong}");
+    assert_ne!(wrong["ended"], "ended", "{wrong}");
+}
+
 /// Ranges of one file, by its playlist: from the start, and sought over all of it.
 #[test]
 fn a_single_file_plays() {
@@ -745,6 +804,156 @@ fn a_single_file_plays() {
         }
         assert_opens_nothing(wrong);
     }
+}
+
+/// The paths of an I-frame playlist's files, and the ranges of them, as players ask for them.
+fn iframe_ranges(workspace: &Workspace, asset: &str) -> std::collections::BTreeSet<(String, String)> {
+    let folder = format!("{asset}/video/180p");
+    let text = std::fs::read_to_string(workspace.path(format!("out/{folder}/iframes.m3u8"))).unwrap();
+    let mut ranges = std::collections::BTreeSet::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some(range) = line.strip_prefix("#EXT-X-BYTERANGE:") else {
+            continue;
+        };
+        let (length, offset) = range.split_once('@').unwrap();
+        let (length, offset): (u64, u64) = (length.parse().unwrap(), offset.parse().unwrap());
+        let file = lines.next().unwrap();
+        ranges.insert((
+            format!("/media/{folder}/{file}"),
+            format!("bytes={offset}-{}", offset + length - 1),
+        ));
+    }
+    ranges
+}
+
+/// Trick play by I-frame playlists, as docs/players.md says of each player. Keyframes are a second apart.
+#[test]
+#[expect(
+    clippy::too_many_lines,
+    reason = "a case for each player and film, and what holds of it"
+)]
+fn iframe_playlists_show_keyframes() {
+    /// The film is played to here; behind the first, Shaka Player has buffered nothing but keyframes.
+    const TRICK: std::ops::Range<f64> = 12.0..30.0;
+    /// Between keyframes, back and forth.
+    const TIMES: [f64; 4] = [10.5, 3.5, 30.5, 0.5];
+    let (Some(browser), Some(ffmpeg)) = (Browser::find(), tool("ffmpeg")) else {
+        return;
+    };
+    let workspace = Workspace::new();
+    let (_page_server, page) = page_server(&workspace);
+    let keys = key_server(&workspace, &page, &[]);
+    let mut command = Command::new(ffmpeg);
+    command.args(["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=40"]);
+    command.args(["-f", "lavfi", "-i", "sine=r=48000:d=40", "-c:v", "libx264", "-g", "25"]);
+    run(command
+        .args(["-c:a", "aac", "film.mp4"])
+        .current_dir(workspace.folder()));
+    let base_url = origin(&keys);
+    for (name, options) in [
+        ("clear", &["--scheme", "none"][..]),
+        ("cbcs", &["--clearkey-playlists"]),
+        ("cenc", &["--clearkey-playlists", "--scheme", "cenc"]),
+    ] {
+        let mut command = workspace.vylux_pack();
+        command.args(["encrypt", "film.mp4", "--content-id", name, "--quiet"]);
+        command.args(["--segment-duration", "4", "--base-url", &base_url]);
+        run(command.args(options).args(["--out", &format!("out/{name}")]));
+    }
+    let case = |player: &str, asset: &str, wrong_key: bool, with_iframes: bool| {
+        let is_for_clear_key = player == "hls" && asset != "clear";
+        let playlist = if is_for_clear_key {
+            "master.clearkey.m3u8"
+        } else {
+            "master.m3u8"
+        };
+        let token = mint(&workspace, asset);
+        let mut case = json!({ "name": asset, "page": page, "url": format!("{page}/media/{asset}/{playlist}"), "player": player, "token": token, "wrong_key": wrong_key });
+        if player == "hls" {
+            case["times"] = json!(TIMES);
+        } else {
+            case["rate"] = json!(4);
+            case["until"] = json!(TRICK.end);
+            case["with_iframes"] = json!(with_iframes);
+        }
+        case
+    };
+    let cases = [
+        case("hls", "clear", false, true),
+        case("hls", "cbcs", false, true),
+        case("hls", "cenc", false, true),
+        case("shaka", "clear", false, true),
+        case("hls", "cbcs", true, true),
+        case("hls", "cenc", true, true),
+        case("shaka", "cbcs", false, true),
+        case("shaka", "cenc", false, true),
+        case("shaka", "cbcs", false, false),
+    ];
+    let answers = browser.run("iframes.mjs", &cases);
+    let [played @ .., wrong_cbcs, wrong_cenc, shaka_cbcs, shaka_cenc, whole] = &answers[..] else {
+        panic!("{answers:?}")
+    };
+    let frames = |answer: &Value| -> Vec<f64> {
+        let frames = answer["frames"].as_array().unwrap();
+        frames.iter().map(|time| time.as_f64().unwrap()).collect()
+    };
+    for answer in played {
+        assert_eq!(answer["over"], "seen", "{answer}");
+        assert_eq!(answer["complaints"], json!([]), "{answer}");
+        let asset = answer["name"].as_str().unwrap();
+        let listed = iframe_ranges(&workspace, asset);
+        assert_eq!(listed.len(), 40, "{listed:?}");
+        let asked = answer["ranges"].as_array().unwrap().iter();
+        let asked: std::collections::BTreeSet<(String, String)> = asked
+            .map(|range| {
+                (
+                    range[0].as_str().unwrap().to_owned(),
+                    range[1].as_str().unwrap().to_owned(),
+                )
+            })
+            .collect();
+        assert!(asked.len() >= TIMES.len() && asked.is_subset(&listed), "{answer}");
+        let is_keyframe = |time: f64| (time - time.round()).abs() < 0.01;
+        let shown = frames(answer);
+        if answer["player"] == "hls" {
+            assert!(shown.iter().copied().all(is_keyframe), "{answer}");
+            // Each is there: the script waits for it.
+            assert!(
+                TIMES
+                    .iter()
+                    .all(|time| shown.iter().any(|of| (of - time.floor()).abs() < 0.01)),
+                "{answer}"
+            );
+        } else {
+            let behind = || shown.iter().copied().filter(|time| *time >= TRICK.start);
+            assert!(behind().count() >= 3 && behind().all(is_keyframe), "{answer}");
+        }
+        assert_eq!(
+            answer["keys"].as_array().unwrap().is_empty(),
+            asset == "clear",
+            "{answer}"
+        );
+    }
+    for wrong in [wrong_cbcs, wrong_cenc] {
+        assert_eq!(wrong["keys"][0], 200, "{wrong}");
+        assert!(!wrong["ranges"].as_array().unwrap().is_empty(), "{wrong}");
+        assert_ne!(wrong["over"], "seen", "{wrong}");
+        assert_eq!(wrong["frames"], json!([]), "{wrong}");
+    }
+    for refused in [shaka_cbcs, shaka_cenc] {
+        assert_eq!(
+            refused["over"], "error",
+            "docs/players.md says that it does not play: {refused}"
+        );
+    }
+    // The same film plays as fast by its whole segments.
+    assert_eq!(whole["over"], "seen", "{whole}");
+    assert_eq!(
+        (&whole["complaints"], &whole["ranges"]),
+        (&json!([]), &json!([])),
+        "{whole}"
+    );
 }
 
 /// VP9 with hidden frames, whose headers the browser reads in the clear.

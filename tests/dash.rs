@@ -593,7 +593,10 @@ mod browser {
     const LADDER_SEEKS: [f64; 1] = [2.3];
 
     /// Films that are to be played as the clear one.
-    const ENCRYPTED: [&str; 4] = ["film", "counted", "rotated", "single"];
+    const ENCRYPTED: [&str; 5] = ["film", "counted", "rotated", "single", "lead"];
+
+    /// Those that are tried with keys that open nothing.
+    const SPOILED: [&str; 5] = ["film", "counted", "rotated", "single", "ladder"];
 
     /// Of 255. Silence is 0.
     const HEARD: u64 = 100;
@@ -699,7 +702,7 @@ mod browser {
             cases.extend(played);
             cases.push(case("no token", "film", String::new()));
             cases.push(case("token for other content", "film", self.mint("other")));
-            let wrong = ["film", "rotated", "single"].map(|asset| case("wrong key", asset, self.mint(asset)));
+            let wrong = SPOILED.map(|asset| case("wrong key", asset, self.mint(asset)));
             cases.extend(wrong);
             cases.push(case("clear ladder", "clear-ladder", String::new()));
             cases.push(case("ladder", "ladder", self.mint("ladder")));
@@ -757,6 +760,7 @@ mod browser {
         let rotated = ["--rotate-every", "1seg", "--segment-duration", "4"];
         servers.encrypt("rotated", &film, &rotated);
         servers.encrypt("single", &film, &["--single-file", "--segment-duration", "2"]);
+        servers.encrypt("lead", &film, &["--clear-lead", "3s", "--segment-duration", "4"]);
         let ladder = ["v360.mp4", "v180.mp4", "a-en.mp4", "subs_en.vtt"];
         for (content_id, options) in [
             ("clear-ladder", ["--scheme", "none"]),
@@ -776,6 +780,7 @@ mod browser {
                 counted,
                 rotated,
                 single,
+                lead,
                 missing,
                 other,
                 wrong @ ..,
@@ -790,7 +795,7 @@ mod browser {
             let cues = clear["cues"].as_array().unwrap().iter();
             let starts: Vec<f64> = cues.map(|cue| cue[0].as_f64().unwrap()).collect();
             assert_eq!(starts, [0.5, 1.0, 2.0, 5.9, 10.0], "{clear}");
-            for encrypted in [film, counted, rotated, single] {
+            for encrypted in [film, counted, rotated, single, lead] {
                 assert_alike(encrypted, clear);
             }
             assert!(
@@ -803,6 +808,7 @@ mod browser {
                 assert_eq!(refused["loudest"], 0, "it was heard: {refused}");
             }
             // The keys came, and opened nothing.
+            assert_eq!(wrong.len(), SPOILED.len());
             for wrong in wrong {
                 assert_ne!(wrong["over"], "played", "{wrong}");
                 assert_eq!(wrong["licences"][0], 200, "{wrong}");

@@ -531,7 +531,7 @@ fn sample_groups_are_those_of_shaka_packager() {
 /// What hls.js and others stop at is told before it is met in a player.
 #[test]
 fn what_players_stop_at_is_warned_of() {
-    let lead = "--clear-lead: hls.js stops where the encrypted part begins";
+    let lead = "--clear-lead: hls.js may stop where the encrypted part begins";
     let groups = "--seig with --rotate-every: of the players that were tried";
     for (choice, expected) in [
         (&["--clear-lead", "3s"][..], &[lead][..]),

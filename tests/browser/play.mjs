@@ -150,10 +150,11 @@ async function play(page, task) {
   const seen = [];
   if (over === 'played' && !task.revoked_by) for (const seconds of task.seeks ?? []) seen.push(await picture(page, seconds));
   const cues = over === 'played' && task.subtitles ? await subtitles(page) : null;
+  const ended = over === 'played' && task.to_end ? await toEnd(page) : null;
   const loudest = await page.evaluate(() => window.loudest);
   const seconds = await page.evaluate(() => document.getElementById('video').currentTime);
   const renewals = over === 'played' && task.stop_for_ms ? await renewalsAfterStop(page, task.stop_for_ms) : null;
-  return { over, seconds, loudest, pitches, shown, error, cues, pictures: seen, key_requests: keyRequests, renewals, complaints };
+  return { over, ended, seconds, loudest, pitches, shown, error, cues, pictures: seen, key_requests: keyRequests, renewals, complaints };
 }
 
 /** Stops the film: how often its leases are renewed in that time although nobody plays. */
@@ -197,6 +198,25 @@ async function playPlainly(page, task) {
     hls.loadSource(`/media/${asset}/${playlist}`);
     hls.attachMedia(video);
   }, task);
+}
+
+/** Plays all of it: how far it came, and whether that is the end. Where it is stopped by an error, that is as far as it comes. */
+async function toEnd(page) {
+  await page.evaluate(() => {
+    const video = document.getElementById('video');
+    video.currentTime = 0;
+    video.playbackRate = 2;
+    video.play().catch(() => {});
+  });
+  return page.waitForFunction(
+    () => {
+      const video = document.getElementById('video');
+      if (!document.getElementById('error').hidden || video.error) return 'error';
+      return video.ended && 'ended';
+    },
+    null,
+    { timeout: PATIENCE_MS, polling: 50 },
+  ).then((handle) => handle.jsonValue(), () => 'nothing');
 }
 
 /** Plays to the end with subtitles: each cue's start and end on the clock of the picture, and its text. */

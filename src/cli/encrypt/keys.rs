@@ -125,7 +125,7 @@ impl KeyOptions {
         }
         if self.clear_lead.is_some() && !self.seig {
             return Some(
-                "--clear-lead: hls.js stops where the encrypted part begins, and plays it with --seig; Shaka Player plays both",
+                "--clear-lead: hls.js may stop where the encrypted part begins, and plays it with --seig; Shaka Player plays both",
             );
         }
         if self.rotate_every.is_some() && self.seig && !for_clear_key {
