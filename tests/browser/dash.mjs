@@ -1,11 +1,10 @@
 // Plays manifests in dash.js and in Shaka Player in Chromium, and says what was seen and heard. Judging that is the work of
 // tests/dash.rs, which starts this with the cases as JSON on standard input; each answer is a line of JSON.
-//
-// Pictures are what the compositor shows, for a canvas stays black where media are encrypted.
 
-import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
+
+import { picture, watchFrames } from './picture.mjs';
 
 const { node_modules: modules, chromium: executablePath, cases } = JSON.parse(readFileSync(0, 'utf8'));
 const { chromium } = createRequire(import.meta.url)(`${modules}/playwright-core`);
@@ -14,10 +13,6 @@ const { chromium } = createRequire(import.meta.url)(`${modules}/playwright-core`
 const PATIENCE_MS = 20_000;
 /** The same with keys that open nothing: who waits in vain for a picture need not wait for long. */
 const WRONG_PATIENCE_MS = 10_000;
-/** How often a time is sought until its frame is seen. */
-const SEEKS = 5;
-/** How long a frame of the films is seen. */
-const FRAME_SECONDS = 1 / 25;
 /** The clock has to advance by this, which a film that can't be decoded never does. */
 const PLAYED_SECONDS = 1;
 
@@ -120,9 +115,6 @@ async function play(page, task) {
     window.loudest = 0;
     window.complaints = [];
     window.cues = new Map();
-    // The time of the frame that is seen, as the film has it.
-    const look = (_, { mediaTime }) => { window.shown = mediaTime; video.requestVideoFrameCallback(look); };
-    video.requestVideoFrameCallback(look);
     setInterval(() => {
       analyser.getByteFrequencyData(bins);
       window.loudest = Math.max(window.loudest, ...bins);
@@ -131,6 +123,7 @@ async function play(page, task) {
       }
     }, 20);
   });
+  await watchFrames(page);
   await page.evaluate(`(${PLAYERS[task.player]})(${JSON.stringify(task)}, (what) => window.complaints.push(what))`);
   const over = await page.waitForFunction(
     (seconds) => {
@@ -151,7 +144,7 @@ async function play(page, task) {
     if (task.changes_quality) heights = await page.evaluate(() => [...new Set(window.heights())].sort((a, b) => a - b));
     for (const height of task.changes_quality ? heights : [null]) {
       if (height) await choose(page, height);
-      for (const seconds of task.seeks ?? []) seen.push(await picture(page, seconds));
+      for (const seconds of task.seeks ?? []) seen.push(await picture(page, seconds, hideText, buffered));
     }
     if (task.to_end) ended = await toEnd(page);
   }
@@ -190,31 +183,15 @@ async function toEnd(page) {
   }, PATIENCE_MS);
 }
 
-/** The SHA-256 of what is seen at a time. */
-async function picture(page, seconds) {
-  let shown = null;
-  // Where a film has several periods, dash.js replaces what it has buffered behind a seek, and the browser goes on showing what it
-  // found before that: another frame. So it is sought again until the frame of that time has come.
-  for (let times = 0; times < SEEKS; times += 1) {
-    await page.evaluate(async ({ seconds, patience }) => {
-      const video = document.getElementById('video');
-      // Text comes and goes by itself.
-      for (const track of video.textTracks) if (track.mode === 'showing') track.mode = 'hidden';
-      video.pause();
-      const sought = new Promise((resolve) => { video.addEventListener('seeked', resolve, { once: true }); });
-      const late = new Promise((resolve) => { setTimeout(resolve, patience); });
-      video.currentTime = seconds;
-      await Promise.race([sought, late]);
-    }, { seconds, patience: PATIENCE_MS });
-    await buffered(page);
-    const seen = await settled(page);
-    shown = await page.evaluate(() => window.shown);
-    if (shown <= seconds && seconds < shown + FRAME_SECONDS) return seen;
-  }
-  throw new Error(`at ${seconds} s the frame of ${shown} s is seen`);
+/** Text comes and goes by itself. */
+async function hideText(page) {
+  await page.evaluate(() => {
+    for (const track of document.getElementById('video').textTracks) if (track.mode === 'showing') track.mode = 'hidden';
+  });
 }
 
-/** Waits until the player has what is to be seen, and has left its buffer alone for a while. */
+/** Waits until the player has what is to be seen, and has left its buffer alone for a while: where a film has several periods, dash.js
+ * replaces what it has buffered behind a seek. */
 async function buffered(page) {
   await page.evaluate(async () => {
     const video = document.getElementById('video');
@@ -227,18 +204,4 @@ async function buffered(page) {
       before = ranges();
     }
   });
-}
-
-/** The SHA-256 of a picture that stays: on a busy machine a frame is seen later than the page is told of it. */
-async function settled(page) {
-  let last = null;
-  let same = 0;
-  for (let tries = 0; tries < 60 && same < 4; tries += 1) {
-    await page.evaluate(() => new Promise((resolve) => { setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(resolve)), 50); }));
-    const png = await page.locator('#video').screenshot();
-    const seen = createHash('sha256').update(png).digest('hex');
-    same = seen === last ? same + 1 : 0;
-    last = seen;
-  }
-  return last;
 }

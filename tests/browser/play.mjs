@@ -1,11 +1,10 @@
 // Plays films on the page at /player in Chromium, and says what was seen and heard. Judging that is the work of
 // tests/browser.rs, which starts this with the cases as JSON on standard input; each answer is a line of JSON.
-//
-// Pictures are what the compositor shows, for a canvas stays black where media are encrypted.
 
-import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
+
+import { picture, watchFrames } from './picture.mjs';
 
 const { playwright, chromium: executablePath, cases, pictures } = JSON.parse(readFileSync(0, 'utf8'));
 const { chromium } = createRequire(import.meta.url)(playwright);
@@ -90,6 +89,7 @@ async function play(page, task) {
       window.pitch = bins[strongest] ? (strongest * audio.sampleRate) / analyser.fftSize : 0;
     }, 50);
   });
+  await watchFrames(page);
   // Chosen as the browser's own controls do.
   await page.evaluate((wanted) => {
     const { textTracks } = document.getElementById('video');
@@ -248,40 +248,4 @@ async function heard(page, before) {
     if (last.length === 10 && last[0] && last[0] !== before && last.every((pitch) => pitch === last[0])) return last[0];
   }
   return null;
-}
-
-/** The SHA-256 of what is seen at a time, which is another picture than what is seen now; null where nothing is shown in time. */
-async function picture(page, seconds) {
-  await page.evaluate(() => {
-    const video = document.getElementById('video');
-    video.pause();
-    video.controls = false;
-  });
-  const before = await settled(page, null);
-  const seen = await page.evaluate(async ({ seconds, patience }) => {
-    const video = document.getElementById('video');
-    // The frame that was on its way when the film was paused is not the one.
-    const shown = new Promise((resolve) => {
-      const look = (_, { mediaTime }) => (Math.abs(mediaTime - seconds) < 0.15 ? resolve() : video.requestVideoFrameCallback(look));
-      video.requestVideoFrameCallback(look);
-    });
-    const sought = new Promise((resolve) => { video.addEventListener('seeked', resolve, { once: true }); });
-    video.currentTime = seconds;
-    const late = new Promise((resolve) => { setTimeout(resolve, patience, 'late'); });
-    return Promise.race([Promise.all([shown, sought]), late]);
-  }, { seconds, patience: PATIENCE_MS / 3 });
-  return seen === 'late' ? null : settled(page, before);
-}
-
-/** The SHA-256 of a picture that stays, and is not `before`: on a busy machine a frame is seen later than the page is told of it. */
-async function settled(page, before) {
-  let last = null;
-  for (let tries = 0; tries < 60; tries += 1) {
-    await page.evaluate(() => new Promise((resolve) => { requestAnimationFrame(() => requestAnimationFrame(resolve)); }));
-    const png = await page.locator('#video').screenshot();
-    const seen = createHash('sha256').update(png).digest('hex');
-    if (seen === last && seen !== before) return seen;
-    last = seen;
-  }
-  return last;
 }
