@@ -1,13 +1,12 @@
 // Plays manifests in dash.js and in Shaka Player in Chromium, and says what was seen and heard. Judging that is the work of
 // tests/dash.rs, which starts this with the cases as JSON on standard input; each answer is a line of JSON.
 
-import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 
+import { answerAll, OWN_PAGE } from './cases.mjs';
 import { picture, watchFrames } from './picture.mjs';
 
 const { node_modules: modules, chromium: executablePath, cases } = JSON.parse(readFileSync(0, 'utf8'));
-const { chromium } = createRequire(import.meta.url)(`${modules}/playwright-core`);
 
 /** How long a film may take to begin, or to be refused. */
 const PATIENCE_MS = 20_000;
@@ -60,31 +59,8 @@ const PLAYERS = {
   },
 };
 
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required',
-    // The page is of no network, as it is not fetched; so it may not ask this machine.
-    '--disable-features=LocalNetworkAccessChecks',
-  ],
-});
-
-for (const task of cases) {
-  const context = await browser.newContext({ viewport: { width: 640, height: 360 } });
-  const page = await context.newPage();
-  const answer = { name: task.name, player: task.player };
-  try {
-    Object.assign(answer, await play(page, task));
-  } catch (error) {
-    answer.broken = String(error?.stack ?? error);
-  }
-  // What a player still asks for is nobody's any more.
-  await page.unrouteAll({ behavior: 'ignoreErrors' });
-  await context.close();
-  console.log(JSON.stringify(answer));
-}
-await browser.close();
+const playwright = `${modules}/playwright-core`;
+await answerAll({ playwright, executablePath, cases, viewport: { width: 640, height: 360 }, args: OWN_PAGE }, play);
 
 async function play(page, task) {
   const licences = [];

@@ -2,11 +2,11 @@
 // and which frames were seen. Judging that is the work of tests/browser.rs, which starts this with the cases as JSON on standard input;
 // each answer is a line of JSON.
 
-import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 
+import { answerAll, OWN_PAGE, replaceKeys } from './cases.mjs';
+
 const { playwright, chromium: executablePath, cases } = JSON.parse(readFileSync(0, 'utf8'));
-const { chromium } = createRequire(import.meta.url)(playwright);
 
 /** How long frames may take to be seen. */
 const PATIENCE_MS = 30_000;
@@ -73,31 +73,7 @@ const PLAYERS = {
   },
 };
 
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required',
-    // The page is of no network, as it is not fetched; so it may not ask this machine.
-    '--disable-features=LocalNetworkAccessChecks',
-  ],
-});
-
-for (const task of cases) {
-  const context = await browser.newContext();
-  const page = await context.newPage();
-  const answer = { name: task.name, player: task.player };
-  try {
-    Object.assign(answer, await play(page, task));
-  } catch (error) {
-    answer.broken = String(error?.stack ?? error);
-  }
-  // What a player still asks for is nobody's any more.
-  await page.unrouteAll({ behavior: 'ignoreErrors' });
-  await context.close();
-  console.log(JSON.stringify(answer));
-}
-await browser.close();
+await answerAll({ playwright, executablePath, cases, args: OWN_PAGE }, play);
 
 async function play(page, task) {
   const ranges = [];
@@ -111,16 +87,7 @@ async function play(page, task) {
   page.on('response', (response) => {
     if (new URL(response.url()).pathname.startsWith('/api/key/') && response.request().method() !== 'OPTIONS') keys.push(response.status());
   });
-  if (task.wrong_key) {
-    await page.route('**/api/key/**', async (route) => {
-      if (route.request().method() === 'OPTIONS') return route.continue();
-      const response = await route.fetch();
-      if (!response.ok() || route.request().method() === 'GET') return route.fulfill({ response, body: Buffer.alloc(16) });
-      const licence = await response.json();
-      for (const key of licence.keys) key.k = 'AAAAAAAAAAAAAAAAAAAAAA';
-      return route.fulfill({ response, json: licence });
-    });
-  }
+  if (task.wrong_key) await replaceKeys(page);
   const address = new URL('/iframes.html', task.page).href;
   await page.route(address, (route) => route.fulfill({ contentType: 'text/html', body: PAGE }));
   await page.goto(address);

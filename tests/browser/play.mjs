@@ -1,43 +1,22 @@
 // Plays films on the page at /player in Chromium, and says what was seen and heard. Judging that is the work of
 // tests/browser.rs, which starts this with the cases as JSON on standard input; each answer is a line of JSON.
 
-import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 
+import { answerAll, replaceKeys } from './cases.mjs';
 import { picture, watchFrames } from './picture.mjs';
 
 const { playwright, chromium: executablePath, cases, pictures } = JSON.parse(readFileSync(0, 'utf8'));
-const { chromium } = createRequire(import.meta.url)(playwright);
 
 /** How long a film may take to begin, or to be refused. */
 const PATIENCE_MS = 30_000;
 /** The clock has to reach this, which a film that can't be decoded never does. */
 const PLAYED_SECONDS = 1;
 
-const browser = await chromium.launch({
-  executablePath,
-  args: [
-    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
-    '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required',
-  ],
-});
-
-for (const task of cases) {
-  const context = await browser.newContext({ viewport: { width: 1000, height: 900 } });
-  const page = await context.newPage();
-  const answer = { name: task.name };
-  try {
-    Object.assign(answer, await play(page, task));
-  } catch (error) {
-    answer.broken = String(error?.stack ?? error);
-  }
-  if (pictures) await page.screenshot({ path: `${pictures}/${task.player} ${task.name}.png`, fullPage: true });
-  // What a player still asks for is nobody's any more.
-  await page.unrouteAll({ behavior: 'ignoreErrors' });
-  await context.close();
-  console.log(JSON.stringify(answer));
-}
-await browser.close();
+const inspect = async (page, { player, name }) => {
+  if (pictures) await page.screenshot({ path: `${pictures}/${player} ${name}.png`, fullPage: true });
+};
+await answerAll({ playwright, executablePath, cases, viewport: { width: 1000, height: 900 }, inspect }, play);
 
 async function play(page, task) {
   const complaints = [];
@@ -51,16 +30,7 @@ async function play(page, task) {
     keyRequests.push({ origin: new URL(response.url()).origin, status: response.status() });
   });
 
-  if (task.wrong_key) {
-    await page.route('**/api/key/**', async (route) => {
-      if (route.request().method() === 'OPTIONS') return route.continue();
-      const response = await route.fetch();
-      if (!response.ok() || route.request().method() === 'GET') return route.fulfill({ response, body: Buffer.alloc(16) });
-      const licence = await response.json();
-      for (const key of licence.keys) key.k = 'AAAAAAAAAAAAAAAAAAAAAA';
-      return route.fulfill({ response, json: licence });
-    });
-  }
+  if (task.wrong_key) await replaceKeys(page);
   // The network fails once when a lease is renewed.
   if (task.outage) await page.route('**/keys/leases/renew', (route) => route.abort(), { times: 1 });
   await page.goto(`${task.page}/player`);

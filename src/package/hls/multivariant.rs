@@ -79,8 +79,8 @@ impl<'a> Group<'a> {
             let labels = media.labels;
             self.kind == AUDIO && labels.is_default != Some(false) && labels.is_autoselected != Some(false)
         };
-        let position = |is_it: &dyn Fn(&Media<'a>) -> bool| self.media.iter().position(is_it);
-        position(&chosen).or_else(|| position(&may_be))
+        let mut media = self.media.iter();
+        media.clone().position(chosen).or_else(|| media.position(may_be))
     }
 
     /// What is played where nobody chooses.

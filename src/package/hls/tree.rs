@@ -373,11 +373,8 @@ mod tests {
         assert_eq!(edited(text, &went), expected);
     }
 
-    #[test]
-    fn a_variant_counts_its_groups_and_keeps_what_is_true() {
-        let text = "#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"a\",URI=\"a.m3u8\"\n\
-                    #EXT-X-STREAM-INF:AVERAGE-BANDWIDTH=170,X=\"BANDWIDTH=1\",BANDWIDTH=200,AUDIO=\"a\"\nv.m3u8\n\
-                    #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=50,URI=\"i.m3u8\"\n";
+    /// A multivariant playlist, edited with those rates and the key `K`.
+    fn edited_multivariant(text: &str, of_each: &[Option<Grown>]) -> String {
         let Ok(Playlist {
             content: Content::Multivariant(multivariant),
             lines,
@@ -386,13 +383,21 @@ mod tests {
         else {
             unreachable!("{text}")
         };
-        let rates = |peak_bps, average_bps| Bandwidth { peak_bps, average_bps };
-        let grown = |old, new| Some(Grown { old, new });
         let playlist = Playlist {
             lines,
             version,
             content: Content::Multivariant(MultivariantPlaylist::default()),
         };
+        edit_multivariant(&playlist, &multivariant, of_each, "K")
+    }
+
+    #[test]
+    fn a_variant_counts_its_groups_and_keeps_what_is_true() {
+        let text = "#EXTM3U\n#EXT-X-INDEPENDENT-SEGMENTS\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"a\",URI=\"a.m3u8\"\n\
+                    #EXT-X-STREAM-INF:AVERAGE-BANDWIDTH=170,X=\"BANDWIDTH=1\",BANDWIDTH=200,AUDIO=\"a\"\nv.m3u8\n\
+                    #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=50,URI=\"i.m3u8\"\n";
+        let rates = |peak_bps, average_bps| Bandwidth { peak_bps, average_bps };
+        let grown = |old, new| Some(Grown { old, new });
         let of_each = [
             grown(rates(100, 80), rates(100, 80)),
             grown(rates(100, 90), rates(130, 95)),
@@ -403,7 +408,7 @@ mod tests {
                         #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"a\",URI=\"a.m3u8\"\n\
                         #EXT-X-STREAM-INF:AVERAGE-BANDWIDTH=170,X=\"BANDWIDTH=1\",BANDWIDTH=230,AUDIO=\"a\"\nv.m3u8\n\
                         #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=50,URI=\"i.m3u8\"\n";
-        assert_eq!(edit_multivariant(&playlist, &multivariant, &of_each, "K"), expected);
+        assert_eq!(edited_multivariant(text, &of_each), expected);
     }
 
     #[test]
@@ -411,19 +416,6 @@ mod tests {
         let text = "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"en\",URI=\"en.m3u8\"\n\
                     #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"fr\",URI=\"fr.m3u8\"\n\
                     #EXT-X-STREAM-INF:BANDWIDTH=100,AUDIO=\"a\"\nen.m3u8\n";
-        let Ok(Playlist {
-            content: Content::Multivariant(multivariant),
-            lines,
-            version,
-        }) = Playlist::parse(text)
-        else {
-            unreachable!("{text}")
-        };
-        let playlist = Playlist {
-            lines,
-            version,
-            content: Content::Multivariant(MultivariantPlaylist::default()),
-        };
         let rates = |bps| Bandwidth {
             peak_bps: bps,
             average_bps: bps,
@@ -435,7 +427,7 @@ mod tests {
             })
         };
         let of_each = [grown(90, 100), grown(100, 120), grown(90, 100)];
-        let edited = edit_multivariant(&playlist, &multivariant, &of_each, "K");
+        let edited = edited_multivariant(text, &of_each);
         assert!(edited.contains("BANDWIDTH=120,"), "{edited}");
     }
 
